@@ -1,0 +1,131 @@
+package api
+
+import "time"
+
+// States of a site, as status says them.
+const (
+	StateIdle     = "idle"     // nothing to do
+	StateFetching = "fetching" // bytes of a release are on their way
+	StateReady    = "ready"    // a release is here and waits for the window or a person
+	StateUpdating = "updating" // an apply or rollback change runs
+	StateUndoing  = "undoing"  // it goes back to the old release
+	StateStuck    = "stuck"    // going back can't finish; retried by itself, needs a person
+	StateNew      = "new"      // nothing installed yet
+)
+
+// Results of an ended update.
+const (
+	ResultDone       = "done"
+	ResultRolledBack = "rolled back"
+	ResultRefused    = "refused" // stopped by a check before any downtime
+)
+
+// Status answers GET /v1/status.
+type Status struct {
+	Site       string  `json:"site"`
+	Fleet      string  `json:"fleet,omitempty"`
+	Release    string  `json:"release,omitempty"`    // what runs now
+	KnownGood  string  `json:"known_good,omitempty"` // last release that passed its checks here
+	Pinned     string  `json:"pinned,omitempty"`     // what the manifest asks for
+	Hold       string  `json:"hold,omitempty"`       // reason of a hold
+	Manifest   int64   `json:"manifest,omitempty"`   // number of the newest manifest seen
+	State      string  `json:"state"`
+	Step       string  `json:"step,omitempty"`
+	StepNumber int     `json:"step_number,omitempty"`
+	StepCount  int     `json:"step_count,omitempty"`
+	Health     string  `json:"health,omitempty"` // healthy, unhealthy or stopped, asked of the engine
+	LastUpdate *Update `json:"last_update,omitempty"`
+	// LastCheck is when a source last answered; LastError why the newest attempt failed, in words.
+	LastCheck  *time.Time `json:"last_check,omitempty"`
+	LastError  string     `json:"last_error,omitempty"`
+	LastBackup *time.Time `json:"last_backup,omitempty"`
+	NextCheck  *time.Time `json:"next_check,omitempty"`
+	Warnings   []string   `json:"warnings,omitempty"`
+}
+
+// Update is one line of the history: an ended (or running) apply or rollback. Finished is zero while it runs.
+type Update struct {
+	ID              uint64    `json:"id"`
+	Kind            string    `json:"kind"` // apply, rollback or adopt
+	From            string    `json:"from,omitempty"`
+	To              string    `json:"to"`
+	Result          string    `json:"result,omitempty"`
+	Reason          string    `json:"reason,omitempty"` // why it was rolled back or refused
+	Started         time.Time `json:"started"`
+	Finished        time.Time `json:"finished,omitzero"`
+	DowntimeSeconds float64   `json:"downtime_seconds"`
+	BytesFetched    int64     `json:"bytes_fetched"`
+	Backup          string    `json:"backup,omitempty"` // name of the backup that it made
+}
+
+// Backup is one line of GET /v1/backups.
+type Backup struct {
+	Name    string    `json:"name"` // for example 2026-11-21T210342-0018
+	Release string    `json:"release"`
+	Made    time.Time `json:"made"`
+	Bytes   int64     `json:"bytes"`
+	Parts   []string  `json:"parts"`   // "volume db-data", "dump db"
+	Restore bool      `json:"restore"` // whether a rollback may need it
+}
+
+// UpdateRequest is the body of POST /v1/update. From is a path on the site's computer; empty means the configured sources.
+// Now asks to apply without waiting for the window.
+type UpdateRequest struct {
+	From string `json:"from,omitempty"`
+	Now  bool   `json:"now,omitempty"`
+}
+
+// RollbackRequest is the body of POST /v1/rollback. To is a version, empty for the known-good release before the current one.
+// Data is "restore", "keep", or empty for what the release says. Confirm must be the site's name; without it nothing happens and the
+// answer is a RollbackPlan.
+type RollbackRequest struct {
+	To      string `json:"to,omitempty"`
+	Data    string `json:"data,omitempty"`
+	Confirm string `json:"confirm,omitempty"`
+}
+
+// RollbackPlan says what a rollback would do and what will not be in the running system afterwards.
+type RollbackPlan struct {
+	From      string    `json:"from"`
+	To        string    `json:"to"`
+	Data      string    `json:"data"`
+	DataSince time.Time `json:"data_since,omitzero"` // the moment to which restored data goes back
+	Loss      []string  `json:"loss,omitempty"`      // sentences
+	Site      string    `json:"site"`
+}
+
+// Started answers a POST that began something: follow it at GET /v1/changes/{id}/events.
+type Started struct {
+	Change uint64 `json:"change"`
+	// Nothing is set when there is nothing to do; Message says why.
+	Nothing bool   `json:"nothing,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Event is one line (JSON) of GET /v1/changes/{id}/events. The last one has Result or Error set.
+type Event struct {
+	Change     uint64  `json:"change"`
+	Kind       string  `json:"kind"` // fetch, apply, rollback, adopt
+	Step       string  `json:"step,omitempty"`
+	StepNumber int     `json:"step_number,omitempty"`
+	StepCount  int     `json:"step_count,omitempty"`
+	Undoing    bool    `json:"undoing,omitempty"`
+	Message    string  `json:"message,omitempty"`
+	Done       int64   `json:"done,omitempty"`  // bytes
+	Total      int64   `json:"total,omitempty"` // bytes
+	Update     *Update `json:"update,omitempty"`
+	Error      *Error  `json:"error,omitempty"`
+	// Next is the change that goes on from here (an apply after its fetch); followers switch to it.
+	Next uint64 `json:"next,omitempty"`
+	// End is set on the last event of a change.
+	End bool `json:"end,omitempty"`
+}
+
+// Error is the body of every answer that is not 2xx, and the end of a change that did not succeed.
+type Error struct {
+	Code    int    `json:"code"` // exit code, see Codes
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func (e *Error) Error() string { return e.Message }

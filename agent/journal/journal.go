@@ -1,0 +1,210 @@
+// Package journal keeps what a site has done and is doing, in one bbolt file that only the agent opens.
+//
+// Buckets: "meta" holds the format number; "changes" the records of package change as JSON under their number (eight bytes, big endian);
+// "facts" what is true of this site now, as JSON under names that package update defines. Every method that writes is one
+// transaction, on disk when it returns. A file with a newer format is refused.
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"dhow/agent/change"
+	"dhow/bundle/durable"
+)
+
+// Format is the newest format that this code reads and the one that it writes.
+const Format = 1
+
+// Errors of Open.
+var (
+	ErrLocked = errors.New("the journal is in use by another agent")
+	ErrNewer  = errors.New("the journal was written by a newer version of dhow")
+)
+
+var (
+	metaBucket    = []byte("meta")
+	changesBucket = []byte("changes")
+	factsBucket   = []byte("facts")
+	formatKey     = []byte("format")
+)
+
+// Journal is an open journal.
+type Journal struct{ db *bolt.DB }
+
+// Open opens the journal at path and makes it when it isn't there.
+func Open(path string) (*Journal, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the journal %s: %w", path, err)
+	}
+	j := &Journal{db: db}
+	if err := j.prepare(path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return j, nil
+}
+
+func (j *Journal) prepare(path string) error {
+	err := j.db.Update(func(tx *bolt.Tx) error {
+		meta, err := tx.CreateBucketIfNotExists(metaBucket)
+		if err != nil {
+			return err
+		}
+		if v := meta.Get(formatKey); v == nil {
+			if err := meta.Put(formatKey, []byte{Format}); err != nil {
+				return err
+			}
+		} else if v[0] > Format {
+			return fmt.Errorf("%s: %w (format %d, this one reads %d)", path, ErrNewer, v[0], Format)
+		}
+		for _, name := range [][]byte{changesBucket, factsBucket} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
+// Close releases the file.
+func (j *Journal) Close() error { return j.db.Close() }
+
+// NextID returns a number for a new change: greater than all before it, also of those that were deleted.
+func (j *Journal) NextID() (id uint64, err error) {
+	err = j.db.Update(func(tx *bolt.Tx) error {
+		id, err = tx.Bucket(changesBucket).NextSequence()
+		return err
+	})
+	return id, err
+}
+
+// Save writes a change together with facts; a nil fact is deleted.
+func (j *Journal) Save(c *change.Change, facts map[string]json.RawMessage) error {
+	data, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return j.db.Update(func(tx *bolt.Tx) error {
+		if err := putFacts(tx, facts); err != nil {
+			return err
+		}
+		return tx.Bucket(changesBucket).Put(key(c.ID), data)
+	})
+}
+
+// SetFact writes one fact; nil deletes it.
+func (j *Journal) SetFact(name string, v any) error {
+	facts := map[string]json.RawMessage{name: nil}
+	if v != nil {
+		data, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		facts[name] = data
+	}
+	return j.db.Update(func(tx *bolt.Tx) error { return putFacts(tx, facts) })
+}
+
+func putFacts(tx *bolt.Tx, facts map[string]json.RawMessage) error {
+	b := tx.Bucket(factsBucket)
+	for name, data := range facts {
+		var err error
+		if data == nil {
+			err = b.Delete([]byte(name))
+		} else {
+			err = b.Put([]byte(name), data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Fact reads a fact into v and reports whether it is there.
+func (j *Journal) Fact(name string, v any) (found bool, err error) {
+	err = j.db.View(func(tx *bolt.Tx) error {
+		data := tx.Bucket(factsBucket).Get([]byte(name))
+		if data == nil {
+			return nil
+		}
+		found = true
+		if err := json.Unmarshal(data, v); err != nil {
+			return fmt.Errorf("cannot read %s in the journal: %w", name, err)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Change returns the change with a number, or nil.
+func (j *Journal) Change(id uint64) (c *change.Change, err error) {
+	err = j.db.View(func(tx *bolt.Tx) error {
+		data := tx.Bucket(changesBucket).Get(key(id))
+		if data == nil {
+			return nil
+		}
+		c, err = decode(data)
+		return err
+	})
+	return c, err
+}
+
+// Changes returns the changes for which keep says so, newest first.
+func (j *Journal) Changes(keep func(*change.Change) bool) (list []*change.Change, err error) {
+	err = j.db.View(func(tx *bolt.Tx) error {
+		cursor := tx.Bucket(changesBucket).Cursor()
+		for k, data := cursor.Last(); k != nil; k, data = cursor.Prev() {
+			c, err := decode(data)
+			if err != nil {
+				return err
+			}
+			if keep(c) {
+				list = append(list, c)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Delete removes changes that nobody needs to remember, such as polls that found nothing.
+func (j *Journal) Delete(ids ...uint64) error {
+	return j.db.Update(func(tx *bolt.Tx) error {
+		for _, id := range ids {
+			if err := tx.Bucket(changesBucket).Delete(key(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func key(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
+
+func decode(data []byte) (*change.Change, error) {
+	c := new(change.Change)
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, fmt.Errorf("cannot read a change in the journal: %w", err)
+	}
+	return c, nil
+}

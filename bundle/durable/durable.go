@@ -1,0 +1,126 @@
+// Package durable puts files in place so that a power cut leaves the old content or the new one, never a mixture.
+//
+// It is the only way in which Dhow replaces a file or a folder: temporary name in the same folder, write, fsync, rename, fsync the
+// folder. Temporary names begin with TempPrefix; whoever owns a folder removes leftovers with Clean when nothing writes.
+package durable
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// TempPrefix begins every temporary name.
+const TempPrefix = ".dhow-tmp-"
+
+// WriteFile puts data at path with the permission bits of perm, whatever the umask says.
+func WriteFile(path string, data []byte, perm os.FileMode) error {
+	return Write(path, perm, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// Write puts at path what fill writes. When fill fails nothing changes.
+func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if err := fill(f); err != nil {
+		return err
+	}
+	if err := f.Chmod(perm); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return Rename(f.Name(), path)
+}
+
+// Rename moves a file or folder, whose content the caller has synced, and syncs the folder that it comes to stand in.
+func Rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(to))
+}
+
+// Dir fills a temporary folder beside path and moves it to path once everything in it is on disk. A folder that is there
+// already is replaced. When fill fails nothing changes.
+func Dir(path string, perm os.FileMode, fill func(dir string) error) (err error) {
+	tmp, err := os.MkdirTemp(filepath.Dir(path), TempPrefix)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(tmp)
+		}
+	}()
+	if err := fill(tmp); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp, perm); err != nil {
+		return err
+	}
+	if err := SyncTree(tmp); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	return Rename(tmp, path)
+}
+
+// SyncTree syncs every regular file and folder below root, root included. Links are left alone.
+func SyncTree(root string) error {
+	return filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return SyncDir(path)
+		}
+		if !d.Type().IsRegular() {
+			return nil
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return f.Sync()
+	})
+}
+
+// Clean removes what an interrupted Write or Dir left in dir. A folder that is not there is clean.
+func Clean(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), TempPrefix) {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("cannot remove leftover: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,15 @@
+//go:build !windows
+
+package durable
+
+import "os"
+
+// SyncDir makes the names in dir survive a power cut.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
