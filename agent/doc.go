@@ -1,0 +1,41 @@
+// Package agent is the root of everything that runs at a site. It holds no code; this is the architecture.
+//
+// # What it is
+//
+// A site is one computer with a Docker Engine and one compose stack whose data matters more than anything else on it. The agent
+// keeps it on the release that a signed manifest names. The promise: after any fault the site runs the whole new release or the whole
+// old one, with its data, and says which.
+//
+// # How data flow
+//
+//	centre                                   site
+//	compose.yaml ─ author ─▶ release.json
+//	fleet.yaml ──── sign ──▶ TUF metadata ─┐
+//	images ──── bundle.Store ─▶ blobs ─────┤ pack: registry, folder, stick
+//	                                       ▼
+//	                     fetch.Source ─▶ trust (verified documents) ─┐
+//	                            └──────▶ bundle.Store (verified blobs)┤
+//	                                                                 ▼
+//	         dhow, page ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal
+//	                                             │
+//	                  engine  stack  backup  health  doors  ─▶ the Docker Engine, the volumes, the ports
+//
+// # Who may import whom
+//
+// cmd → daemon → update → change. The adapters (engine, stack, backup, health, doors, and fetch and trust outside of agent) know nothing
+// of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
+// the release author are not linked into dhow. TestImports enforces this.
+//
+// # Where to begin reading
+//
+// update/table.go is the whole update, a line for each step, do beside undo. change/doc.go says how steps survive crashes.
+// update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
+//
+// # Rules that every handler keeps
+//
+//   - The journal says "doing" before anything happens; a handler may be called again at any time and finds its way from its note.
+//   - A note is saved before the effect that it describes. Undo reads the note, never what it finds lying about.
+//   - Users come in only after the commit, so undoing never throws away what somebody typed.
+//   - From close-doors to the commit no container has a restart policy: after a power cut the engine starts nothing by itself.
+//   - Nothing that a rollback could need is removed before the next release has proved itself; update/sweep.go is the only place that removes.
+package agent

@@ -1,0 +1,191 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"dhow/agent/change"
+	"dhow/agent/doors"
+	"dhow/manifest"
+)
+
+// applyPlan is what an apply or a rollback is about. From is nil on a new site. To.Since and To.Manifest are those of the plan.
+type applyPlan struct {
+	From  *Good  `json:"from,omitempty"`
+	To    Good   `json:"to"`
+	Fetch uint64 `json:"fetch,omitempty"` // the change that brought the bytes
+	Bytes int64  `json:"bytes,omitempty"` // moved for it
+	// ReturnTo names the backup whose volumes are put in place (rollback with data).
+	ReturnTo string `json:"return_to,omitempty"`
+	// ByHand is set when a person ordered to go back: the release that is left is then not applied again by itself.
+	ByHand bool `json:"by_hand,omitempty"`
+}
+
+// Names of steps whose notes other steps read.
+const (
+	stepCopyAhead  = "copy-ahead"
+	stepCloseDoors = "close-doors"
+	stepBackUp     = "back-up"
+	stepOpenDoors  = "open-doors"
+)
+
+func planOf(t *change.Task) (p applyPlan, err error) {
+	err = t.Change.ReadPlan(&p)
+	return p, err
+}
+
+// goodFor describes a release as it will be recorded once it has passed its checks.
+func (m *Manager) goodFor(r *manifest.Release, d digest.Digest, number int64) Good {
+	project := r.Project
+	if m.Config.Project != "" {
+		project = m.Config.Project
+	}
+	return Good{
+		Release: r.Version, Digest: d, Manifest: number, Project: project,
+		Folder: r.Version + "-" + d.Encoded()[:12],
+	}
+}
+
+func (m *Manager) folder(g Good) string { return filepath.Join(m.Paths.Stacks(), g.Folder) }
+
+// behind wraps the handlers that work while the doors are closed. The maintenance page comes back first, and while the engine
+// does not answer nothing is held against the release.
+func (m *Manager) behind(h change.Handler) change.Handler {
+	return func(ctx context.Context, t *change.Task) error {
+		if err := m.keepPage(ctx, t.Change); err != nil {
+			return err
+		}
+		err := h(ctx, t)
+		if err != nil && ctx.Err() == nil && m.engineGone(ctx) {
+			return &change.Retry{After: 3 * time.Second, Err: fmt.Errorf("the engine does not answer: %w", err)}
+		}
+		return space(err)
+	}
+}
+
+// closeNote says which doors were closed, and when; Opened is set when a rollback has opened them again.
+type closeNote struct {
+	Ports   []doors.Port `json:"ports"`
+	Closed  time.Time    `json:"closed"`
+	Opened  time.Time    `json:"opened,omitzero"`
+	Healthy bool         `json:"healthy"` // whether the old release was healthy before
+}
+
+// openNote says when the doors were opened after the commit.
+type openNote struct {
+	Opened time.Time `json:"opened"`
+}
+
+// doorTimes returns when the doors of a change were closed and opened; zero times mean never.
+func doorTimes(c *change.Change) (closed, opened time.Time, err error) {
+	var shut closeNote
+	var open openNote
+	if _, err := c.ReadNote(stepCloseDoors, &shut); err != nil {
+		return closed, opened, err
+	}
+	if _, err := c.ReadNote(stepOpenDoors, &open); err != nil {
+		return closed, opened, err
+	}
+	opened = open.Opened
+	if opened.IsZero() {
+		opened = shut.Opened
+	}
+	return shut.Closed, opened, nil
+}
+
+// keepPage puts the maintenance page back after a restart of the agent, when the doors of c are closed.
+func (m *Manager) keepPage(ctx context.Context, c *change.Change) error {
+	var shut closeNote
+	var open openNote
+	found, err := c.ReadNote(stepCloseDoors, &shut)
+	if err != nil || !found || !shut.Opened.IsZero() {
+		return err
+	}
+	if opened, err := c.ReadNote(stepOpenDoors, &open); err != nil || opened {
+		return err
+	}
+	s := c.Step(stepCloseDoors)
+	if s.Status == change.StepUndone {
+		return nil
+	}
+	if s.Status != change.StepDone {
+		// The step itself (or its undo) decides; the old release may still hold the ports.
+		return nil
+	}
+	return m.showPage(ctx, c, shut)
+}
+
+// showPage answers the closed ports. It does nothing when the page is there.
+func (m *Manager) showPage(ctx context.Context, c *change.Change, shut closeNote) error {
+	m.mu.Lock()
+	there := m.doors != nil
+	m.mu.Unlock()
+	if there || len(shut.Ports) == 0 {
+		return nil
+	}
+	p := applyPlan{}
+	if err := c.ReadPlan(&p); err != nil {
+		return err
+	}
+	page := doors.Page{
+		Title: p.To.Project, To: p.To.Release, Started: shut.Closed, Expected: m.expectedDowntime(),
+		Contact: m.Config.Contact, Language: m.Config.Language,
+	}
+	if p.From != nil {
+		page.From = p.From.Release
+	}
+	if current, err := m.Trust.Current(); err == nil {
+		page.Title = current.Fleet.Name
+		if page.Contact == "" {
+			page.Contact = current.Fleet.Policy.Contact
+		}
+	}
+	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	d, err := doors.Close(wait, shut.Ports, page)
+	if err != nil {
+		if errors.Is(err, doors.ErrPortTaken) {
+			// Somebody else took a port: users can't get in there, and the update goes on without a page on it.
+			m.Log.Warn("no maintenance page", "error", err)
+			return nil
+		}
+		return err
+	}
+	m.mu.Lock()
+	m.doors = d
+	m.mu.Unlock()
+	return nil
+}
+
+// hidePage takes the maintenance page away and frees its ports.
+func (m *Manager) hidePage() error {
+	m.mu.Lock()
+	d := m.doors
+	m.doors = nil
+	m.mu.Unlock()
+	if d == nil {
+		return nil
+	}
+	return d.Open()
+}
+
+// expectedDowntime comes from this computer's last successful update; before the first one it is a guess.
+func (m *Manager) expectedDowntime() time.Duration {
+	const guess = 5 * time.Minute
+	list, err := m.Journal.Changes(func(c *change.Change) bool {
+		return (c.Kind == KindApply || c.Kind == KindRollback) && c.Status() == change.Done
+	})
+	if err != nil || len(list) == 0 {
+		return guess
+	}
+	closed, opened, err := doorTimes(list[0])
+	if err != nil || closed.IsZero() || !opened.After(closed) {
+		return guess
+	}
+	return opened.Sub(closed)
+}

@@ -1,0 +1,250 @@
+package update
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+
+	"dhow/agent/api"
+	"dhow/agent/backup"
+	"dhow/agent/change"
+	"dhow/agent/engine"
+	"dhow/agent/site"
+	"dhow/agent/stack"
+	"dhow/bundle/durable"
+	"dhow/manifest"
+)
+
+// Limits of check-site. The engine is the oldest on which the pipeline was tried (Debian 12's 20.10).
+const (
+	oldestAPI    = "1.41"
+	spaceReserve = 128 << 20 // bytes left free whatever happens
+)
+
+// checkSite finds every reason not to begin while nothing has been touched.
+func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	info, err := m.Engine.Info(ctx)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	if !versionAtLeast(info.API, oldestAPI) {
+		return refuse("install a newer Docker Engine: 20.10 or later",
+			"the engine is too old: version %s with API %s; API %s is needed", info.Version, info.API, oldestAPI)
+	}
+	r, err := m.releaseOf(p.To)
+	if err != nil {
+		return err
+	}
+	images, err := m.pin(ctx, p.To, r)
+	if err != nil {
+		return err
+	}
+	project, err := m.trial(ctx, p.To, r)
+	if err != nil {
+		return err
+	}
+	containers, err := m.Engine.Containers(ctx, p.To.Project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	if p.From == nil && len(containers) > 0 {
+		return refuse("take it over with: dhow install --adopt FOLDER, or stop it with: docker compose down",
+			"a stack %q that dhow did not start is already here", p.To.Project)
+	}
+	if err := checkData(containers); err != nil {
+		return err
+	}
+	if err := checkPorts(project, containers); err != nil {
+		return err
+	}
+	trees, err := m.trees(ctx, containers, project, r)
+	if err != nil {
+		return err
+	}
+	if err := m.checkDatabases(ctx, p, containers); err != nil {
+		return err
+	}
+	return m.checkSpace(ctx, info, images, trees)
+}
+
+// trial loads the new release's compose files from a folder that is thrown away: settings, syntax and references are checked before
+// anything else is done.
+func (m *Manager) trial(ctx context.Context, g Good, r *manifest.Release) (*stack.Project, error) {
+	if g.Dir != "" {
+		return m.project(ctx, g, r)
+	}
+	dir, err := os.MkdirTemp(m.Paths.Stacks(), durable.TempPrefix)
+	if err != nil {
+		return nil, space(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := m.writeRelease(ctx, dir, g, r); err != nil {
+		return nil, space(err)
+	}
+	return m.loadProject(ctx, dir, g, r)
+}
+
+// checkData refuses data that an update would lose: anonymous volumes are orphaned when a container is made anew.
+func checkData(containers []engine.Container) error {
+	for _, c := range containers {
+		for _, mount := range c.Mounts {
+			if mount.Anonymous && !c.OneOff {
+				return refuse("give it a named volume in the compose file, or move the data",
+					"service %s keeps data in an anonymous volume at %s, which an update would lose", c.Service, mount.Destination)
+			}
+		}
+	}
+	return nil
+}
+
+// checkPorts tries every published port that the running stack does not hold already.
+func checkPorts(project *stack.Project, containers []engine.Container) error {
+	held := map[string]bool{}
+	for _, c := range containers {
+		for _, p := range c.Ports {
+			held[fmt.Sprintf("%s/%d", p.Protocol, p.HostPort)] = true
+		}
+	}
+	for _, p := range project.Ports() {
+		if p.Published == 0 || p.Protocol != "tcp" || held[fmt.Sprintf("%s/%d", p.Protocol, p.Published)] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort(p.HostIP, strconv.Itoa(int(p.Published))))
+		if err != nil {
+			return refuse("stop the program that uses it, or choose another port in the site's settings",
+				"port %d, which service %s publishes, is used by another program", p.Published, p.Service)
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trees lists the volumes that belong to the snapshot: those that the running stack mounts and those of the new release that exist already,
+// without the ones that the release marks as not worth a copy.
+func (m *Manager) trees(ctx context.Context, containers []engine.Container, project *stack.Project, r *manifest.Release) ([]backup.Tree, error) {
+	skip := map[string]bool{}
+	for _, v := range r.Volumes {
+		skip[v.Name] = v.Backup == "none"
+	}
+	var names []string
+	seen := map[string]bool{}
+	add := func(name string) {
+		if name != "" && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	for _, v := range project.Volumes() {
+		if skip[v.Key] {
+			seen[v.Name] = true
+			continue
+		}
+		add(v.Name)
+	}
+	for _, c := range containers {
+		for _, mount := range c.Mounts {
+			if mount.Type == "volume" && !c.OneOff {
+				add(mount.Name)
+			}
+		}
+	}
+	var trees []backup.Tree
+	for _, name := range names {
+		path, err := m.volumePath(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if path != "" {
+			trees = append(trees, backup.Tree{Name: name, Path: path})
+		}
+	}
+	return trees, nil
+}
+
+// checkDatabases proves that every database of the running release can be dumped: server there, password right.
+func (m *Manager) checkDatabases(ctx context.Context, p applyPlan, containers []engine.Container) error {
+	servers, err := m.servers(p, containers)
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
+		if err := backup.Ping(ctx, m.Engine.Exec, s); err != nil {
+			return refuse("an update is only begun when the database can be backed up",
+				"database %s can't be backed up: %w", s.Service, err)
+		}
+	}
+	return nil
+}
+
+// checkSpace adds up what the update will write where.
+func (m *Manager) checkSpace(ctx context.Context, info engine.Info, images []pinned, trees []backup.Tree) error {
+	var load int64
+	for _, image := range images {
+		there, err := m.Engine.HasImage(ctx, image.Config.Digest)
+		if err != nil {
+			return engineTrouble(err)
+		}
+		for _, l := range image.Layers {
+			if !there {
+				load += 2 * l.DiffSize // the engine unpacks into a temporary copy first
+			}
+		}
+	}
+	data, err := backup.Size(trees)
+	if err != nil {
+		return err
+	}
+	for _, need := range []struct {
+		what, where string
+		bytes       int64
+	}{
+		{"the images", info.Root, load},
+		// The snapshot, and a dump which is rarely larger than a quarter of the data.
+		{"a safe copy of the data", m.Paths.Backups(), data + data/4},
+	} {
+		free, err := site.Free(need.where)
+		if err != nil {
+			continue // the engine's folder may be on another computer or hidden: the effect is checked later
+		}
+		if free < need.bytes+spaceReserve {
+			return &change.Failure{
+				Class: change.ClassSpace, Code: api.CodeRefused,
+				Err:  fmt.Errorf("not enough space in %s for %s: %s free, %s needed", need.where, need.what, size(free), size(need.bytes+spaceReserve)),
+				Hint: "delete what is not needed on this disk; dhow tries again by itself",
+			}
+		}
+	}
+	return nil
+}
+
+// versionAtLeast compares versions of the form "1.41".
+func versionAtLeast(have, want string) bool {
+	var a, b, c, d int
+	if _, err := fmt.Sscanf(have, "%d.%d", &a, &b); err != nil {
+		return false
+	}
+	if _, err := fmt.Sscanf(want, "%d.%d", &c, &d); err != nil {
+		return false
+	}
+	return a > c || a == c && b >= d
+}
+
+// size prints bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.0f MB", float64(n)/(1<<20))
+	default:
+		return fmt.Sprintf("%.0f kB", float64(n)/(1<<10))
+	}
+}

@@ -1,0 +1,119 @@
+package update
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"dhow/agent/change"
+)
+
+// keepPast is how many earlier releases stay ready to go back to, with their data, when the manifest doesn't say.
+const keepPast = 2
+
+// commitRelease records the new release as known-good, in the transaction that ends this step. From here on users' work belongs to it.
+func (m *Manager) commitRelease(_ context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	to := p.To
+	to.Since = m.now()
+	if err := t.Set(factGood, to); err != nil {
+		return err
+	}
+	past, err := m.past()
+	if err != nil {
+		return err
+	}
+	past = slices.DeleteFunc(past, func(x Past) bool { return x.Release == to.Release })
+	if p.From != nil {
+		var b backupNote
+		if _, err := t.Change.ReadNote(stepBackUp, &b); err != nil {
+			return err
+		}
+		past = append([]Past{{Good: *p.From, Backup: b.Name, Left: m.now()}}, past...)
+	}
+	if err := t.Set(factPast, past); err != nil {
+		return err
+	}
+	bad, err := m.bad()
+	if err != nil {
+		return err
+	}
+	bad = slices.DeleteFunc(bad, func(b Bad) bool { return b.Digest == to.Digest })
+	if p.ByHand && p.From != nil && p.From.Digest != "" {
+		bad = append(bad, Bad{Release: p.From.Release, Digest: p.From.Digest, Reason: "a person went back to " + to.Release, When: m.now()})
+	}
+	if err := t.Set(factBad, bad); err != nil {
+		return err
+	}
+	return t.Set(factReady, nil)
+}
+
+// openDoors publishes the ports of the new release. It is past the commit: it is repeated until it works.
+func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	var shut closeNote
+	if _, err := t.Change.ReadNote(stepCloseDoors, &shut); err != nil {
+		return err
+	}
+	var done openNote
+	if found, err := t.Note(&done); err != nil || found {
+		return err
+	}
+	r, err := m.releaseOf(p.To)
+	if err != nil {
+		return err
+	}
+	images, err := m.pin(ctx, p.To, r)
+	if err != nil {
+		return err
+	}
+	if err := m.ensureImages(ctx, t, images); err != nil {
+		return err
+	}
+	project, err := m.project(ctx, p.To, r)
+	if err != nil {
+		return err
+	}
+	if err := m.letIn(ctx, t.Change, project, shut); err != nil {
+		return err
+	}
+	if err := t.Fault("open"); err != nil {
+		return err
+	}
+	if err := m.waitHealthy(ctx, project, r); err != nil {
+		m.Log.Warn("the release is in place, but not healthy with its doors open", "error", m.masked(err.Error()))
+	}
+	return t.Save(openNote{Opened: m.now()})
+}
+
+// applyEnded says what follows from an apply that was undone: a release that is itself the reason is not tried again by itself, anything else
+// is, after a while.
+func (m *Manager) applyEnded(c *change.Change) map[string]any {
+	var p applyPlan
+	if err := c.ReadPlan(&p); err != nil {
+		return nil
+	}
+	facts := map[string]any{}
+	r, err := m.ready()
+	if err == nil && r != nil && c.Kind == KindApply {
+		r.Now, r.NotBefore = false, m.now().Add(30*time.Minute)
+		facts[factReady] = r
+	}
+	begun := c.Step(stepCloseDoors).Status != change.StepPending
+	if c.Kind == KindApply && begun && (c.Cause.Class == change.ClassRelease || c.Cause.Class == change.ClassInternal) {
+		bad, err := m.bad()
+		if err != nil {
+			return facts
+		}
+		bad = slices.DeleteFunc(bad, func(b Bad) bool { return b.Digest == p.To.Digest })
+		facts[factBad] = append(bad, Bad{Release: p.To.Release, Digest: p.To.Digest, Reason: c.Cause.Message, When: m.now()})
+		facts[factReady] = nil
+	}
+	return facts
+}

@@ -1,0 +1,308 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"dhow/agent/backup"
+	"dhow/agent/change"
+	"dhow/agent/engine"
+	"dhow/agent/health"
+	"dhow/manifest"
+)
+
+// stopGrace is how long services may take to stop: a database that is killed has to recover later.
+const stopGrace = 90 * time.Second
+
+// copyNote says what is copied where. Previous holds the answers of the checks that compare with the release before.
+type copyNote struct {
+	Name     string            `json:"name"`
+	Trees    []backup.Tree     `json:"trees"`
+	Previous map[string]string `json:"previous,omitempty"`
+	Dumps    []backup.Dump     `json:"dumps,omitempty"`
+}
+
+// backupNote names the complete copy.
+type backupNote struct {
+	Name string `json:"name"`
+}
+
+// restoreNote is the restore record: from here on data may change, and this is how it comes back. Volumes that are not in Existing are
+// new and go away.
+type restoreNote struct {
+	Name     string        `json:"name"`
+	Trees    []backup.Tree `json:"trees"`
+	Existing []string      `json:"existing"`
+}
+
+func (m *Manager) backupDir(name string) string { return filepath.Join(m.Paths.Backups(), name) }
+
+// servers lists the databases of the running release with the containers that they run in. What an adopted stack holds is known from the
+// release that follows it.
+func (m *Manager) servers(p applyPlan, containers []engine.Container) ([]backup.Server, error) {
+	if p.From == nil {
+		return nil, nil
+	}
+	g := *p.From
+	if g.Dir != "" {
+		g = p.To
+	}
+	r, err := m.releaseOf(g)
+	if err != nil {
+		return nil, err
+	}
+	return serversOf(r, containers), nil
+}
+
+func serversOf(r *manifest.Release, containers []engine.Container) []backup.Server {
+	var list []backup.Server
+	for _, db := range r.Databases {
+		for _, c := range containers {
+			if c.Service == db.Service && !c.OneOff {
+				list = append(list, backup.Server{
+					Service: db.Service, Container: c.ID, Engine: db.Engine, User: db.User, PasswordEnv: db.PasswordEnv, Databases: db.Databases,
+				})
+			}
+		}
+	}
+	return list
+}
+
+// volumePath returns where a volume is, or "" when there is none.
+func (m *Manager) volumePath(ctx context.Context, name string) (string, error) {
+	path, err := m.Engine.Volume(ctx, name)
+	switch {
+	case errors.Is(err, engine.ErrNoVolume):
+		return "", nil
+	case errors.Is(err, engine.ErrHidden):
+		return "", refuse("use a local volume for data", "volume %s can't be copied: %w", name, err)
+	case err != nil:
+		return "", engineTrouble(err)
+	}
+	return path, nil
+}
+
+// copyAhead makes the first copy of the volumes and the dumps of the databases while users work.
+func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	r, err := m.releaseOf(p.To)
+	if err != nil {
+		return err
+	}
+	project, err := m.project(ctx, p.To, r)
+	if err != nil {
+		return err
+	}
+	containers, err := m.Engine.Containers(ctx, p.To.Project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	servers, err := m.servers(p, containers)
+	if err != nil {
+		return err
+	}
+	var note copyNote
+	if found, err := t.Note(&note); err != nil {
+		return err
+	} else if !found {
+		note.Name = fmt.Sprintf("%s-%04d", m.now().Format("2006-01-02T150405"), t.Change.ID)
+		if note.Trees, err = m.trees(ctx, containers, project, r); err != nil {
+			return err
+		}
+		note.Previous = m.previous(ctx, r, servers)
+		if err := t.Save(note); err != nil {
+			return err
+		}
+	}
+	dir := m.backupDir(note.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return space(err)
+	}
+	if err := t.Fault("copy"); err != nil {
+		return space(err)
+	}
+	if err := backup.CopyAhead(ctx, dir, note.Trees, progressOf(t)); err != nil {
+		return space(fmt.Errorf("cannot copy the data: %w", err))
+	}
+	if err := t.Fault("dump"); err != nil {
+		return space(err)
+	}
+	note.Dumps = nil
+	for _, s := range servers {
+		d, err := m.dump(ctx, dir, s, progressOf(t))
+		if err != nil {
+			return space(err)
+		}
+		note.Dumps = append(note.Dumps, d)
+	}
+	return t.Save(note)
+}
+
+// previous asks the running release what the checks of the new one compare with. An answer that can't be had is left out: the table may be new.
+func (m *Manager) previous(ctx context.Context, r *manifest.Release, servers []backup.Server) map[string]string {
+	answers := map[string]string{}
+	for _, c := range r.Checks {
+		i := slices.IndexFunc(servers, func(s backup.Server) bool { return s.Service == c.SQL })
+		if c.SQL == "" || c.AtLeast != "previous" || i < 0 {
+			continue
+		}
+		if answer, err := backup.Query(ctx, m.Engine.Exec, servers[i], c.Query); err == nil {
+			answers[c.Name] = answer
+		}
+	}
+	return answers
+}
+
+func (m *Manager) dump(ctx context.Context, dir string, s backup.Server, p backup.Progress) (backup.Dump, error) {
+	folder := filepath.Join(dir, backup.DumpsDir)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return backup.Dump{}, err
+	}
+	d, err := backup.DumpServer(ctx, m.Engine.Exec, s, filepath.Join(folder, s.Service+".sql.zst"), p)
+	if err != nil {
+		return d, fmt.Errorf("cannot dump database %s: %w", s.Service, err)
+	}
+	return d, nil
+}
+
+// dropCopies removes a copy that is not complete; a complete one is a backup and stays for retention to judge.
+func (m *Manager) dropCopies(_ context.Context, t *change.Task) error {
+	var note copyNote
+	if found, err := t.Note(&note); err != nil || !found {
+		return err
+	}
+	return m.dropIncomplete(note.Name)
+}
+
+func (m *Manager) dropIncomplete(name string) error {
+	dir := m.backupDir(name)
+	if _, err := backup.Read(dir); err == nil {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+// backUp stops what still runs and completes the snapshot while nothing can write.
+func (m *Manager) backUp(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	var ahead copyNote
+	if _, err := t.Change.ReadNote(stepCopyAhead, &ahead); err != nil {
+		return err
+	}
+	if err := t.Save(backupNote{Name: ahead.Name}); err != nil {
+		return err
+	}
+	info := backup.Info{Made: m.now(), Dumps: ahead.Dumps}
+	if p.From != nil {
+		info.Release = p.From.Release
+	}
+	dir := m.backupDir(ahead.Name)
+	containers, err := m.Engine.Containers(ctx, p.To.Project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	if info.Rows, err = m.rows(ctx, p, containers); err != nil {
+		return err
+	}
+	if err := m.stopAll(ctx, p.To.Project); err != nil {
+		return err
+	}
+	if err := t.Fault("copy"); err != nil {
+		return err
+	}
+	if _, err := backup.Finish(ctx, dir, ahead.Trees, info, progressOf(t)); err != nil {
+		err = fmt.Errorf("cannot complete the copy of the data: %w", err)
+		if errors.Is(err, backup.ErrChanged) {
+			return &change.Retry{After: time.Second, Err: err}
+		}
+		return err
+	}
+	return m.nothingRuns(ctx, p.To.Project)
+}
+
+// rows counts the rows of every database that runs. One that a crash has stopped is left out: its rows are in the copied volumes.
+func (m *Manager) rows(ctx context.Context, p applyPlan, containers []engine.Container) (map[string]int64, error) {
+	servers, err := m.servers(p, containers)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]int64{}
+	for _, s := range servers {
+		rows, err := backup.Rows(ctx, m.Engine.Exec, s)
+		if err != nil {
+			m.Log.Warn("rows not counted", "service", s.Service, "error", err)
+			continue
+		}
+		for table, n := range rows {
+			all[s.Service+"/"+table] = n
+		}
+	}
+	return all, nil
+}
+
+func (m *Manager) stopAll(ctx context.Context, project string) error {
+	containers, err := m.Engine.Containers(ctx, project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	for _, c := range containers {
+		if c.State == "running" || c.State == "paused" || c.State == "restarting" {
+			if err := m.Engine.Stop(ctx, c.ID, stopGrace); err != nil {
+				return fmt.Errorf("cannot stop service %s: %w", c.Service, err)
+			}
+		}
+	}
+	return m.nothingRuns(ctx, project)
+}
+
+// nothingRuns fails when somebody started a service while the data were being copied.
+func (m *Manager) nothingRuns(ctx context.Context, project string) error {
+	containers, err := m.Engine.Containers(ctx, project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	for _, c := range containers {
+		if c.State == "running" {
+			return &change.Retry{After: time.Second, Err: fmt.Errorf("service %s runs although it was stopped: somebody started it", c.Service)}
+		}
+	}
+	return nil
+}
+
+func progressOf(t *change.Task) backup.Progress {
+	return func(done, total int64) { t.Progress(change.Progress{Done: done, Total: total}) }
+}
+
+// services lists the stack for package health. Without a project every service that ended well counts as a one-shot.
+func (m *Manager) services(ctx context.Context, project string, restart func(service string) string) ([]health.Service, error) {
+	containers, err := m.Engine.Containers(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	var list []health.Service
+	for _, c := range containers {
+		if c.OneOff {
+			continue
+		}
+		policy := ""
+		if restart != nil {
+			policy = restart(c.Service)
+		}
+		list = append(list, health.Service{
+			Name: c.Service, State: c.State, Health: c.Health, HealthLog: c.HealthLog, ExitCode: c.ExitCode, Restarts: c.Restarts,
+			OneShot: policy == "" || policy == "no" || policy == "on-failure",
+		})
+	}
+	return list, nil
+}

@@ -1,0 +1,14 @@
+// Package update is the pipeline: what Dhow does to bring a site from one release to another, step by step, and back.
+//
+// The steps stand in table.go, a line each. Handlers decide when; the packages engine, stack, backup, health, doors, fetch and trust
+// know how. What a handler must find again after a power cut is in its note (persisted before the effect), and what is true of
+// the site is in the facts of the journal (facts.go). Everything else is derived.
+//
+// Two changes make an update: fetch gets the bytes, which may take days and has no undo; apply uses them and takes minutes. A
+// rollback that a person orders is an apply of an older release that may put data back. Adopt takes over a stack that ran before Dhow.
+//
+// Users are let in only after the commit. Before it nobody could type anything, so undoing loses nothing; after it Dhow takes nothing
+// back by itself.
+//
+// This package leaves to others: the socket and the schedule (daemon), the order of do and undo (change), durability (journal).
+package update

@@ -1,0 +1,166 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"dhow/agent/change"
+	"dhow/agent/doors"
+	"dhow/agent/stack"
+	"dhow/manifest"
+)
+
+// closeDoors keeps users out and stops everything that writes but the databases.
+func (m *Manager) closeDoors(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	var note closeNote
+	found, err := t.Note(&note)
+	if err != nil {
+		return err
+	}
+	if p.From == nil {
+		if found {
+			return nil
+		}
+		return t.Save(closeNote{})
+	}
+	r, err := m.releaseOf(*p.From)
+	if err != nil {
+		return err
+	}
+	project, err := m.project(ctx, *p.From, r)
+	if err != nil {
+		return err
+	}
+	if !found {
+		note = closeNote{Closed: m.now(), Healthy: m.healthNow(ctx, p.From.Project) == "healthy", Ports: doorsOf(project)}
+		if err := t.Save(note); err != nil {
+			return err
+		}
+	}
+	// No container may come back by itself after a power cut: the engine would start it on data that are being copied.
+	if err := m.Compose.HoldRestarts(ctx, p.From.Project); err != nil {
+		return err
+	}
+	if err := t.Fault("held"); err != nil {
+		return err
+	}
+	if err := m.Compose.Stop(ctx, p.From.Project, publishing(project), stopGrace); err != nil {
+		return err
+	}
+	if err := m.showPage(ctx, t.Change, note); err != nil {
+		return err
+	}
+	if err := t.Fault("page"); err != nil {
+		return err
+	}
+	return m.Compose.Stop(ctx, p.From.Project, writers(project, r), stopGrace)
+}
+
+// doorsOf lists the published TCP ports of a stack.
+func doorsOf(project *stack.Project) []doors.Port {
+	var list []doors.Port
+	for _, p := range project.Ports() {
+		if p.Published != 0 && p.Protocol == "tcp" {
+			list = append(list, doors.Port{HostIP: p.HostIP, Port: p.Published})
+		}
+	}
+	return list
+}
+
+// publishing lists the services that publish ports.
+func publishing(project *stack.Project) []string {
+	var list []string
+	for _, p := range project.Ports() {
+		if !slices.Contains(list, p.Service) {
+			list = append(list, p.Service)
+		}
+	}
+	return list
+}
+
+// writers lists the services that may write, those first that need the others. The databases stay up for a last look.
+func writers(project *stack.Project, r *manifest.Release) []string {
+	var list []string
+	for _, s := range project.Services() {
+		if !slices.ContainsFunc(r.Databases, func(db manifest.Database) bool { return db.Service == s }) {
+			list = append(list, s)
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// returnToOld starts the old release again, from its own documents, and lets users in.
+func (m *Manager) returnToOld(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	var note closeNote
+	if found, err := t.Note(&note); err != nil || !found {
+		return err
+	}
+	if p.From == nil {
+		return m.Compose.Down(ctx, p.To.Project, stopGrace)
+	}
+	containers, err := m.Engine.Containers(ctx, p.From.Project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	held := false
+	for _, c := range containers {
+		held = held || (c.State == "running" && len(c.Ports) > 0)
+	}
+	if !held {
+		if err := m.showPage(ctx, t.Change, note); err != nil {
+			return err
+		}
+	}
+	r, err := m.releaseOf(*p.From)
+	if err != nil {
+		return err
+	}
+	images, err := m.pin(ctx, *p.From, r)
+	if err != nil {
+		return err
+	}
+	if err := m.ensureImages(ctx, t, images); err != nil {
+		return err
+	}
+	project, err := m.project(ctx, *p.From, r)
+	if err != nil {
+		return err
+	}
+	if err := m.start(ctx, t, project, r, note.Healthy); err != nil {
+		return err
+	}
+	if err := t.Fault("open"); err != nil {
+		return err
+	}
+	if err := m.letIn(ctx, t.Change, project, note); err != nil {
+		return err
+	}
+	note.Opened = m.now()
+	return t.Save(note)
+}
+
+// letIn takes the maintenance page away, publishes the ports, and gives the containers their restart policies back. When that can't be done the
+// page comes back.
+func (m *Manager) letIn(ctx context.Context, c *change.Change, project *stack.Project, shut closeNote) error {
+	if err := m.hidePage(); err != nil {
+		return err
+	}
+	err := m.Compose.Up(ctx, project, stack.UpOptions{})
+	if err == nil {
+		err = m.Compose.FreeRestarts(ctx, project)
+	}
+	if err != nil && ctx.Err() == nil {
+		return errors.Join(err, m.showPage(ctx, c, shut))
+	}
+	return err
+}

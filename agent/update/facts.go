@@ -1,0 +1,101 @@
+package update
+
+import (
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Names of the facts in the journal.
+const (
+	factGood  = "known-good"
+	factPast  = "past"
+	factReady = "ready"
+	factBad   = "bad"
+	factPoll  = "poll"
+)
+
+// Good is the release that runs and has passed its checks here. Manifest is the number of the manifest that asked for it: an older
+// manifest is refused even when the trusted metadata were lost.
+type Good struct {
+	Release  string        `json:"release"`
+	Digest   digest.Digest `json:"digest,omitempty"` // of the release document; empty for an adopted stack
+	Folder   string        `json:"folder"`           // its folder under Paths.Stacks
+	Project  string        `json:"project"`
+	Manifest int64         `json:"manifest"`
+	Since    time.Time     `json:"since"`
+	// Dir is the folder from which an adopted stack was started; relative paths of its compose files refer to it.
+	Dir string `json:"dir,omitempty"`
+}
+
+// Past is a release that ran before, with the snapshot of its data at the moment when it was left.
+type Past struct {
+	Good
+	Backup string    `json:"backup"`
+	Left   time.Time `json:"left"`
+}
+
+// Ready is a release whose bytes are all here.
+type Ready struct {
+	Release  string        `json:"release"`
+	Digest   digest.Digest `json:"digest"`
+	Manifest int64         `json:"manifest"`
+	Fetch    uint64        `json:"fetch"` // the change that fetched it
+	Bytes    int64         `json:"bytes"` // moved for it
+	Now      bool          `json:"now,omitempty"`
+	// NotBefore is set when an apply was refused, so that the same refusal does not come every minute.
+	NotBefore time.Time `json:"not_before,omitzero"`
+}
+
+// Bad is a release that did not work here. It is not tried again by itself while the manifest asks this site for the same document.
+type Bad struct {
+	Release string        `json:"release"`
+	Digest  digest.Digest `json:"digest"`
+	Reason  string        `json:"reason"`
+	When    time.Time     `json:"when"`
+}
+
+// Poll is how the last look at the sources ended.
+type Poll struct {
+	Last  time.Time `json:"last,omitzero"` // when a source last answered
+	Error string    `json:"error,omitempty"`
+}
+
+// good returns the known-good release, or nil on a new site.
+func (m *Manager) good() (*Good, error) {
+	g := new(Good)
+	found, err := m.Journal.Fact(factGood, g)
+	if !found {
+		g = nil
+	}
+	return g, err
+}
+
+func (m *Manager) past() (list []Past, err error) {
+	_, err = m.Journal.Fact(factPast, &list)
+	return list, err
+}
+
+func (m *Manager) ready() (*Ready, error) {
+	r := new(Ready)
+	found, err := m.Journal.Fact(factReady, r)
+	if !found {
+		r = nil
+	}
+	return r, err
+}
+
+func (m *Manager) bad() (list []Bad, err error) {
+	_, err = m.Journal.Fact(factBad, &list)
+	return list, err
+}
+
+// findBad returns the entry of a release document, or nil.
+func findBad(list []Bad, d digest.Digest) *Bad {
+	for i := range list {
+		if list[i].Digest == d {
+			return &list[i]
+		}
+	}
+	return nil
+}

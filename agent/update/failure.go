@@ -1,0 +1,80 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+	"dhow/agent/engine"
+	"dhow/bundle"
+	"dhow/manifest/trust"
+)
+
+// refuse is a failure of the site, found before any downtime.
+func refuse(hint, format string, args ...any) error {
+	return &change.Failure{Class: change.ClassSite, Code: api.CodeRefused, Hint: hint, Err: fmt.Errorf(format, args...)}
+}
+
+// broken is a failure of the release itself.
+func broken(format string, args ...any) error {
+	return &change.Failure{
+		Class: change.ClassRelease, Code: api.CodeRefused, Err: fmt.Errorf(format, args...),
+		Hint: "tell the central team: the release needs to be mended",
+	}
+}
+
+// space turns a full disk into a failure of its own class and leaves other errors alone.
+func space(err error) error {
+	if err == nil || !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	return &change.Failure{
+		Class: change.ClassSpace, Code: api.CodeRefused, Err: err,
+		Hint: "make room on this disk; dhow tries again by itself",
+	}
+}
+
+// untrusted classifies what goes wrong between a source and the store.
+func untrusted(err error) error {
+	if err == nil {
+		return nil
+	}
+	f := &change.Failure{Class: change.ClassTrust, Code: api.CodeNotTrusted, Err: err}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, syscall.ENOSPC):
+		return space(err)
+	case errors.Is(err, bundle.ErrUnreachable):
+		f.Class, f.Code, f.Hint = change.ClassNetwork, api.CodeUnreachable, "check the line or the stick; dhow tries again at the next check"
+	case errors.Is(err, trust.ErrOtherFleet):
+		f.Hint = "this stick or registry belongs to somebody else: nothing was changed"
+	case errors.Is(err, trust.ErrStale):
+		f.Hint = "use a newer stick: this one was made before what the site has already seen"
+	case errors.Is(err, trust.ErrExpired):
+		f.Hint = "ask the central team to publish again"
+	case errors.Is(err, bundle.ErrDamaged), errors.Is(err, trust.ErrDamaged):
+		f.Hint = "copy the bundle to the stick again, or use another stick"
+	case errors.Is(err, trust.ErrForged):
+		f.Hint = "do not use it; tell the central team"
+	case errors.Is(err, bundle.ErrTooLarge), errors.Is(err, bundle.ErrUnsafePath):
+		f.Hint = "do not use it; tell the central team"
+	case errors.Is(err, bundle.ErrNoMetadata):
+		f.Hint = "use a bundle made by dhowctl, or connect the site once so that it knows the signed manifest"
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		f.Class, f.Code, f.Hint = change.ClassSite, api.CodeUsage, "check the path, and whether the stick is plugged in"
+	default:
+		f.Class, f.Code = change.ClassInternal, api.CodeInternal
+	}
+	return f
+}
+
+// engineGone reports whether the engine does not answer now: then an error of the last call says nothing about the release.
+func (m *Manager) engineGone(ctx context.Context) bool {
+	_, err := m.Engine.Info(ctx)
+	return errors.Is(err, engine.ErrNotRunning)
+}

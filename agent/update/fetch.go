@@ -1,0 +1,258 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"dhow/agent/change"
+	"dhow/bundle"
+	"dhow/bundle/fetch"
+)
+
+// fetchPlan is what a fetch is about. From is a path given by a person; empty means the configured sources.
+type fetchPlan struct {
+	From   string `json:"from,omitempty"`
+	Now    bool   `json:"now,omitempty"`
+	Person bool   `json:"person,omitempty"` // a person asked for it
+}
+
+// refreshNote says what the sources answered. Unreachable is set when none did; the newest manifest seen before counts then.
+type refreshNote struct {
+	Unreachable string   `json:"unreachable,omitempty"`
+	Warnings    []string `json:"warnings,omitempty"`
+}
+
+// targetNote is what the plan step found. Nothing says in words why there is nothing to fetch.
+type targetNote struct {
+	Nothing  string        `json:"nothing,omitempty"`
+	Release  string        `json:"release,omitempty"`
+	Digest   digest.Digest `json:"digest,omitempty"`
+	Manifest int64         `json:"manifest,omitempty"`
+	Bytes    int64         `json:"bytes,omitempty"` // to fetch, when the plan was made
+}
+
+// blobsNote counts what crossed the line, over all attempts. Idle counts the attempts that brought nothing since the last one that did.
+type blobsNote struct {
+	Moved int64 `json:"moved"`
+	Idle  int   `json:"idle"`
+}
+
+const (
+	stepPlan  = "plan"
+	stepFetch = "fetch-blobs"
+
+	idleAttempts = 3
+	idleDelay    = 5 * time.Second
+)
+
+// sources opens what the fetch may use; with none that opens it returns the last error.
+func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, error) {
+	specs := m.Config.Sources
+	if p.From != "" {
+		specs = []string{p.From}
+	}
+	if len(specs) == 0 {
+		return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source")
+	}
+	var open []bundle.Source
+	var last error
+	for _, spec := range specs {
+		src, err := fetch.Open(ctx, spec)
+		if err != nil {
+			last = err
+			continue
+		}
+		open = append(open, src)
+	}
+	if len(open) == 0 {
+		return nil, untrusted(last)
+	}
+	return open, nil
+}
+
+func closeAll(sources []bundle.Source) {
+	for _, s := range sources {
+		_ = s.Close()
+	}
+}
+
+// isLocal reports whether a source is a path: its metadata may then be older than now without anybody being attacked.
+func isLocal(name string) bool { return !strings.Contains(name, "://") }
+
+// refreshManifest asks the sources in order until one brings a manifest that is trusted.
+func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
+	var p fetchPlan
+	if err := t.Change.ReadPlan(&p); err != nil {
+		return err
+	}
+	note := refreshNote{}
+	err := m.refresh(ctx, p, &note)
+	f := (*change.Failure)(nil)
+	unreachable := errors.As(err, &f) && f.Class == change.ClassNetwork
+	poll := Poll{Last: m.now()}
+	if err != nil {
+		poll.Error = err.Error()
+		if _, old := m.Journal.Fact(factPoll, &poll); old != nil {
+			return old
+		}
+		poll.Error = err.Error()
+	}
+	if perr := t.Set(factPoll, poll); perr != nil {
+		return perr
+	}
+	if unreachable && p.From == "" {
+		if _, cerr := m.Trust.Current(); cerr == nil {
+			note.Unreachable = err.Error()
+			return t.Save(note)
+		}
+	}
+	if err != nil {
+		if serr := m.Journal.SetFact(factPoll, poll); serr != nil {
+			return serr
+		}
+		return err
+	}
+	return t.Save(note)
+}
+
+func (m *Manager) refresh(ctx context.Context, p fetchPlan, note *refreshNote) error {
+	sources, err := m.sources(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer closeAll(sources)
+	var worst error
+	for _, src := range sources {
+		mf, err := m.Trust.Refresh(ctx, src, isLocal(src.Name()))
+		if err == nil {
+			note.Warnings = mf.Warnings
+			return nil
+		}
+		if errors.Is(err, bundle.ErrNoMetadata) {
+			// Images without a manifest are bytes only: they may serve what the site already knows of.
+			if _, cerr := m.Trust.Current(); cerr == nil {
+				return nil
+			}
+		}
+		err = fmt.Errorf("%s: %w", src.Name(), err)
+		if worst == nil || errors.Is(worst, bundle.ErrUnreachable) {
+			worst = err
+		}
+	}
+	return untrusted(worst)
+}
+
+// fetchBlobs brings what is missing into the store. A line that breaks is tried again as long as something arrives.
+func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
+	var p fetchPlan
+	var target targetNote
+	var note blobsNote
+	if err := t.Change.ReadPlan(&p); err != nil {
+		return err
+	}
+	if _, err := t.Change.ReadNote(stepPlan, &target); err != nil || target.Nothing != "" {
+		return err
+	}
+	if _, err := t.Note(&note); err != nil {
+		return err
+	}
+	release, _, err := m.Trust.Release(ctx, nil, target.Release)
+	if err != nil {
+		return untrusted(err)
+	}
+	platform, err := m.platform(ctx)
+	if err != nil {
+		return err
+	}
+	wants, err := fetch.Wants(m.Store, release, platform)
+	if err != nil || len(wants) == 0 {
+		return err
+	}
+	sources, err := m.sources(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer closeAll(sources)
+	if err := t.Fault("copy"); err != nil {
+		return untrusted(err)
+	}
+	moved, err := fetch.Blobs(ctx, m.Store, sources, wants, fetch.Options{Progress: func(done, total int64) {
+		t.Progress(change.Progress{Done: done, Total: total})
+	}})
+	note.Moved += moved
+	if moved > 0 {
+		note.Idle = 0
+	} else {
+		note.Idle++
+	}
+	if serr := t.Save(note); serr != nil {
+		return serr
+	}
+	if errors.Is(err, bundle.ErrUnreachable) && p.From == "" && note.Idle < idleAttempts {
+		return &change.Retry{After: idleDelay, Err: err}
+	}
+	return untrusted(err)
+}
+
+// verify unpacks every new image once, as the engine will, and declares the release ready.
+func (m *Manager) verify(ctx context.Context, t *change.Task) error {
+	var p fetchPlan
+	var target targetNote
+	var blobs blobsNote
+	if err := t.Change.ReadPlan(&p); err != nil {
+		return err
+	}
+	if _, err := t.Change.ReadNote(stepPlan, &target); err != nil || target.Nothing != "" {
+		return err
+	}
+	if _, err := t.Change.ReadNote(stepFetch, &blobs); err != nil {
+		return err
+	}
+	release, _, err := m.Trust.Release(ctx, nil, target.Release)
+	if err != nil {
+		return untrusted(err)
+	}
+	platform, err := m.platform(ctx)
+	if err != nil {
+		return err
+	}
+	images, err := release.PlatformImages(platform)
+	if err != nil {
+		return err
+	}
+	for _, image := range images {
+		if err := m.Store.VerifyImage(ctx, image); err != nil {
+			return untrusted(err)
+		}
+	}
+	if err := t.Fault("ready"); err != nil {
+		return err
+	}
+	return t.Set(factReady, Ready{
+		Release: target.Release, Digest: target.Digest, Manifest: target.Manifest,
+		Fetch: t.Change.ID, Bytes: blobs.Moved, Now: p.Now,
+	})
+}
+
+// dropRefused removes from the store what a refused release left there. Parts that wait for the line stay.
+func (m *Manager) dropRefused(ctx context.Context, t *change.Task) error {
+	if c := t.Change.Cause; c == nil || c.Class != change.ClassTrust {
+		return nil
+	}
+	return m.pruneStore(ctx)
+}
+
+// fetchEnded keeps the reason for status.
+func (m *Manager) fetchEnded(c *change.Change) map[string]any {
+	var poll Poll
+	if _, err := m.Journal.Fact(factPoll, &poll); err != nil || c.Cause.Class == change.ClassReplaced {
+		return nil
+	}
+	poll.Error = c.Cause.Message
+	return map[string]any{factPoll: poll}
+}

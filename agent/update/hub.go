@@ -1,0 +1,184 @@
+package update
+
+import (
+	"context"
+	"sync"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+)
+
+// hub holds the newest state of the change at work and wakes those who follow it. A slow follower misses what was in between, never
+// the end.
+type hub struct {
+	mu       sync.Mutex
+	live     *change.Change
+	progress change.Progress
+	changed  chan struct{} // closed and replaced when something changes
+}
+
+func (h *hub) init() { h.changed = make(chan struct{}) }
+
+func (h *hub) publish(c *change.Change, p change.Progress) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.live, h.progress = c, p
+	h.signal()
+}
+
+func (h *hub) wake() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.signal()
+}
+
+func (h *hub) signal() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// state returns the newest state of a change, if it is at work, and a channel that is closed when anything changes.
+func (h *hub) state(id uint64) (*change.Change, change.Progress, <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.live == nil || h.live.ID != id {
+		return nil, change.Progress{}, h.changed
+	}
+	return h.live, h.progress, h.changed
+}
+
+// Events follows a change: first its present state, then what happens. The channel is closed after the event with End, or when ctx ends.
+func (m *Manager) Events(ctx context.Context, id uint64) (<-chan api.Event, error) {
+	c, err := m.Journal.Change(id)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, &api.Error{Code: api.CodeUsage, Message: "there is no such change", Hint: "dhow history lists them"}
+	}
+	out := make(chan api.Event)
+	go func() {
+		defer close(out)
+		var last api.Event
+		for {
+			e, changed, err := m.event(id)
+			if err != nil {
+				e = api.Event{Change: id, End: true, Error: &api.Error{Code: api.CodeInternal, Message: err.Error()}}
+			}
+			if e.Step != last.Step || e.Done != last.Done || e.Undoing != last.Undoing || e.Message != last.Message || e.End || last.Change == 0 {
+				select {
+				case out <- e:
+				case <-ctx.Done():
+					return
+				}
+				last = e
+			}
+			if e.End {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// event describes a change as it stands now.
+func (m *Manager) event(id uint64) (api.Event, <-chan struct{}, error) {
+	c, p, changed := m.hub.state(id)
+	m.mu.Lock()
+	working := m.running == id
+	m.mu.Unlock()
+	if c == nil || !working {
+		stored, err := m.Journal.Change(id)
+		if err != nil {
+			return api.Event{}, changed, err
+		}
+		if stored == nil {
+			return api.Event{Change: id, End: true, Message: "nothing to do"}, changed, nil
+		}
+		c, p = stored, change.Progress{}
+	}
+	number, step := c.Current()
+	e := api.Event{
+		Change: id, Kind: c.Kind, Step: step.Name, StepNumber: number, StepCount: len(c.Steps),
+		Undoing: c.Status() == change.Undoing, Message: p.Message, Done: p.Done, Total: p.Total,
+	}
+	if step.Trouble != "" && e.Message == "" {
+		e.Message = step.Trouble
+	}
+	if c.Finished.IsZero() || working {
+		return e, changed, nil
+	}
+	e.End = true
+	return e, changed, m.endEvent(c, &e)
+}
+
+// endEvent adds how a change ended.
+func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
+	if c.Kind != KindFetch {
+		u, err := m.updateOf(c)
+		if err != nil {
+			return err
+		}
+		e.Update = u
+		if c.Cause != nil {
+			e.Error = errorOf(c, u.Result)
+		}
+		return nil
+	}
+	if c.Cause != nil {
+		e.Error = errorOf(c, "")
+		return nil
+	}
+	var target targetNote
+	if _, err := c.ReadNote(stepPlan, &target); err != nil {
+		return err
+	}
+	if target.Nothing != "" {
+		e.Message = target.Nothing
+		return nil
+	}
+	next, err := m.applyOf(c.ID)
+	if err != nil {
+		return err
+	}
+	if next != 0 {
+		e.Next = next
+		return nil
+	}
+	e.Message = target.Release + " is here"
+	if w := m.window(); !w.Open(m.now()) {
+		e.Message += " and will be put in place at " + w.Next(m.now()).Local().Format("15:04") + "; dhow update --now does it at once"
+	}
+	return nil
+}
+
+// applyOf returns the change that applies what a fetch brought, or 0.
+func (m *Manager) applyOf(fetch uint64) (uint64, error) {
+	list, err := m.Journal.Changes(func(c *change.Change) bool {
+		var p applyPlan
+		return c.Kind == KindApply && c.ReadPlan(&p) == nil && p.Fetch == fetch
+	})
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	return list[0].ID, nil
+}
+
+// errorOf is what people are told of a change that was undone.
+func errorOf(c *change.Change, result string) *api.Error {
+	e := &api.Error{Code: c.Cause.Code, Message: c.Cause.Message, Hint: c.Cause.Hint}
+	switch {
+	case result == api.ResultRolledBack:
+		e.Code = api.CodeRolledBack
+	case result == api.ResultRefused && e.Code == 0:
+		e.Code = api.CodeRefused
+	case e.Code == 0:
+		e.Code = api.CodeInternal
+	}
+	return e
+}

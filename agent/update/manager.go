@@ -1,0 +1,290 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+	"dhow/agent/doors"
+	"dhow/agent/engine"
+	"dhow/agent/fault"
+	"dhow/agent/journal"
+	"dhow/agent/site"
+	"dhow/agent/stack"
+	"dhow/bundle"
+	"dhow/manifest/trust"
+)
+
+// Parts are what a Manager works with. All fields are required.
+type Parts struct {
+	Paths   site.Paths
+	Config  *site.Config
+	Journal *journal.Journal
+	Store   *bundle.Store
+	Trust   *trust.Client
+	Engine  *engine.Engine
+	Compose *stack.Compose
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Manager carries out what people and the schedule ask for, one change at a time.
+type Manager struct {
+	Parts
+	runner *change.Runner
+	wake   chan struct{}
+	hub    hub
+
+	mu      sync.Mutex
+	running uint64             // the change at work, 0 when idle
+	cancel  context.CancelFunc // ends the run of that change
+	doors   *doors.Doors       // closed doors, nil when open
+}
+
+// lookEvery is how often an idle manager looks whether the window has opened.
+const lookEvery = 20 * time.Second
+
+// New makes a manager. Nothing happens before Run.
+func New(p Parts) *Manager {
+	m := &Manager{Parts: p, wake: make(chan struct{}, 1)}
+	m.hub.init()
+	m.runner = &change.Runner{
+		Kinds: m.kinds(), Journal: p.Journal, Now: p.Now, Observer: m.hub.publish, Fault: fault.Point,
+	}
+	return m
+}
+
+func (m *Manager) now() time.Time { return m.Now().UTC() }
+
+// Run finishes what was interrupted and then works off what is asked, until ctx ends.
+func (m *Manager) Run(ctx context.Context) error {
+	if err := m.adoptIfAsked(); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		worked, err := m.work(ctx)
+		if err != nil && ctx.Err() == nil {
+			// The journal can't be written or the change can't be read: nothing was done that it does not know of. Say it and try again.
+			m.Log.Error("cannot go on", "error", err)
+		}
+		if worked && err == nil {
+			continue
+		}
+		timer := time.NewTimer(lookEvery)
+		select {
+		case <-ctx.Done():
+		case <-m.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.doors != nil {
+		return m.doors.Open()
+	}
+	return nil
+}
+
+// work runs the oldest unfinished change, or starts what is due. It reports whether there was something to do.
+func (m *Manager) work(ctx context.Context) (bool, error) {
+	c, err := m.unfinished()
+	if err != nil {
+		return false, err
+	}
+	if c == nil {
+		if c, err = m.startDue(); err != nil || c == nil {
+			return false, err
+		}
+	}
+	run, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m.mu.Lock()
+	m.running, m.cancel = c.ID, cancel
+	m.mu.Unlock()
+	m.Log.Info("change begins or goes on", "change", c.ID, "kind", c.Kind)
+	err = m.runner.Run(run, c)
+	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		err = m.runner.Abandon(c, replaced)
+	}
+	if err == nil {
+		err = m.after(c)
+	}
+	m.mu.Lock()
+	m.running, m.cancel = 0, nil
+	m.mu.Unlock()
+	m.hub.wake()
+	return true, err
+}
+
+// after tells what became of a change and begins what follows from it.
+func (m *Manager) after(c *change.Change) error {
+	log := m.Log.With("change", c.ID, "kind", c.Kind, "status", c.Status())
+	if c.Cause != nil {
+		log = log.With("step", c.Cause.Step, "class", c.Cause.Class, "reason", c.Cause.Message)
+	}
+	log.Info("change ended")
+	if c.Kind != KindFetch || c.Finished.IsZero() {
+		return nil
+	}
+	if _, err := m.startDue(); err != nil {
+		return err
+	}
+	return m.forgetFetches()
+}
+
+// unfinished returns the oldest change that is not at its end. Cleanups that failed are tried when the agent starts or a change ends.
+func (m *Manager) unfinished() (*change.Change, error) {
+	list, err := m.Journal.Changes(func(c *change.Change) bool { return c.Finished.IsZero() })
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return list[len(list)-1], nil
+}
+
+// startDue begins the apply of a release that is ready when its hour has come. It returns nil when nothing is due.
+func (m *Manager) startDue() (*change.Change, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.ready()
+	if err != nil || r == nil {
+		return nil, err
+	}
+	now := m.now()
+	if !r.Now && (now.Before(r.NotBefore) || !m.window().Open(now)) {
+		return nil, nil
+	}
+	current, err := m.Trust.Current()
+	if err != nil {
+		return nil, err
+	}
+	good, err := m.good()
+	if err != nil {
+		return nil, err
+	}
+	as, err := current.Fleet.Assignment(m.Config.Site)
+	if err != nil || as.Hold != nil || as.Pin != r.Release || (good != nil && good.Release == r.Release) {
+		return nil, m.Journal.SetFact(factReady, nil) // the manifest has changed its mind
+	}
+	release, _, err := m.Trust.Release(context.Background(), nil, r.Release)
+	if err != nil {
+		return nil, err
+	}
+	return m.runner.Start(KindApply, applyPlan{
+		From: good, To: m.goodFor(release, r.Digest, r.Manifest), Fetch: r.Fetch, Bytes: r.Bytes,
+	}, nil)
+}
+
+// window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.
+func (m *Manager) window() site.Window {
+	hours, zone := m.Config.Window, m.Config.TimeZone
+	if current, err := m.Trust.Current(); err == nil {
+		if hours == "" {
+			hours = current.Fleet.Policy.Window
+		}
+		if zone == "" {
+			zone = current.Fleet.Policy.TimeZone
+		}
+	}
+	w, err := site.ParseWindow(hours, zone)
+	if err != nil {
+		m.Log.Warn("the window can't be read, so any hour counts", "error", err)
+		return site.Window{}
+	}
+	return w
+}
+
+// Check is what the schedule calls: it looks for something new. While a change runs it does nothing.
+func (m *Manager) Check(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, err := m.unfinished()
+	if err != nil || c != nil || m.running != 0 {
+		return err
+	}
+	if _, err := m.runner.Start(KindFetch, fetchPlan{}, nil); err != nil {
+		return err
+	}
+	m.poke()
+	return nil
+}
+
+// Update begins an update that a person asked for. A fetch that the schedule began gives way.
+func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.free(true); err != nil {
+		return api.Started{}, err
+	}
+	c, err := m.runner.Start(KindFetch, fetchPlan{From: req.From, Now: req.Now, Person: true}, nil)
+	if err != nil {
+		return api.Started{}, err
+	}
+	m.poke()
+	return api.Started{Change: c.ID}, nil
+}
+
+// replaced is why a fetch of the schedule ends when a person asks for an update.
+var replaced = change.Cause{Class: change.ClassReplaced, Message: "a person asked for an update"}
+
+// free fails when a change is under way. With yield, a fetch of the schedule gives way instead. The caller holds m.mu.
+func (m *Manager) free(yield bool) error {
+	c, err := m.unfinished()
+	if err != nil {
+		return err
+	}
+	if c == nil && m.running == 0 {
+		return nil
+	}
+	if c != nil && yield && c.Kind == KindFetch {
+		var p fetchPlan
+		if err := c.ReadPlan(&p); err != nil {
+			return err
+		}
+		if !p.Person && m.running == c.ID {
+			m.cancel()
+			return nil
+		}
+		if !p.Person {
+			return m.runner.Abandon(c, replaced)
+		}
+	}
+	what := "a change"
+	if c != nil {
+		what = fmt.Sprintf("%s %d", c.Kind, c.ID)
+	}
+	return &api.Error{Code: api.CodeBusy, Message: "another change is under way: " + what, Hint: "follow it with: dhow status"}
+}
+
+func (m *Manager) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// forgetFetches removes the records of looks that found nothing, and old ones.
+func (m *Manager) forgetFetches() error {
+	list, err := m.Journal.Changes(func(c *change.Change) bool { return c.Kind == KindFetch && !c.Finished.IsZero() })
+	if err != nil {
+		return err
+	}
+	var drop []uint64
+	for i, c := range list {
+		var target targetNote
+		if _, err := c.ReadNote(stepPlan, &target); err != nil {
+			return err
+		}
+		if i >= keepFetches || (i > 0 && target.Nothing != "") {
+			drop = append(drop, c.ID)
+		}
+	}
+	return m.Journal.Delete(drop...)
+}
+
+const keepFetches = 20

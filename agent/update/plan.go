@@ -1,0 +1,164 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+	"dhow/agent/site"
+	"dhow/bundle"
+	"dhow/bundle/fetch"
+	"dhow/manifest"
+	"dhow/manifest/trust"
+)
+
+// plan decides what this site should run and what is missing for it.
+func (m *Manager) plan(ctx context.Context, t *change.Task) error {
+	var p fetchPlan
+	var refreshed refreshNote
+	if err := t.Change.ReadPlan(&p); err != nil {
+		return err
+	}
+	if _, err := t.Change.ReadNote("refresh-manifest", &refreshed); err != nil {
+		return err
+	}
+	current, err := m.Trust.Current()
+	if err != nil {
+		return untrusted(err)
+	}
+	good, err := m.good()
+	if err != nil {
+		return err
+	}
+	if good != nil && current.Number < good.Manifest {
+		return untrusted(fmt.Errorf("manifest %d is older than manifest %d, which this site has installed: %w",
+			current.Number, good.Manifest, trust.ErrStale))
+	}
+	as, err := current.Fleet.Assignment(m.Config.Site)
+	if err != nil {
+		return &change.Failure{
+			Class: change.ClassTrust, Code: api.CodeNotTrusted, Err: err,
+			Hint: "check the site's name in " + m.Paths.Config() + "; the central team adds it with: dhowctl site add",
+		}
+	}
+	if nothing := nothingToDo(as, good); nothing != "" {
+		if refreshed.Unreachable != "" && p.Person {
+			return &change.Failure{
+				Class: change.ClassNetwork, Code: api.CodeUnreachable, Err: errors.New(refreshed.Unreachable),
+				Hint: "check the line, or use a stick: dhow update --from PATH",
+			}
+		}
+		return t.Save(targetNote{Nothing: nothing})
+	}
+	return m.planRelease(ctx, t, p, as, good, current.Number)
+}
+
+func nothingToDo(as manifest.Assignment, good *Good) string {
+	switch {
+	case as.Hold != nil:
+		return "on hold: " + as.Hold.Reason
+	case as.Pin == "":
+		return "no release is pinned for this site yet"
+	case good != nil && good.Release == as.Pin:
+		return "up to date: " + good.Release + " is running"
+	}
+	return ""
+}
+
+func (m *Manager) planRelease(ctx context.Context, t *change.Task, p fetchPlan, as manifest.Assignment, good *Good, number int64) error {
+	sources, err := m.sources(ctx, p)
+	if err != nil && p.From != "" {
+		return err
+	}
+	defer closeAll(sources)
+	release, d, err := m.releaseFrom(ctx, sources, as.Pin)
+	if err != nil {
+		return m.explainMissing(ctx, sources, as, err)
+	}
+	bad, err := m.bad()
+	if err != nil {
+		return err
+	}
+	if b := findBad(bad, d); b != nil {
+		if p.Person {
+			return refuse("the central team must pin another release; it has been told why by: dhow history",
+				"%s did not work here on %s and is not tried again: %s", b.Release, b.When.Format("2 Jan 15:04"), b.Reason)
+		}
+		return t.Save(targetNote{Nothing: b.Release + " did not work here and is not tried again"})
+	}
+	from := ""
+	if good != nil {
+		from = good.Release
+	}
+	if err := release.Allows(from); err != nil {
+		return refuse("pin a release in between first", "%w", err)
+	}
+	platform, err := m.platform(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := release.PlatformImages(platform); err != nil {
+		return refuse("ask the central team for a release with images for "+platform, "%w", err)
+	}
+	wants, err := fetch.Wants(m.Store, release, platform)
+	if err != nil {
+		return untrusted(err)
+	}
+	var bytes int64
+	for _, w := range wants {
+		bytes += w.Blob.Size
+	}
+	free, err := site.Free(m.Paths.Store())
+	if err != nil {
+		return err
+	}
+	if need := bytes + spaceReserve; bytes > 0 && free < need {
+		return refuse("delete what is not needed on this disk; dhow tries again by itself",
+			"not enough space in %s to fetch %s: %s free, %s needed", m.Paths.Store(), release.Version, size(free), size(need))
+	}
+	return t.Save(targetNote{Release: release.Version, Digest: d, Manifest: number, Bytes: bytes})
+}
+
+// releaseFrom returns a release document from the first source that has it, or from what was seen before.
+func (m *Manager) releaseFrom(ctx context.Context, sources []bundle.Source, version string) (*manifest.Release, digest.Digest, error) {
+	release, d, err := m.Trust.Release(ctx, nil, version)
+	for _, src := range sources {
+		if err == nil {
+			break
+		}
+		release, d, err = m.Trust.Release(ctx, src, version)
+	}
+	return release, d, err
+}
+
+// explainMissing says what a stick was made for when it lacks the release that this site needs.
+func (m *Manager) explainMissing(ctx context.Context, sources []bundle.Source, as manifest.Assignment, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, bundle.ErrNoMetadata) {
+		return untrusted(err)
+	}
+	for _, src := range sources {
+		hint, herr := bundle.ReadHint(ctx, src)
+		if herr != nil {
+			continue
+		}
+		who := ""
+		switch {
+		case hint.Site != "":
+			who = " for site " + hint.Site
+		case hint.Ring != "":
+			who = " for ring " + hint.Ring
+		}
+		return &change.Failure{
+			Class: change.ClassTrust, Code: api.CodeNotTrusted,
+			Err:  fmt.Errorf("%s was made%s and holds release %s; %s needs %s", src.Name(), who, strings.Join(hint.Releases, ", "), as.Site, as.Pin),
+			Hint: "ask the central team for a bundle with release " + as.Pin,
+		}
+	}
+	return untrusted(fmt.Errorf("no source has release %s: %w", as.Pin, err))
+}

@@ -1,0 +1,98 @@
+package update
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"dhow/agent/backup"
+	"dhow/agent/change"
+)
+
+// armRestore records how the data come back.
+func (m *Manager) armRestore(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	var ahead copyNote
+	if _, err := t.Change.ReadNote(stepCopyAhead, &ahead); err != nil {
+		return err
+	}
+	if _, err := backup.Read(m.backupDir(ahead.Name)); err != nil {
+		return fmt.Errorf("the copy of the data is not complete: %w", err)
+	}
+	existing, err := m.Engine.Volumes(ctx, p.To.Project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	return t.Save(restoreNote{Name: ahead.Name, Trees: ahead.Trees, Existing: existing})
+}
+
+// putDataBack makes the volumes what they were before the new release could touch them.
+func (m *Manager) putDataBack(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil {
+		return err
+	}
+	var note restoreNote
+	if found, err := t.Note(&note); err != nil || !found {
+		return err
+	}
+	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
+		return err
+	}
+	if err := t.Fault("restore"); err != nil {
+		return err
+	}
+	if err := backup.Restore(ctx, m.backupDir(note.Name), note.Trees, progressOf(t)); err != nil {
+		return fmt.Errorf("cannot put the data back: %w", err)
+	}
+	volumes, err := m.Engine.Volumes(ctx, p.To.Project)
+	if err != nil {
+		return engineTrouble(err)
+	}
+	for _, v := range volumes {
+		if !slices.Contains(note.Existing, v) {
+			if err := m.Engine.RemoveVolume(ctx, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// returnData puts the data of an older release in place, when a person asked for it. The present data are safe: the change made a
+// complete backup just before.
+func (m *Manager) returnData(ctx context.Context, t *change.Task) error {
+	p, err := planOf(t)
+	if err != nil || p.ReturnTo == "" {
+		return err
+	}
+	dir := m.backupDir(p.ReturnTo)
+	snapshot, err := backup.Read(dir)
+	if err != nil {
+		return err
+	}
+	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
+		return err
+	}
+	var trees []backup.Tree
+	for _, kept := range snapshot.Trees {
+		path, err := m.volumePath(ctx, kept.Name)
+		if err != nil {
+			return err
+		}
+		if path == "" {
+			return fmt.Errorf("volume %s of backup %s is not here any more", kept.Name, p.ReturnTo)
+		}
+		trees = append(trees, backup.Tree{Name: kept.Name, Path: path})
+	}
+	if err := t.Fault("restore"); err != nil {
+		return err
+	}
+	if err := backup.Restore(ctx, dir, trees, progressOf(t)); err != nil {
+		return fmt.Errorf("cannot put the data of backup %s in place: %w", p.ReturnTo, err)
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+package update
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/backup"
+)
+
+// PlanRollback says what a rollback would do, without doing it.
+func (m *Manager) PlanRollback(ctx context.Context, req api.RollbackRequest) (api.RollbackPlan, error) {
+	plan, _, err := m.planRollback(ctx, req)
+	return plan, err
+}
+
+func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (api.RollbackPlan, applyPlan, error) {
+	fail := func(code int, hint, format string, args ...any) (api.RollbackPlan, applyPlan, error) {
+		return api.RollbackPlan{}, applyPlan{}, &api.Error{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}
+	}
+	good, err := m.good()
+	if err != nil {
+		return api.RollbackPlan{}, applyPlan{}, err
+	}
+	past, err := m.past()
+	if err != nil {
+		return api.RollbackPlan{}, applyPlan{}, err
+	}
+	if good == nil || len(past) == 0 {
+		return fail(api.CodeRefused, "", "there is no earlier release to go back to")
+	}
+	to := past[0]
+	if req.To != "" {
+		i := slices.IndexFunc(past, func(p Past) bool { return p.Release == req.To })
+		if i < 0 {
+			var have []string
+			for _, p := range past {
+				have = append(have, p.Release)
+			}
+			return fail(api.CodeRefused, "kept here: "+strings.Join(have, ", "), "release %s is not kept here", req.To)
+		}
+		to = past[i]
+	}
+	data := req.Data
+	if data == "" {
+		r, err := m.releaseOf(*good)
+		if err != nil {
+			return api.RollbackPlan{}, applyPlan{}, err
+		}
+		data = r.Rollback.Data
+	}
+	if data != "restore" && data != "keep" {
+		return fail(api.CodeUsage, "use --data restore or --data keep", "unknown value %q for data", data)
+	}
+	plan := api.RollbackPlan{From: good.Release, To: to.Release, Data: data, Site: m.Config.Site}
+	do := applyPlan{From: good, To: to.Good, ByHand: true}
+	if data == "keep" {
+		plan.Loss = []string{fmt.Sprintf("Nothing is taken back: %s must be able to work on data that %s has changed.", to.Release, good.Release)}
+		return plan, do, nil
+	}
+	snapshot, err := backup.Read(m.backupDir(to.Backup))
+	if err != nil {
+		return fail(api.CodeRefused, "without it only --data keep is possible", "the copy of the data from before %s can't be used: %v", good.Release, err)
+	}
+	do.ReturnTo = to.Backup
+	plan.DataSince = snapshot.Made
+	plan.Loss = m.loss(ctx, *good, snapshot)
+	return plan, do, nil
+}
+
+// loss says what will not be in the running system when the data go back to a snapshot.
+func (m *Manager) loss(ctx context.Context, good Good, snapshot *backup.Snapshot) []string {
+	since := snapshot.Made.Local().Format("2 Jan 2006 15:04")
+	lines := []string{fmt.Sprintf("Everything that was entered since %s (%s ago) will not be in the running system; it stays in a backup that is made first.",
+		since, m.now().Sub(snapshot.Made).Round(time.Minute))}
+	containers, err := m.Engine.Containers(ctx, good.Project)
+	if err != nil {
+		return lines
+	}
+	rows, err := m.rows(ctx, applyPlan{From: &good, To: good}, containers)
+	if err != nil || len(rows) == 0 {
+		return lines
+	}
+	var changed int64
+	tables := 0
+	for table, n := range rows {
+		if before := snapshot.Rows[table]; before != n {
+			changed += max(n-before, before-n)
+			tables++
+		}
+	}
+	if tables == 0 {
+		return append(lines, "No table has more or fewer rows than then; rows may have been altered.")
+	}
+	return append(lines, fmt.Sprintf("The number of rows differs by %d in %d tables.", changed, tables))
+}
+
+// Rollback goes back to an earlier release, when it is confirmed with the site's name.
+func (m *Manager) Rollback(ctx context.Context, req api.RollbackRequest) (api.Started, error) {
+	plan, do, err := m.planRollback(ctx, req)
+	if err != nil {
+		return api.Started{}, err
+	}
+	if req.Confirm != plan.Site {
+		return api.Started{}, &api.Error{
+			Code: api.CodeNotConfirmed, Message: "going back was not confirmed", Hint: "type the name of the site: " + plan.Site,
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.free(true); err != nil {
+		return api.Started{}, err
+	}
+	c, err := m.runner.Start(KindRollback, do, nil)
+	if err != nil {
+		return api.Started{}, err
+	}
+	m.poke()
+	return api.Started{Change: c.ID}, nil
+}
+
+// Backups lists what is kept, newest first.
+func (m *Manager) Backups(context.Context) ([]api.Backup, error) {
+	past, err := m.past()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(m.Paths.Backups())
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	list := []api.Backup{}
+	for _, e := range slices.Backward(entries) {
+		s, err := backup.Read(m.backupDir(e.Name()))
+		if err != nil {
+			continue // being made, or the rest of one that was interrupted
+		}
+		b := api.Backup{Name: e.Name(), Release: s.Release, Made: s.Made, Bytes: s.Bytes()}
+		for _, t := range s.Trees {
+			b.Parts = append(b.Parts, "volume "+t.Name)
+		}
+		for _, d := range s.Dumps {
+			b.Parts = append(b.Parts, "dump "+d.Service)
+		}
+		b.Restore = slices.ContainsFunc(past, func(p Past) bool { return p.Backup == e.Name() })
+		list = append(list, b)
+	}
+	return list, nil
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s is larger than %s", path, size(limit))
+	}
+	return data, err
+}

@@ -1,0 +1,174 @@
+package update
+
+import (
+	"context"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+)
+
+// Status says what runs, what is wanted, and what is going on.
+func (m *Manager) Status(ctx context.Context) (api.Status, error) {
+	s := api.Status{Site: m.Config.Site, State: api.StateIdle}
+	good, err := m.good()
+	if err != nil {
+		return s, err
+	}
+	if good != nil {
+		s.Release, s.KnownGood, s.Health = good.Release, good.Release, m.healthNow(ctx, good.Project)
+	} else {
+		s.State = api.StateNew
+	}
+	if current, err := m.Trust.Current(); err == nil {
+		s.Fleet, s.Manifest, s.Warnings = current.Fleet.Name, current.Number, current.Warnings
+		if as, err := current.Fleet.Assignment(m.Config.Site); err == nil {
+			s.Pinned = as.Pin
+			if as.Hold != nil {
+				s.Hold = as.Hold.Reason
+			}
+		}
+	}
+	r, err := m.ready()
+	if err != nil {
+		return s, err
+	}
+	if r != nil {
+		s.State = api.StateReady
+	}
+	if err := m.statusOfChanges(&s); err != nil {
+		return s, err
+	}
+	var poll Poll
+	if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
+		return s, err
+	}
+	s.LastError = poll.Error
+	if !poll.Last.IsZero() {
+		s.LastCheck = &poll.Last
+	}
+	backups, err := m.Backups(ctx)
+	if err != nil {
+		return s, err
+	}
+	if len(backups) > 0 {
+		s.LastBackup = &backups[0].Made
+	}
+	return s, nil
+}
+
+// statusOfChanges fills in the change at work and the last one that ended.
+func (m *Manager) statusOfChanges(s *api.Status) error {
+	c, err := m.unfinished()
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		number, step := c.Current()
+		s.Step, s.StepNumber, s.StepCount = step.Name, number, len(c.Steps)
+		switch {
+		case c.Status() == change.Undoing && step.Trouble != "":
+			s.State = api.StateStuck
+			s.Warnings = append(s.Warnings, "going back can't finish: "+step.Trouble)
+		case c.Status() == change.Undoing:
+			s.State = api.StateUndoing
+		case c.Kind == KindFetch:
+			s.State = api.StateFetching
+		default:
+			s.State = api.StateUpdating
+		}
+		if s.State != api.StateStuck && step.Trouble != "" {
+			s.Warnings = append(s.Warnings, "tried again: "+step.Trouble)
+		}
+	}
+	list, err := m.History(context.Background())
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if !list[i].Finished.IsZero() {
+			s.LastUpdate = &list[i]
+			break
+		}
+	}
+	return nil
+}
+
+// History lists the updates, newest first.
+func (m *Manager) History(context.Context) ([]api.Update, error) {
+	list, err := m.Journal.Changes(func(c *change.Change) bool { return c.Kind != KindFetch })
+	if err != nil {
+		return nil, err
+	}
+	updates := make([]api.Update, 0, len(list))
+	for _, c := range list {
+		u, err := m.updateOf(c)
+		if err != nil {
+			return nil, err
+		}
+		updates = append(updates, *u)
+	}
+	return updates, nil
+}
+
+// updateOf derives a line of the history from the record of a change.
+func (m *Manager) updateOf(c *change.Change) (*api.Update, error) {
+	u := &api.Update{ID: c.ID, Kind: c.Kind, Started: c.Started, Finished: c.Finished}
+	if c.Kind == KindAdopt {
+		u.To = adoptedRelease
+	} else {
+		var p applyPlan
+		if err := c.ReadPlan(&p); err != nil {
+			return nil, err
+		}
+		u.To, u.BytesFetched = p.To.Release, p.Bytes
+		if p.From != nil {
+			u.From = p.From.Release
+		}
+		closed, opened, err := doorTimes(c)
+		if err != nil {
+			return nil, err
+		}
+		if !closed.IsZero() && !opened.IsZero() {
+			u.DowntimeSeconds = opened.Sub(closed).Round(10 * time.Millisecond).Seconds()
+		}
+		var b backupNote
+		if found, err := c.ReadNote(stepBackUp, &b); err != nil {
+			return nil, err
+		} else if found && c.Status() == change.Done {
+			u.Backup = b.Name
+		}
+	}
+	switch {
+	case c.Finished.IsZero():
+	case c.Cause == nil:
+		u.Result = api.ResultDone
+	default:
+		u.Reason = c.Cause.Message
+		u.Result = api.ResultRefused
+		if s := c.Step(stepCloseDoors); s != nil && s.Status != change.StepPending {
+			u.Result = api.ResultRolledBack
+		}
+	}
+	return u, nil
+}
+
+// healthNow asks the engine how the stack is.
+func (m *Manager) healthNow(ctx context.Context, project string) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	list, err := m.services(ctx, project, nil)
+	if err != nil {
+		return "unknown"
+	}
+	if len(list) == 0 {
+		return "stopped"
+	}
+	for _, s := range list {
+		done := s.OneShot && s.State == "exited" && s.ExitCode == 0
+		if !done && (s.State != "running" || s.Health == "unhealthy") {
+			return "unhealthy"
+		}
+	}
+	return "healthy"
+}

@@ -1,0 +1,58 @@
+package update
+
+import (
+	"dhow/agent/change"
+)
+
+// Kinds of changes.
+const (
+	KindFetch    = "fetch"
+	KindApply    = "apply"
+	KindRollback = "rollback"
+	KindAdopt    = "adopt"
+)
+
+// kinds is the whole of what Dhow does, step by step. Handlers in behind(…) run while the doors are closed: after a restart the
+// maintenance page comes back before they do anything.
+func (m *Manager) kinds() map[string]change.Kind {
+	behind := m.behind
+
+	fetch := []change.Step{
+		{Name: "refresh-manifest", Do: m.refreshManifest},
+		{Name: "plan", Do: m.plan},
+		{Name: "fetch-blobs", Do: m.fetchBlobs, Cleanup: m.dropRefused},
+		{Name: "verify", Do: m.verify},
+	}
+
+	checkSite := change.Step{Name: "check-site", Do: m.checkSite, Cleanup: m.sweep}
+	loadImages := change.Step{Name: "load-images", Do: m.loadImages, Undo: m.unloadImages}
+	stageRelease := change.Step{Name: "stage-release", Do: m.stageRelease, Undo: m.unstageRelease}
+	copyAhead := change.Step{Name: "copy-ahead", Do: m.copyAhead, Undo: m.dropCopies}
+	closeDoors := change.Step{Name: "close-doors", Do: m.closeDoors, Undo: behind(m.returnToOld)}
+	backUp := change.Step{Name: "back-up", Do: behind(m.backUp)}
+	armRestore := change.Step{Name: "arm-restore", Do: behind(m.armRestore), Undo: behind(m.putDataBack)}
+	returnData := change.Step{Name: "return-data", Do: behind(m.returnData)}
+	startRelease := change.Step{Name: "start-release", Do: behind(m.startRelease), Undo: behind(m.stopRelease)}
+	checkHealth := change.Step{Name: "check-health", Do: behind(m.checkHealth)}
+	commitRelease := change.Step{Name: "commit-release", Do: behind(m.commitRelease), Commit: true}
+	openDoors := change.Step{Name: "open-doors", Do: m.openDoors}
+
+	adopt := []change.Step{
+		{Name: "read-stack", Do: m.readStack, Undo: m.forgetStack},
+		{Name: "keep-images", Do: m.keepImages},
+		{Name: "commit-adopt", Do: m.commitAdopt, Commit: true},
+	}
+
+	return map[string]change.Kind{
+		KindFetch: {Steps: fetch, Ended: m.fetchEnded},
+		KindApply: {Steps: []change.Step{
+			checkSite, loadImages, stageRelease, copyAhead, closeDoors, backUp, armRestore,
+			startRelease, checkHealth, commitRelease, openDoors,
+		}, Interruptions: 5, Ended: m.applyEnded},
+		KindRollback: {Steps: []change.Step{
+			checkSite, loadImages, stageRelease, copyAhead, closeDoors, backUp, armRestore, returnData,
+			startRelease, checkHealth, commitRelease, openDoors,
+		}, Interruptions: 5, Ended: m.applyEnded},
+		KindAdopt: {Steps: adopt, Interruptions: 5},
+	}
+}
