@@ -1,0 +1,177 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+func sampleFleet() *Fleet {
+	return &Fleet{
+		Format: 1, Name: "drc-emr",
+		Policy: Policy{Fetch: "*/30 * * * *", Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Keep: 3, Contact: "+243 1"},
+		Rings:  map[string]Ring{"pilot": {Pin: "1.1.0"}, "all": {}},
+		Sites: map[string]Site{
+			"kin-001": {Ring: "pilot"},
+			"kin-002": {Ring: "all"},
+			"kin-003": {Ring: "pilot", Pin: "1.0.0"},
+			"kin-004": {Ring: "pilot", Hold: &Hold{Reason: "audit", Since: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}},
+		},
+	}
+}
+
+func TestFleetRoundTrip(t *testing.T) {
+	a, err := sampleFleet().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ParseFleet(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(f, sampleFleet()) {
+		t.Errorf("got %+v", f)
+	}
+	if b, err := f.Encode(); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("the same fleet gives other bytes: %v", err)
+	}
+}
+
+func TestAssignment(t *testing.T) {
+	f := sampleFleet()
+	for site, want := range map[string]Assignment{
+		"kin-001": {Site: "kin-001", Ring: "pilot", Pin: "1.1.0"},
+		"kin-002": {Site: "kin-002", Ring: "all"},
+		"kin-003": {Site: "kin-003", Ring: "pilot", Pin: "1.0.0"},
+		"kin-004": {Site: "kin-004", Ring: "pilot", Pin: "1.1.0", Hold: f.Sites["kin-004"].Hold},
+	} {
+		if got, err := f.Assignment(site); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", site, got, err)
+		}
+	}
+	_, err := f.Assignment("kin-009")
+	if want := `site is not in the fleet: "kin-009" is not a site of fleet drc-emr`; !errors.Is(err, ErrUnknownSite) || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFleetValidate(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Fleet)
+		want   string
+	}{
+		"format":    {func(f *Fleet) { f.Format = 2 }, "made for a newer version"},
+		"name":      {func(f *Fleet) { f.Name = "" }, `the name ""`},
+		"ring name": {func(f *Fleet) { f.Rings["a/b"] = Ring{} }, `ring "a/b": not valid: the name "a/b"`},
+		"site name": {func(f *Fleet) { f.Sites["../x"] = Site{Ring: "all"} }, `site "../x": not valid`},
+		"pin":       {func(f *Fleet) { f.Rings["all"] = Ring{Pin: "1.1"} }, `ring "all": not valid: pin "1.1" must be written 1.1.0`},
+		"ring":      {func(f *Fleet) { f.Sites["kin-001"] = Site{Ring: "pilto"} }, `site "kin-001": not valid: there is no ring "pilto"`},
+		"window":    {func(f *Fleet) { f.Policy.Window = "25:00-05:00" }, `policy: not valid: window "25:00-05:00" is not like 21:00-05:00`},
+		"keep":      {func(f *Fleet) { f.Policy.Keep = 1 }, `keep is 1; it must be at least 2`},
+		"contact":   {func(f *Fleet) { f.Policy.Contact = "a\x1bb" }, `contact has control characters`},
+		"reason":    {func(f *Fleet) { f.Sites["kin-004"].Hold.Reason = strings.Repeat("x", 1001) }, `the reason of the hold is longer`},
+	} {
+		f := sampleFleet()
+		test.change(f)
+		if err := f.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s:\n got %v\nwant %s", name, err, test.want)
+		}
+		if _, err := f.Encode(); err == nil {
+			t.Errorf("%s: a bad fleet was encoded", name)
+		}
+	}
+}
+
+func pack(t testing.TB, data []byte) []byte {
+	e, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.EncodeAll(data, nil)
+}
+
+func TestFleetBomb(t *testing.T) {
+	bomb := pack(t, make([]byte, 64<<20))
+	if len(bomb) > 64<<10 {
+		t.Fatalf("the bomb is %d bytes", len(bomb))
+	}
+	if _, err := ParseFleet(bomb); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("bomb: %v", err)
+	}
+	good, err := sampleFleet().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"empty": nil, "not packed": []byte(`{"format":1}`), "cut": good[:len(good)-3], "empty document": pack(t, nil), "deep": pack(t, bytes.Repeat([]byte("["), 99)),
+	} {
+		if _, err := ParseFleet(data); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTenThousandSitesStaySmall(t *testing.T) {
+	f := sampleFleet()
+	for n := range 10_000 {
+		s := Site{Ring: "pilot"}
+		if n%50 == 0 {
+			s.Pin = "1.0.0"
+		}
+		f.Sites[fmt.Sprintf("site-%05d", n)] = s
+	}
+	data, err := f.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > 60_000 {
+		t.Errorf("%d bytes", len(data))
+	}
+}
+
+func FuzzParseFleet(f *testing.F) {
+	good, err := sampleFleet().Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(pack(f, []byte(`{"format":1,"name":"x","sites":{"a":{"ring":"b","hold":null}}}`)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fleet, err := ParseFleet(data)
+		if err != nil {
+			return
+		}
+		for site := range fleet.Sites {
+			if _, err := fleet.Assignment(site); err != nil {
+				t.Errorf("site %q: %v", site, err)
+			}
+		}
+		again, err := fleet.Encode()
+		if err != nil {
+			t.Fatalf("parsed but not encoded: %v", err)
+		}
+		if _, err := ParseFleet(again); err != nil {
+			t.Errorf("encoded but not parsed: %v", err)
+		}
+	})
+}
+
+// The JSON itself, without the packing in between that a fuzzer can hardly get through.
+func FuzzFleetJSON(f *testing.F) {
+	f.Add([]byte(`{"format":1,"name":"x","policy":{},"rings":{"b":{"pin":"1.0.0"}},"sites":{"a":{"ring":"b","hold":{"reason":"r"}}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var fleet Fleet
+		if err := parse(data, MaxFleet, FleetFormat, &fleet); err != nil || fleet.Validate() != nil {
+			return
+		}
+		if _, err := fleet.Encode(); err != nil {
+			t.Errorf("valid but not encoded: %v", err)
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Limits of the documents. Sizes are in bytes.
+const (
+	MaxRelease = 8 << 20
+	MaxFleet   = 16 << 20 // unpacked, and packed too
+
+	maxDepth  = 16
+	maxValues = 2_000_000
+)
+
+// ParseRelease reads a release document and validates it.
+func ParseRelease(data []byte) (*Release, error) {
+	var r Release
+	if err := parse(data, MaxRelease, ReleaseFormat, &r); err != nil {
+		return nil, fmt.Errorf("cannot read release: %w", err)
+	}
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// ParseFleet reads a compressed fleet document and validates it.
+func ParseFleet(packed []byte) (*Fleet, error) {
+	data, err := unpack(packed)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read fleet: %w", err)
+	}
+	var f Fleet
+	if err := parse(data, MaxFleet, FleetFormat, &f); err != nil {
+		return nil, fmt.Errorf("cannot read fleet: %w", err)
+	}
+	if err := f.Validate(); err != nil {
+		return nil, err
+	}
+	return &f, nil
+}
+
+// parse fills into from data. The format comes first, so that a newer document is refused as newer and not as malformed.
+func parse(data []byte, size int64, newest int, into any) error {
+	if err := CheckJSON(data, JSONLimits{Size: size, Depth: maxDepth, Values: maxValues}); err != nil {
+		return err
+	}
+	var head struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := checkFormat(head.Format, newest); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
+func checkFormat(format, newest int) error {
+	switch {
+	case format < 1:
+		return fmt.Errorf("%w: it has no format number", ErrInvalid)
+	case format > newest:
+		return fmt.Errorf("%w: format %d, this one reads up to %d", ErrNewer, format, newest)
+	}
+	return nil
+}
+
+// unpack stops a small document that unpacks to a huge one: memory and output are bounded.
+func unpack(packed []byte) ([]byte, error) {
+	if len(packed) > MaxFleet {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxFleet)
+	}
+	d, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxFleet))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	defer d.Close()
+	data, err := io.ReadAll(io.LimitReader(d, MaxFleet+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: not zstd: %w", ErrInvalid, err)
+	}
+	if len(data) > MaxFleet {
+		return nil, fmt.Errorf("%w: more than %d bytes unpacked", ErrTooLarge, MaxFleet)
+	}
+	return data, nil
+}
+
+// Encode returns the document that ParseRelease reads. The same release gives the same bytes.
+func (r *Release) Encode() ([]byte, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("cannot write release %s: %w", r.Version, err)
+	}
+	data = append(data, '\n')
+	if len(data) > MaxRelease {
+		return nil, fmt.Errorf("cannot write release %s: %w: more than %d bytes", r.Version, ErrTooLarge, MaxRelease)
+	}
+	return data, nil
+}
+
+// Encode returns the compressed document that ParseFleet reads. The same fleet gives the same bytes.
+func (f *Fleet) Encode() ([]byte, error) {
+	if err := f.Validate(); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write fleet %s: %w", f.Name, err)
+	}
+	if len(data) > MaxFleet {
+		return nil, fmt.Errorf("cannot write fleet %s: %w: more than %d bytes", f.Name, ErrTooLarge, MaxFleet)
+	}
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
+	if err != nil {
+		return nil, fmt.Errorf("cannot write fleet %s: %w", f.Name, err)
+	}
+	defer e.Close()
+	return e.EncodeAll(data, nil), nil
+}

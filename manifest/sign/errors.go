@@ -1,0 +1,19 @@
+package sign
+
+import "errors"
+
+// Kinds of failure that callers tell apart.
+var (
+	// ErrPassphrase: the keys do not open with the passphrase.
+	ErrPassphrase = errors.New("wrong passphrase")
+	// ErrBusy: another command signs in the same folder.
+	ErrBusy = errors.New("another command is signing here")
+	// ErrExists: it is there already, with another content.
+	ErrExists = errors.New("already exists")
+	// ErrUnknownRelease: the repository holds no such release.
+	ErrUnknownRelease = errors.New("no such release")
+	// ErrFleetFile: fleet.yaml has a mistake; the text says where.
+	ErrFleetFile = errors.New("mistake in fleet.yaml")
+	// ErrNotSigned: nothing was signed yet.
+	ErrNotSigned = errors.New("nothing was signed yet")
+)

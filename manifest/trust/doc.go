@@ -1,0 +1,24 @@
+// Package trust decides at a site which manifest is the right one, and keeps what it has decided through power cuts.
+//
+// It follows the client workflow of The Update Framework: from the root of trust given at install it walks to the newest root,
+// then to timestamp, snapshot and targets, then to the fleet document. A Client promises that what Refresh and Current return was
+// signed by the fleet's own keys, belongs together, and is not older than what this site has accepted before; and that Release
+// returns the very document that the manifest names. Where the bytes come from does not matter: a Source is never trusted, and
+// every document is bounded before it is read and before it is parsed.
+//
+// Online sources keep to the order of the specification: each document that was verified is kept at once, so that a line that
+// breaks half-way costs nothing. A stick (offline) is tried on a copy that is kept only when all of it was good. What Current
+// returns is always a complete manifest, whatever was interrupted. Expiry refuses a manifest from an online source; from a stick
+// it is a warning, because a stick may be old and the clock of the computer wrong.
+//
+// # State on disk
+//
+//	root.json                        the root of trust given at install
+//	state-0, state-1                 two slots; the valid one with the higher generation counts, the other is overwritten next
+//	releases/VERSION.SHA256.json     release documents that were verified; they stay when a newer manifest leaves them out
+//
+// A slot is a line "dhow-trust 1 GENERATION SHA256 LENGTH" and the JSON of type state. The checksum guards against disks and power
+// cuts, not against root. One process at a time writes the folder; others may read it.
+//
+// Package trust signs nothing and leaves blobs to package bundle.
+package trust

@@ -1,0 +1,158 @@
+package trust
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"dhow/bundle/durable"
+	"dhow/manifest"
+)
+
+// Release returns the document of a release that the current manifest lists, and its digest. It comes from the folder when it was
+// fetched before (src may be nil then), else from src, and is kept. Fails with ErrUnknownRelease when the manifest does not list it.
+func (c *Client) Release(ctx context.Context, src Source, version string) (*manifest.Release, digest.Digest, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, err := c.done()
+	if err != nil {
+		return nil, "", err
+	}
+	// The version becomes part of a path: only one in its normal form may.
+	normal, err := manifest.ParseVersion(version)
+	info := p.targets.Signed.Targets[manifest.ReleasePath(version)]
+	if err != nil || normal != version || info == nil {
+		return nil, "", fmt.Errorf("%.80q: %w (manifest %d)", version, ErrUnknownRelease, p.targets.Signed.Version)
+	}
+	name := releaseFile(version, info)
+	data, err := c.readRelease(name)
+	if err == nil && info.VerifyLengthHashes(data) == nil {
+		return decodeRelease(data, version, p.fleet.Name)
+	}
+	if src == nil {
+		return nil, "", fmt.Errorf("the document of release %s: %w", version, ErrNothing)
+	}
+	data, err = target(ctx, src, "targets/releases/", version+".json", info, manifest.MaxRelease)
+	if err != nil {
+		return nil, "", err
+	}
+	r, d, err := decodeRelease(data, version, p.fleet.Name)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := c.keepRelease(name, data); err != nil {
+		return nil, "", err
+	}
+	return r, d, nil
+}
+
+// CachedRelease returns a release document that Release returned before, even when the manifest no longer lists it. Fails with
+// ErrNothing when there is none.
+func (c *Client) CachedRelease(version string) (*manifest.Release, digest.Digest, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v, err := manifest.ParseVersion(version); err != nil || v != version {
+		return nil, "", fmt.Errorf("the document of release %.80q: %w", version, ErrNothing)
+	}
+	names, err := c.releaseFiles(version)
+	if err != nil {
+		return nil, "", err
+	}
+	if p, err := c.done(); err == nil {
+		if info := p.targets.Signed.Targets[manifest.ReleasePath(version)]; info != nil {
+			names = append([]string{releaseFile(version, info)}, names...)
+		}
+	}
+	for _, name := range names {
+		data, err := c.readRelease(name)
+		if err != nil || name != version+"."+sum(data)+".json" {
+			continue
+		}
+		return decodeRelease(data, version, "")
+	}
+	return nil, "", fmt.Errorf("the document of release %s: %w", version, ErrNothing)
+}
+
+func releaseFile(version string, info *metadata.TargetFiles) string {
+	return version + "." + hex.EncodeToString(info.Hashes["sha256"]) + ".json"
+}
+
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:])
+}
+
+// decodeRelease parses a verified document. A document under another's name, or of another fleet, is a mistake of the signer.
+func decodeRelease(data []byte, version, fleet string) (*manifest.Release, digest.Digest, error) {
+	r, err := manifest.ParseRelease(data)
+	if err != nil {
+		return nil, "", err
+	}
+	if r.Version != version {
+		return nil, "", fmt.Errorf("the document of release %s is %w: it describes %s", version, ErrDamaged, r.Version)
+	}
+	if fleet != "" && r.Fleet != fleet {
+		return nil, "", fmt.Errorf("the document of release %s is for fleet %s: %w", version, r.Fleet, ErrOtherFleet)
+	}
+	return r, digest.NewDigestFromEncoded(digest.SHA256, sum(data)), nil
+}
+
+func (c *Client) readRelease(name string) ([]byte, error) {
+	if c.dir == "" {
+		if data, ok := c.releases[name]; ok {
+			return data, nil
+		}
+		return nil, fs.ErrNotExist
+	}
+	return readFile(filepath.Join(c.dir, "releases", name), manifest.MaxRelease)
+}
+
+func (c *Client) keepRelease(name string, data []byte) error {
+	if c.dir == "" {
+		c.releases[name] = data
+		return nil
+	}
+	dir := filepath.Join(c.dir, "releases")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot keep the release document: %w", err)
+	}
+	if err := durable.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+		return fmt.Errorf("cannot keep the release document: %w", err)
+	}
+	return nil
+}
+
+// releaseFiles lists the documents of a version that are here.
+func (c *Client) releaseFiles(version string) ([]string, error) {
+	var all []string
+	if c.dir == "" {
+		for name := range c.releases {
+			all = append(all, name)
+		}
+	} else {
+		entries, err := os.ReadDir(filepath.Join(c.dir, "releases"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("cannot list release documents: %w", err)
+		}
+		for _, e := range entries {
+			all = append(all, e.Name())
+		}
+	}
+	var names []string
+	for _, name := range all {
+		rest, ok := strings.CutPrefix(name, version+".")
+		if ok && len(rest) == len("json.")+64 && strings.HasSuffix(rest, ".json") {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,131 @@
+package trust
+
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
+	"dhow/manifest"
+)
+
+// stretch is how many rounds of SHA-256 one try at another root with the same fingerprint costs.
+const stretch = 100_000
+
+// Fingerprint returns what people compare over the phone: sixteen decimal digits from the SHA-256 of the signed part of a root
+// (in its canonical form, so that line endings and added signatures do not matter), for example "7731-0482-9955-1206". So few
+// digits could be met by trying many roots; therefore each try is made dear.
+func Fingerprint(root []byte) (string, error) {
+	sum, err := identity(root)
+	if err != nil {
+		return "", err
+	}
+	key, err := pbkdf2.Key(sha256.New, string(sum), []byte("dhow root fingerprint"), stretch, 8)
+	if err != nil {
+		return "", fmt.Errorf("cannot make fingerprint: %w", err)
+	}
+	digits := fmt.Sprintf("%016d", binary.BigEndian.Uint64(key)%1e16)
+	return digits[:4] + "-" + digits[4:8] + "-" + digits[8:12] + "-" + digits[12:], nil
+}
+
+// identity is the SHA-256 of the signed part of a root that is valid in itself.
+func identity(data []byte) ([]byte, error) {
+	root, err := selfSigned(data)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := cjson.EncodeCanonical(root.Signed)
+	if err != nil {
+		return nil, fmt.Errorf("root is %w: %w", ErrDamaged, err)
+	}
+	sum := sha256.Sum256(signed)
+	return sum[:], nil
+}
+
+// selfSigned reads a root that is signed by enough of its own keys.
+func selfSigned(data []byte) (*metadata.Metadata[metadata.RootType], error) {
+	if _, err := readRoot("root", data); err != nil {
+		return nil, err
+	}
+	set, err := trustedmetadata.New(data)
+	if err != nil {
+		return nil, classify("root", err)
+	}
+	return set.Root, nil
+}
+
+// readRoot parses a root and sees to it that go-tuf can use it safely: all roles there, all keys of a kind and length that the
+// crypto libraries take without a panic, thresholds that can be met.
+func readRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType], error) {
+	if err := checkJSON(path, data, maxRoot); err != nil {
+		return nil, err
+	}
+	root, err := metadata.Root().FromBytes(data)
+	if err != nil {
+		return nil, classify(path, err)
+	}
+	fail := func(format string, args ...any) error {
+		return fmt.Errorf("%s is %w: %s", path, ErrDamaged, fmt.Sprintf(format, args...))
+	}
+	if err := checkHead(path, root.Signed.SpecVersion, root.Signed.Version); err != nil {
+		return nil, err
+	}
+	if !root.Signed.ConsistentSnapshot {
+		return nil, fail("it has no consistent snapshots")
+	}
+	if len(root.Signed.Keys) > 256 {
+		return nil, fail("it has more than 256 keys")
+	}
+	for id, key := range root.Signed.Keys {
+		if err := checkKey(key); err != nil {
+			return nil, fail("key %.16q: %v", id, err)
+		}
+	}
+	for _, name := range metadata.TOP_LEVEL_ROLE_NAMES {
+		role := root.Signed.Roles[name]
+		if role == nil || role.Threshold < 1 || role.Threshold > len(role.KeyIDs) || len(role.KeyIDs) > 256 {
+			return nil, fail("role %s is missing or can never be signed", name)
+		}
+		for _, id := range role.KeyIDs {
+			if root.Signed.Keys[id] == nil {
+				return nil, fail("role %s has a key that is not there", name)
+			}
+		}
+	}
+	return root, nil
+}
+
+func checkKey(key *metadata.Key) error {
+	switch {
+	case key == nil:
+		return fmt.Errorf("it is missing")
+	case key.Type == metadata.KeyTypeEd25519 && key.Scheme == metadata.KeySchemeEd25519:
+		if raw, err := hex.DecodeString(key.Value.PublicKey); err != nil || len(raw) != 32 {
+			return fmt.Errorf("it is not an ed25519 key")
+		}
+	case key.Scheme == metadata.KeySchemeECDSA_SHA2_P256:
+		if _, err := key.ToPublicKey(); err != nil {
+			return fmt.Errorf("it is not an ecdsa key")
+		}
+	default:
+		return fmt.Errorf("scheme %.40q is not known", key.Scheme)
+	}
+	return nil
+}
+
+// checkHead checks what every role's document begins with.
+func checkHead(path, spec string, version int64) error {
+	if !strings.HasPrefix(spec, "1.") {
+		return fmt.Errorf("%s: %w: TUF version %.20q", path, manifest.ErrNewer, spec)
+	}
+	if version < 1 || version > maxVersion {
+		return fmt.Errorf("%s is %w: version %d is impossible", path, ErrDamaged, version)
+	}
+	return nil
+}
