@@ -5,6 +5,7 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +39,7 @@ func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error
 	if err := fill(f); err != nil {
 		return err
 	}
-	if err := f.Chmod(perm); err != nil {
+	if err := setMode(f.Chmod(perm), f.Stat, perm); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
@@ -59,7 +60,7 @@ func Rename(from, to string) error {
 }
 
 // Dir fills a temporary folder beside path and moves it to path once everything in it is on disk. A folder that is there
-// already is replaced. When fill fails nothing changes.
+// already is replaced, in one step where the system can exchange two names (Linux). When fill fails nothing changes.
 func Dir(path string, perm os.FileMode, fill func(dir string) error) (err error) {
 	tmp, err := os.MkdirTemp(filepath.Dir(path), TempPrefix)
 	if err != nil {
@@ -73,16 +74,48 @@ func Dir(path string, perm os.FileMode, fill func(dir string) error) (err error)
 	if err := fill(tmp); err != nil {
 		return err
 	}
-	if err := os.Chmod(tmp, perm); err != nil {
+	stat := func() (os.FileInfo, error) { return os.Stat(tmp) }
+	if err := setMode(os.Chmod(tmp, perm), stat, perm); err != nil {
 		return err
 	}
 	if err := SyncTree(tmp); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(path); err != nil {
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
+		return Rename(tmp, path)
+	}
+	if err := exchange(tmp, path); err != nil {
 		return err
 	}
-	return Rename(tmp, path)
+	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return os.RemoveAll(tmp) // now the old folder; Clean removes it when this is interrupted
+}
+
+// setMode judges the error of a chmod. A file system without permissions, such as FAT on a stick, refuses them: that is an error
+// only when the file would be open to more people than perm says.
+func setMode(err error, stat func() (os.FileInfo, error), perm os.FileMode) error {
+	if err == nil || !errors.Is(err, os.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	info, serr := stat()
+	if serr != nil || info.Mode().Perm()&^0o111&^perm != 0 {
+		return err
+	}
+	return nil
+}
+
+// swapAside replaces path by tmp where the system can't do it in one step: a power cut in between leaves both beside path.
+func swapAside(tmp, path string) error {
+	old := tmp + "-old"
+	if err := os.Rename(path, old); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Join(err, os.Rename(old, path))
+	}
+	return os.Rename(old, tmp)
 }
 
 // SyncTree syncs every regular file and folder below root, root included. Links are left alone.

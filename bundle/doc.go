@@ -1,0 +1,34 @@
+// Package bundle holds the bytes of releases: the store of a computer, the layout that folders, archives and web folders share,
+// and the Source that everything is read from.
+//
+// It promises that content leaves the store verified: a reader of the store returns an error in place of EOF when the bytes are not
+// those that the digest names, and a layer is never unpacked to more than its release declares. It promises that a power cut leaves a
+// blob whole or absent. It leaves transport to bundle/fetch, writing of bundles to bundle/pack, and trust to manifest/trust: nothing
+// here says whether a digest is one that somebody signed.
+//
+// # Layout
+//
+// A folder source, a published folder and a bundle (folder, .tar, .tgz, .tar.zst) hold
+//
+//	oci-layout, index.json            an OCI layout whose index lists the images' manifests
+//	bundle.json                       Hint: unsigned, for people; only in bundles
+//	manifest.json                     docker-archive list, so that plain "docker load" works; only in bundles
+//	metadata/N.root.json              every root from 1 on
+//	metadata/timestamp.json
+//	metadata/N.snapshot.json, metadata/N.targets.json
+//	targets/<sha256>.fleet.json.zst
+//	targets/releases/<sha256>.1.1.0.json
+//	blobs/sha256/<hex>                image manifests, configs, layers, release files
+//
+// In an archive all documents stand before the first blob.
+//
+// In an OCI repository the tag "manifest" is one artifact whose layers are the documents, each with its path as title annotation; the
+// tag "release-VERSION" is an index of the release's images and of one artifact whose layers are the release's files. So one GET tells
+// whether anything is new, and every blob of a release can be had from the repository.
+//
+// # Store
+//
+//	blobs/sha256/<hex>    whole, verified content
+//	partial/<hex>         the beginning of a blob that is being fetched; bundle/fetch appends to it
+//	*/.dhow-tmp-*         leftovers of an interrupted write; Prune removes them
+package bundle

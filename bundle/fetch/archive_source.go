@@ -1,0 +1,177 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"dhow/bundle"
+	"dhow/manifest"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// archive is a bundle file, or a file of docker save. Documents are read when it is opened; blobs stream by.
+type archive struct {
+	path string
+	save bool // of docker save: names say nothing, and there is no signed manifest
+	docs map[string][]byte
+}
+
+func openArchive(ctx context.Context, path string) (bundle.Source, error) {
+	a := &archive{path: path}
+	err := a.readHead(func(visit func(entry) error) error { return walk(ctx, path, visit) })
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// saveName matches what docker save of old engines writes first.
+var saveName = regexp.MustCompile(`^[0-9a-f]{64}(/(VERSION|json|layer\.tar)|\.json)$`)
+
+// readHead reads the documents. They stand before the first blob; when somebody packed a folder again in another order, everything is
+// read.
+func (a *archive) readHead(walk func(visit func(entry) error) error) error {
+	a.docs = map[string][]byte{}
+	var total int64
+	var foreign, link string
+	err := walk(func(e entry) error {
+		_, blob := bundle.BlobOf(e.name)
+		switch {
+		case e.link:
+			link = e.name
+			return nil
+		case blob && a.docs[bundle.TimestampPath] != nil:
+			return errStop
+		case blob:
+			return nil
+		case !bundle.IsDocument(e.name):
+			foreign = e.name
+			if len(a.docs) == 0 && saveName.MatchString(e.name) {
+				a.save = true
+				return errStop
+			}
+			return nil
+		}
+		if total += e.size; total > maxHead || len(a.docs) >= maxDocuments {
+			return fmt.Errorf("its documents are %w: more than %d bytes or %d files", bundle.ErrTooLarge, maxHead, maxDocuments)
+		}
+		if a.docs[e.name] != nil {
+			return fmt.Errorf("it is %w: it holds %s twice", bundle.ErrDamaged, e.name)
+		}
+		data, err := io.ReadAll(e.r)
+		if err != nil {
+			return err
+		}
+		a.docs[e.name] = append([]byte{}, data...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.recognise(foreign, link)
+}
+
+func (a *archive) recognise(foreign, link string) error {
+	for p := range a.docs {
+		if p != bundle.HintPath && !strings.HasPrefix(p, bundle.MetadataDir+"/") {
+			continue
+		}
+		if foreign != "" {
+			return fmt.Errorf("it names %q, which has no place in a bundle: %w", foreign, bundle.ErrUnsafePath)
+		}
+		if link != "" {
+			return fmt.Errorf("%q is a link: %w", link, bundle.ErrUnsafePath)
+		}
+		return nil
+	}
+	if !a.save && a.docs[bundle.DockerManifestPath] == nil {
+		return fmt.Errorf("it %w, and docker save has not written it either", bundle.ErrNoMetadata)
+	}
+	a.save, a.docs = true, nil
+	return nil
+}
+
+func (a *archive) Name() string { return a.path }
+
+func (a *archive) Close() error { return nil }
+
+func (a *archive) Document(_ context.Context, path string, limit int64) ([]byte, error) {
+	if a.save {
+		return nil, fmt.Errorf("%s: cannot read %s: the file of docker save %w", a.path, path, bundle.ErrNoMetadata)
+	}
+	data, ok := a.docs[path]
+	if !ok {
+		return nil, fmt.Errorf("%s: cannot read %s: %w", a.path, path, absent("it is not there"))
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: %s is %w: %d bytes, at most %d", a.path, path, bundle.ErrTooLarge, len(data), limit)
+	}
+	return append([]byte{}, data...), nil
+}
+
+// Each implements bundle.Streamer. It reads to the end even when nothing is left to take, so that an archive which is damaged or names paths
+// outside its folder is refused wherever that stands.
+func (a *archive) Each(ctx context.Context, take func(d string, size int64, r io.Reader) error) error {
+	return walk(ctx, a.path, func(e entry) error {
+		d, blob := bundle.BlobOf(e.name)
+		switch {
+		case a.save && (e.link || bundle.IsDocument(e.name)): // docker save links layers that it has written before
+			return nil
+		case a.save:
+			return take("", e.size, e.r)
+		case e.link:
+			return fmt.Errorf("%q is a link: %w", e.name, bundle.ErrUnsafePath)
+		case blob:
+			return take(d.String(), e.size, e.r)
+		case !bundle.IsDocument(e.name):
+			return fmt.Errorf("it names %q, which has no place in a bundle: %w", e.name, bundle.ErrUnsafePath)
+		}
+		return nil
+	})
+}
+
+// Blob reads the archive up to b. Blobs uses Each instead.
+func (a *archive) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
+	if a.save {
+		return nil, fmt.Errorf("blob %s: %w", b.Digest, errors.ErrUnsupported)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	pr, pw := io.Pipe()
+	go func() {
+		err := a.Each(ctx, func(d string, _ int64, r io.Reader) error {
+			if digest.Digest(d) != b.Digest {
+				return nil
+			}
+			if _, err := io.CopyN(io.Discard, r, offset); err != nil {
+				return err
+			}
+			if _, err := io.Copy(pw, r); err != nil {
+				return err
+			}
+			_ = pw.Close()
+			return errStop
+		})
+		if err == nil {
+			err = absent("it does not hold blob " + b.Digest.String())
+		}
+		_ = pw.CloseWithError(err) // does nothing after Close
+		cancel()
+	}()
+	return &pipe{pr, cancel}, nil
+}
+
+// pipe stops its writer when it is closed.
+type pipe struct {
+	*io.PipeReader
+	cancel func()
+}
+
+func (p *pipe) Close() error {
+	p.cancel()
+	return p.PipeReader.Close()
+}

@@ -1,0 +1,527 @@
+package fetch_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+
+	"dhow/bundle"
+	"dhow/bundle/bundletest"
+	"dhow/bundle/fetch"
+	"dhow/bundle/pack"
+
+	"github.com/opencontainers/go-digest"
+)
+
+func request(t *testing.T, url string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// archive writes a bundle of p and returns its path.
+func archive(t *testing.T, p published, end string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bundle"+end)
+	if _, err := pack.Write(ctx, path, contents(p.store, p.release)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// item is an entry of an archive that a test writes.
+type item struct {
+	name string
+	data string
+	kind byte // 0 is a regular file
+	link string
+	size int64 // in the header, when it isn't that of data
+}
+
+func writeArchive(t testing.TB, kind bundle.Compression, items []item) string {
+	t.Helper()
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, i := range items {
+		h := &tar.Header{Name: i.name, Typeflag: tar.TypeReg, Linkname: i.link, Mode: 0o644, Size: int64(len(i.data))}
+		if i.kind != 0 {
+			h.Typeflag = i.kind
+		}
+		if i.size != 0 {
+			h.Size = i.size
+		}
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, i.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil && (len(items) == 0 || items[len(items)-1].size == 0) {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "archive")
+	if err := os.WriteFile(path, bundletest.Compress(t, kind, buf.Bytes()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// items are what a good bundle of p holds.
+func items(t *testing.T, p published) []item {
+	t.Helper()
+	var list []item
+	for path, data := range bundletest.Documents() {
+		list = append(list, item{name: path, data: string(data)})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
+	for _, w := range p.wants {
+		list = append(list, item{name: bundle.BlobPath(w.Blob.Digest), data: string(contentOf(t, p.store, w.Blob))})
+	}
+	return list
+}
+
+func empty(t *testing.T, s *bundle.Store) {
+	t.Helper()
+	err := filepath.WalkDir(s.Dir(), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			t.Errorf("left behind: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBlobsFromArchives(t *testing.T) {
+	p := publish(t, 100_000)
+	for _, end := range []string{".tar", ".tgz", ".tar.gz", ".tar.zst"} {
+		t.Run(end, func(t *testing.T) {
+			src := open(t, archive(t, p, end))
+			if hint, err := bundle.ReadHint(ctx, src); err != nil || hint.Fleet != "clinic" || fmt.Sprint(hint.Releases) != "[1.0.0]" {
+				t.Errorf("hint %v, error %v", hint, err)
+			}
+			site := bundletest.Store(t)
+			moved, err := fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick)
+			if err != nil || moved != fetch.Size(p.wants) {
+				t.Errorf("moved %d, error %v", moved, err)
+			}
+			all(t, site, p.wants)
+			if err := fetch.Verify(ctx, src, p.wants, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestUnpackedBundle: a folder that somebody unpacked a bundle into is a source, and so is an archive of that folder in any order.
+func TestUnpackedBundle(t *testing.T) {
+	p := publish(t, 10_000)
+	list := items(t, p)
+	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 { // blobs first
+		list[i], list[j] = list[j], list[i]
+	}
+	for i := range list {
+		list[i].name = "./" + list[i].name
+	}
+	list = append([]item{{name: "./", kind: tar.TypeDir}, {name: "./metadata/", kind: tar.TypeDir}}, list...)
+	src := open(t, writeArchive(t, bundle.Gzip, list))
+	if _, err := src.Document(ctx, bundle.TimestampPath, 1000); err != nil {
+		t.Error(err)
+	}
+	site := bundletest.Store(t)
+	if _, err := fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick); err != nil {
+		t.Error(err)
+	}
+	all(t, site, p.wants)
+
+	dir := t.TempDir()
+	for _, i := range list {
+		if i.kind != 0 {
+			continue
+		}
+		path := filepath.Join(dir, filepath.FromSlash(i.name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(i.data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	site = bundletest.Store(t)
+	if _, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, dir)}, p.wants, quick); err != nil {
+		t.Error(err)
+	}
+	all(t, site, p.wants)
+	if err := fetch.Verify(ctx, open(t, dir), p.wants, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEvilArchives(t *testing.T) {
+	p := publish(t, 10_000)
+	good := items(t, p)
+	blob := good[len(good)-1]
+	other := strings.Repeat("0", 64)
+	for _, c := range []struct {
+		name string
+		evil item
+		kind error
+		want string
+	}{
+		{"parent", item{name: "../evil", data: "x"}, bundle.ErrUnsafePath, `it names "../evil": path outside its folder`},
+		{"inside out", item{name: "metadata/../../evil", data: "x"}, bundle.ErrUnsafePath, `it names "metadata/../../evil": path outside its folder`},
+		{"absolute", item{name: "/etc/evil", data: "x"}, bundle.ErrUnsafePath, `it names "/etc/evil"`},
+		{"Windows", item{name: `..\evil`, data: "x"}, bundle.ErrUnsafePath, "path outside its folder"},
+		{"drive", item{name: "C:/evil", data: "x"}, bundle.ErrUnsafePath, "path outside its folder"},
+		{"folder", item{name: "../evil/", kind: tar.TypeDir}, bundle.ErrUnsafePath, "path outside its folder"},
+		{"no place", item{name: "etc/passwd", data: "x"}, bundle.ErrUnsafePath, `it names "etc/passwd", which has no place in a bundle: path outside its folder`},
+		{"symbolic link", item{name: "metadata/link", kind: tar.TypeSymlink, link: "/etc"}, bundle.ErrUnsafePath, `"metadata/link" is a link`},
+		{"hard link", item{name: "metadata/link", kind: tar.TypeLink, link: "metadata/timestamp.json"}, bundle.ErrUnsafePath, "is a link or a device"},
+		{"device", item{name: "metadata/null", kind: tar.TypeChar}, bundle.ErrUnsafePath, "is a link or a device"},
+		{"pipe", item{name: "metadata/pipe", kind: tar.TypeFifo}, bundle.ErrUnsafePath, "is a link or a device"},
+		{"wrong content", item{name: "blobs/sha256/" + other, data: "x"}, bundle.ErrDamaged, "its content has the digest"},
+		{"bomb", item{name: "blobs/sha256/" + other, size: 1 << 42}, bundle.ErrTooLarge, "it unpacks to far more than a bundle does"},
+	} {
+		for place, list := range map[string][]item{
+			"first":  append([]item{c.evil}, good...),
+			"middle": append(append(append([]item{}, good[:6]...), c.evil), good[6:]...),
+			"last":   append(append([]item{}, good...), c.evil),
+		} {
+			if c.evil.size != 0 && place != "last" {
+				continue
+			}
+			t.Run(c.name+" "+place, func(t *testing.T) {
+				path := writeArchive(t, bundle.Gzip, list)
+				site := bundletest.Store(t)
+				src, err := fetch.Open(ctx, path)
+				if err == nil {
+					_, err = fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick)
+				}
+				if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+					t.Errorf("error %v, want %q", err, c.want)
+				}
+				empty(t, site)
+			})
+		}
+	}
+	wrong := append(append([]item{}, good[:len(good)-1]...), item{name: blob.name, data: blob.data + "x"})
+	_, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, writeArchive(t, bundle.Plain, wrong))}, p.wants, quick)
+	if !errors.Is(err, bundle.ErrDamaged) {
+		t.Errorf("error %v", err)
+	}
+	twice := append([]item{good[0]}, good...)
+	if _, err := fetch.Open(ctx, writeArchive(t, bundle.Plain, twice)); !errors.Is(err, bundle.ErrDamaged) || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestHugeHead(t *testing.T) {
+	big := []item{{name: "metadata/timestamp.json", data: "{}"}}
+	for n := range 9 {
+		big = append(big, item{name: fmt.Sprintf("metadata/%d.root.json", n), data: strings.Repeat("x", 8<<20)})
+	}
+	many := []item{}
+	for n := range 10_001 {
+		many = append(many, item{name: fmt.Sprintf("metadata/%d.root.json", n), data: "x"})
+	}
+	for _, list := range [][]item{big, many} {
+		_, err := fetch.Open(ctx, writeArchive(t, bundle.Gzip, list))
+		if !errors.Is(err, bundle.ErrTooLarge) || !strings.Contains(err.Error(), "its documents are larger than allowed") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// TestCutArchives cuts an archive at many places: it is never taken for a whole one.
+func TestCutArchives(t *testing.T) {
+	p := publish(t, 20_000)
+	for _, end := range []string{".tar", ".tgz", ".tar.zst"} {
+		whole, err := os.ReadFile(archive(t, p, end))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "cut"+end)
+		for _, at := range cuts(len(whole), end) {
+			if err := os.WriteFile(path, whole[:at], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			site := bundletest.Store(t)
+			src, err := fetch.Open(ctx, path)
+			if err == nil {
+				_, err = fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick)
+			}
+			if !errors.Is(err, bundle.ErrDamaged) || !strings.Contains(err.Error(), "cut short") {
+				t.Errorf("%s cut at %d of %d: error %v", end, at, len(whole), err)
+			}
+			empty(t, site)
+		}
+	}
+}
+
+// cuts are places to cut: all over, at every block for a while, and near the end.
+func cuts(size int, end string) []int {
+	var all []int
+	for n := 1; n < 20; n++ {
+		all = append(all, size*n/20, size*n/20/512*512)
+	}
+	last := size - 1
+	if end == ".tar" {
+		last = size - 1024 // the end mark is 1,024 bytes; half of it is enough for every reader
+		all = append(all, last-1)
+	}
+	return append(all, last, 3, 100)
+}
+
+// TestFlippedBits flips bits all over an archive: what gets through is right nevertheless.
+func TestFlippedBits(t *testing.T) {
+	p := publish(t, 20_000)
+	for _, end := range []string{".tar", ".tgz", ".tar.zst"} {
+		whole, err := os.ReadFile(archive(t, p, end))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "flipped"+end)
+		refused := 0
+		for n := range 60 {
+			rotten := bytes.Clone(whole)
+			rotten[len(whole)*n/60] ^= 1 << (n % 8)
+			if err := os.WriteFile(path, rotten, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			site := bundletest.Store(t)
+			src, err := fetch.Open(ctx, path)
+			if err == nil {
+				_, err = fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick)
+			}
+			switch {
+			case err == nil: // in padding, a date, or a document that trust looks at
+				all(t, site, p.wants)
+			case errors.Is(err, bundle.ErrDamaged), errors.Is(err, bundle.ErrUnsafePath), errors.Is(err, bundle.ErrTooLarge),
+				errors.Is(err, bundle.ErrNoMetadata), errors.Is(err, fs.ErrNotExist):
+				refused++
+			default:
+				t.Errorf("%s, byte %d: error %v", end, len(whole)*n/60, err)
+			}
+		}
+		if refused < 40 {
+			t.Errorf("%s: only %d of 60 flipped bits were noticed", end, refused)
+		}
+	}
+}
+
+// TestDamagedArchiveThenAnotherSource: what was right stays, the rest comes from elsewhere.
+func TestDamagedArchiveThenAnotherSource(t *testing.T) {
+	p := publish(t, 100_000)
+	path := archive(t, p, ".tar")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-20_000] ^= 1 // in the last blob
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	site := bundletest.Store(t)
+	web := files(t, p)
+	moved, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, path), open(t, web.URL)}, p.wants, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all(t, site, p.wants)
+	if web.count("/blobs/") != 1 {
+		t.Errorf("%d blobs came over the line", web.count("/blobs/"))
+	}
+	if moved <= fetch.Size(p.wants)/2 {
+		t.Errorf("moved %d bytes", moved)
+	}
+}
+
+func TestArchiveThatLacksABlob(t *testing.T) {
+	p := publish(t, 10_000)
+	list := items(t, p)
+	src := open(t, writeArchive(t, bundle.Plain, list[:len(list)-1]))
+	site := bundletest.Store(t)
+	_, err := fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick)
+	want := "cannot fetch 1 of 6 blobs: " + src.Name() + ": it does not hold blob sha256:"
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v", err)
+	}
+	all(t, site, p.wants[:len(p.wants)-1]) // good bytes stay: another stick may bring the rest
+	if err := fetch.Verify(ctx, src, p.wants, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := readBlob(src, p.wants[len(p.wants)-1]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func readBlob(src bundle.Source, w fetch.Want) ([]byte, error) {
+	r, err := src.Blob(ctx, w.Blob, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+func TestCancelWhileStreaming(t *testing.T) {
+	p := publish(t, 500_000)
+	ended, cancel := context.WithCancel(ctx)
+	opts := quick
+	opts.Progress = func(done, _ int64) {
+		if done > 0 {
+			cancel()
+		}
+	}
+	site := bundletest.Store(t)
+	_, err := fetch.Blobs(ended, site, []bundle.Source{open(t, archive(t, p, ".tgz"))}, p.wants, opts)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if !site.Has(p.wants[0].Blob) && !site.Has(p.wants[1].Blob) && !site.Has(p.wants[2].Blob) {
+		t.Error("what had come is gone")
+	}
+}
+
+// saves are files as docker save writes them, of the first image of p.
+func saves(t *testing.T, p published) map[string][]item {
+	t.Helper()
+	image := p.release.Images[0].Platforms[0]
+	config := string(contentOf(t, p.store, image.Config))
+	plain := func(n int) string {
+		r, err := p.store.OpenLayer(image.Layers[n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		data, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	id := func(n int) string { return digest.FromString(fmt.Sprint(n)).Encoded() }
+	list := `[{"Config":"` + image.Config.Digest.Encoded() + `.json","RepoTags":["a:1"],"Layers":["x"]}]`
+	return map[string][]item{
+		"old engine": {
+			{name: id(0) + "/", kind: tar.TypeDir},
+			{name: id(0) + "/VERSION", data: "1.0"},
+			{name: id(0) + "/json", data: "{}"},
+			{name: id(0) + "/layer.tar", data: plain(0)},
+			{name: id(1) + "/VERSION", data: "1.0"},
+			{name: id(1) + "/layer.tar", data: plain(1)},
+			{name: id(2) + "/layer.tar", kind: tar.TypeSymlink, link: "../" + id(0) + "/layer.tar"},
+			{name: image.Config.Digest.Encoded() + ".json", data: config},
+			{name: "manifest.json", data: list},
+			{name: "repositories", data: "{}"},
+		},
+		"new engine": {
+			{name: "blobs/", kind: tar.TypeDir},
+			{name: "blobs/sha256/", kind: tar.TypeDir},
+			{name: bundle.BlobPath(image.Config.Digest), data: config},
+			{name: bundle.BlobPath(image.Layers[0].DiffID), data: plain(0)},
+			{name: bundle.BlobPath(image.Layers[1].DiffID), data: plain(1)},
+			{name: "index.json", data: "{}"},
+			{name: "manifest.json", data: list},
+			{name: "oci-layout", data: "{}"},
+			{name: "repositories", data: "{}"},
+		},
+		"with the registry's layers": {
+			{name: "index.json", data: "{}"},
+			{name: "manifest.json", data: list},
+			{name: "oci-layout", data: "{}"},
+			{name: bundle.BlobPath(image.Config.Digest), data: config},
+			{name: bundle.BlobPath(image.Layers[0].Digest), data: string(contentOf(t, p.store, image.Layers[0].Blob))},
+			{name: bundle.BlobPath(image.Layers[1].Digest), data: string(contentOf(t, p.store, image.Layers[1].Blob))},
+		},
+		"names that lie": {
+			{name: "manifest.json", data: list},
+			{name: bundle.BlobPath(image.Layers[0].DiffID), data: plain(1)},
+			{name: bundle.BlobPath(image.Layers[1].DiffID), data: plain(0)},
+			{name: "b.tar", data: config},
+			{name: "unwanted", data: strings.Repeat("x", 5000)},
+		},
+	}
+}
+
+func TestDockerSave(t *testing.T) {
+	p := publish(t, 50_000)
+	image := p.release.Images[0].Platforms[0]
+	var wants []fetch.Want
+	for _, w := range p.wants {
+		if w.Blob.Digest == image.Config.Digest || w.DiffID == image.Layers[0].DiffID || w.DiffID == image.Layers[1].DiffID {
+			wants = append(wants, w)
+		}
+	}
+	for name, list := range saves(t, p) {
+		for _, kind := range []bundle.Compression{bundle.Plain, bundle.Gzip} {
+			t.Run(name+" "+string(kind), func(t *testing.T) {
+				src := open(t, writeArchive(t, kind, list))
+				if _, err := src.Document(ctx, bundle.TimestampPath, 1000); !errors.Is(err, bundle.ErrNoMetadata) || errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("error %v", err)
+				}
+				site := bundletest.Store(t)
+				var done int64
+				opts := quick
+				opts.Progress = func(d, _ int64) { done = d }
+				if _, err := fetch.Blobs(ctx, site, []bundle.Source{src}, wants, opts); err != nil {
+					t.Fatal(err)
+				}
+				all(t, site, wants)
+				if err := site.VerifyImage(ctx, image); err != nil {
+					t.Error(err)
+				}
+				if done != fetch.Size(wants) {
+					t.Errorf("progress ended at %d of %d", done, fetch.Size(wants))
+				}
+				entries, err := os.ReadDir(filepath.Join(site.Dir(), "blobs", "sha256"))
+				if err != nil || len(entries) != len(wants) {
+					t.Errorf("%d blobs for %d wants, error %v", len(entries), len(wants), err)
+				}
+				if err := fetch.Verify(ctx, src, wants, nil); err != nil {
+					t.Error(err)
+				}
+				_, err = fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick)
+				if !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("the other image: error %v", err)
+				}
+			})
+		}
+	}
+	evil := append(saves(t, p)["old engine"], item{name: "../evil", data: "x"})
+	site := bundletest.Store(t)
+	_, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, writeArchive(t, bundle.Gzip, evil))}, wants, quick)
+	if !errors.Is(err, bundle.ErrUnsafePath) {
+		t.Errorf("error %v", err)
+	}
+	empty(t, site)
+	if _, err := fetch.Open(ctx, writeArchive(t, bundle.Gzip, []item{{name: "letter.txt", data: "x"}})); !errors.Is(err, bundle.ErrNoMetadata) {
+		t.Errorf("error %v", err)
+	}
+}

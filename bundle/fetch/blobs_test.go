@@ -1,0 +1,463 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"dhow/bundle"
+	"dhow/bundle/bundletest"
+	"dhow/bundle/fetch"
+)
+
+func TestWants(t *testing.T) {
+	s, r := bundletest.Sample(t, 10_000)
+	everything, err := fetch.Wants(nil, r, "linux/amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(everything) != 1+2+3 { // the shared layer once
+		t.Errorf("%d wants", len(everything))
+	}
+	if none, err := fetch.Wants(s, r, "linux/amd64"); err != nil || len(none) != 0 {
+		t.Errorf("a full store wants %v, error %v", none, err)
+	}
+	site := bundletest.Store(t)
+	bundletest.Put(t, site, contentOf(t, s, r.Images[1].Platforms[0].Layers[1].Blob)) // plain: found by blob or diff ID
+	some, err := fetch.Wants(site, r, "linux/amd64")
+	if err != nil || len(some) != 5 {
+		t.Errorf("%d wants, error %v", len(some), err)
+	}
+	if _, err := fetch.Wants(nil, r, "linux/arm64"); err == nil {
+		t.Error("another architecture is no error")
+	}
+	if got := fetch.Size(everything); got <= 20_000 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
+func TestBlobsFromEverySource(t *testing.T) {
+	p := publish(t, 100_000)
+	web := files(t, p)
+	for _, spec := range []string{p.dir, "file://" + p.dir, web.URL, web.URL + "/"} {
+		t.Run(spec, func(t *testing.T) {
+			site := bundletest.Store(t)
+			var done, total int64
+			opts := quick
+			opts.Progress = func(d, of int64) {
+				if d < done || d > of {
+					t.Errorf("progress %d of %d after %d", d, of, done)
+				}
+				done, total = d, of
+			}
+			moved, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, spec)}, p.wants, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all(t, site, p.wants)
+			if want := fetch.Size(p.wants); moved != want || done != want || total != want {
+				t.Errorf("moved %d, done %d of %d, want %d", moved, done, total, want)
+			}
+			moved, err = fetch.Blobs(ctx, site, nil, p.wants, quick)
+			if moved != 0 || err != nil {
+				t.Errorf("again: moved %d, error %v", moved, err)
+			}
+		})
+	}
+}
+
+// TestCutLine breaks every connection after 30 kB: everything arrives, and nothing is moved twice.
+func TestCutLine(t *testing.T) {
+	p := publish(t, 200_000)
+	web := files(t, p)
+	web.cut = 30_000
+	site := bundletest.Store(t)
+	moved, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, p.wants, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all(t, site, p.wants)
+	if want := fetch.Size(p.wants); moved != want {
+		t.Errorf("moved %d bytes of %d", moved, want)
+	}
+	if n := web.count("bytes="); n < 10 {
+		t.Errorf("%d requests went on at a byte", n)
+	}
+}
+
+// TestResumeAfterRestart leaves the part of another process.
+func TestResumeAfterRestart(t *testing.T) {
+	p := publish(t, 200_000)
+	w := largest(p.wants)
+	data := contentOf(t, p.store, w.Blob)
+	size := len(data)
+	for _, c := range []struct {
+		name  string
+		part  []byte
+		fault func(*server)
+		moved int
+	}{
+		{"goes on", data[:size/2], nil, size - size/2},
+		{"part is whole", data, nil, 0},
+		{"server sends everything", data[:size/2], func(s *server) { s.noRange = true }, size},
+		{"part is of something else", bytes.Repeat([]byte("x"), size/2), nil, size - size/2 + size},
+		{"whole part is of something else", bytes.Repeat([]byte("x"), size), nil, size},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			web := files(t, p)
+			if c.fault != nil {
+				c.fault(web)
+			}
+			site := bundletest.Store(t)
+			part(t, site, w.Blob, c.part)
+			moved, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all(t, site, []fetch.Want{w})
+			if moved != int64(c.moved) {
+				t.Errorf("moved %d bytes, want %d", moved, c.moved)
+			}
+		})
+	}
+}
+
+// TestServerThatBeginsAnewLosesNothing: what is here stays, when the line breaks before the server is where it was.
+func TestServerThatBeginsAnewLosesNothing(t *testing.T) {
+	p := publish(t, 200_000)
+	w := largest(p.wants)
+	data := contentOf(t, p.store, w.Blob)
+	web := files(t, p)
+	web.noRange, web.cut = true, 10_000
+	site := bundletest.Store(t)
+	part(t, site, w.Blob, data[:50_000])
+	ended, cancel := context.WithCancel(ctx)
+	opts := quick
+	calls := 0
+	opts.Progress = func(int64, int64) {
+		if calls++; calls == 5 {
+			cancel()
+		}
+	}
+	if _, err := fetch.Blobs(ended, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, opts); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if got := site.PartialSize(w.Blob); got != 50_000 {
+		t.Errorf("the part has %d bytes", got)
+	}
+}
+
+func TestServersThatAnswerWrongly(t *testing.T) {
+	p := publish(t, 100_000)
+	w := largest(p.wants)
+	data := contentOf(t, p.store, w.Blob)
+	path := "/" + bundle.BlobPath(w.Blob.Digest)
+	for _, c := range []struct {
+		name  string
+		part  int
+		fault func(*server)
+		kind  error
+		want  string
+	}{
+		{"login page", 0, func(s *server) { s.page = true }, bundle.ErrUnreachable, "a web page came instead of the content (a login page of the network?)"},
+		{"login page while going on", 50_000, func(s *server) { s.page = true }, bundle.ErrUnreachable, "a web page came instead"},
+		{"not there", 0, func(s *server) { s.status = 404 }, fs.ErrNotExist, "it is not there (HTTP 404)"},
+		{"forbidden", 0, func(s *server) { s.status = 403 }, bundle.ErrUnreachable, "access is refused (HTTP 403)"},
+		{"no password", 0, func(s *server) { s.status = 401 }, bundle.ErrUnreachable, "access is refused (HTTP 401)"},
+		{"server is broken", 0, func(s *server) { s.status = 502 }, bundle.ErrUnreachable, "HTTP 502 Bad Gateway"},
+		{"other content", 0, func(s *server) { s.flip = path }, bundle.ErrDamaged, "its content has the digest"},
+		{"wrong length", 0, func(s *server) { s.replace[path] = "short" }, bundle.ErrDamaged, "the server has 5 bytes, not"},
+		{"odd status", 0, func(s *server) { s.status = 444 }, bundle.ErrUnreachable, "HTTP 444"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			web := files(t, p)
+			c.fault(web)
+			site := bundletest.Store(t)
+			if c.part > 0 {
+				part(t, site, w.Blob, data[:c.part])
+			}
+			_, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
+			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), web.URL) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+			if site.Has(w.Blob) {
+				t.Error("it was stored")
+			}
+			if got := site.PartialSize(w.Blob); got != int64(c.part) {
+				t.Errorf("the part has %d bytes, had %d", got, c.part)
+			}
+		})
+	}
+}
+
+// TestRangesThatDoNotFit: the part is fetched anew.
+func TestRangesThatDoNotFit(t *testing.T) {
+	p := publish(t, 100_000)
+	w := largest(p.wants)
+	data := contentOf(t, p.store, w.Blob)
+	size := len(data)
+	for _, c := range []struct {
+		name   string
+		status int
+		header string
+	}{
+		{"416", 416, ""},
+		{"no Content-Range", 206, ""},
+		{"other start", 206, rangeHeader(0, size-1, size)},
+		{"nonsense", 206, "bytes x-y/z"},
+		{"end before start", 206, "bytes 5-4/10"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inner := http.FileServer(http.Dir(p.dir))
+			web := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Range") == "" {
+					inner.ServeHTTP(w, r)
+					return
+				}
+				if c.header != "" {
+					w.Header().Set("Content-Range", c.header)
+				}
+				w.WriteHeader(c.status)
+				_, _ = w.Write(data)
+			}))
+			site := bundletest.Store(t)
+			part(t, site, w.Blob, data[:1000])
+			if _, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick); err != nil {
+				t.Fatal(err)
+			}
+			all(t, site, []fetch.Want{w})
+		})
+	}
+}
+
+// TestLengthThatIsNotSaid: without a Content-Length the bytes themselves tell.
+func TestLengthThatIsNotSaid(t *testing.T) {
+	data := bundletest.Bytes(1, 50_000)
+	w := fetch.Want{Blob: bundletest.BlobOf(data)}
+	for _, c := range []struct {
+		name string
+		body []byte
+		kind error
+		want string
+	}{
+		{"right", data, nil, ""},
+		{"short", data[:40_000], bundle.ErrUnreachable, "it ended after 40000 of 50000 bytes"},
+		{"long", append(bytes.Clone(data), 'x'), bundle.ErrDamaged, "longer than its 50000 bytes"},
+		{"endless", bytes.Repeat(data, 20), bundle.ErrDamaged, "longer than its 50000 bytes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			web := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+				if err := http.NewResponseController(rw).Flush(); err != nil {
+					t.Error(err)
+				}
+				_, _ = rw.Write(c.body)
+			}))
+			site := bundletest.Store(t)
+			_, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
+			if !errors.Is(err, c.kind) || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+			if site.Has(w.Blob) != (c.kind == nil) {
+				t.Errorf("stored: %v", site.Has(w.Blob))
+			}
+		})
+	}
+}
+
+func TestTotalOfAnotherFile(t *testing.T) {
+	p := publish(t, 100_000)
+	w := largest(p.wants)
+	data := contentOf(t, p.store, w.Blob)
+	web := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Range", rangeHeader(1000, 1999, 2000))
+		rw.WriteHeader(http.StatusPartialContent)
+		_, _ = rw.Write(data[1000:2000])
+	}))
+	site := bundletest.Store(t)
+	part(t, site, w.Blob, data[:1000])
+	_, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
+	if !errors.Is(err, bundle.ErrDamaged) || !strings.Contains(err.Error(), "the server has 2000 bytes") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestSilentLine(t *testing.T) {
+	p := publish(t, 100_000)
+	w := largest(p.wants)
+	web := files(t, p)
+	web.cut, web.silent = 20_000, true
+	site := bundletest.Store(t)
+	opts := fetch.Options{Pause: time.Millisecond, StallTimeout: 200 * time.Millisecond}
+	moved, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, opts)
+	if err != nil { // every piece ends in silence, and yet it arrives
+		t.Fatal(err)
+	}
+	if moved != w.Blob.Size {
+		t.Errorf("moved %d bytes of %d", moved, w.Blob.Size)
+	}
+	hung := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	_, err = fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, hung.URL)}, []fetch.Want{w}, opts)
+	if !errors.Is(err, bundle.ErrUnreachable) || !strings.Contains(err.Error(), "the line went silent: nothing came for 200ms") {
+		t.Errorf("error %v", err)
+	}
+	if n := hung.count("/blobs/"); n != 3 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	p := publish(t, 1000)
+	web := files(t, p)
+	src := open(t, web.URL)
+	web.Close()
+	_, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{src}, p.wants, quick)
+	if !errors.Is(err, bundle.ErrUnreachable) || !strings.Contains(err.Error(), "cannot fetch 6 of 6 blobs: "+web.URL) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := src.Document(ctx, bundle.TimestampPath, 1000); !errors.Is(err, bundle.ErrUnreachable) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNextSource(t *testing.T) {
+	p := publish(t, 50_000)
+	w := largest(p.wants)
+	for _, c := range []struct {
+		name  string
+		fault func(*server)
+	}{
+		{"first is down", func(s *server) { s.status = 503 }},
+		{"first lacks one", func(s *server) { s.replace["/"+bundle.BlobPath(w.Blob.Digest)] = " " }},
+		{"first is damaged", func(s *server) { s.flip = w.Blob.Digest.Encoded() }},
+		{"first is a login page", func(s *server) { s.page = true }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, second := files(t, p), files(t, p)
+			c.fault(first)
+			site := bundletest.Store(t)
+			_, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, first.URL), open(t, second.URL)}, p.wants, quick)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all(t, site, p.wants)
+		})
+	}
+	first, second := files(t, p), files(t, p)
+	first.status, second.flip = 503, w.Blob.Digest.Encoded()
+	_, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, first.URL), open(t, second.URL)}, p.wants, quick)
+	if !errors.Is(err, bundle.ErrUnreachable) || !errors.Is(err, bundle.ErrDamaged) || !strings.Contains(err.Error(), "cannot fetch 1 of 6 blobs: ") {
+		t.Errorf("error %v", err)
+	}
+	_, err = fetch.Blobs(ctx, bundletest.Store(t), nil, p.wants, quick)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "no source has blob sha256:") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestCancelKeepsTheParts(t *testing.T) {
+	p := publish(t, 300_000)
+	w := largest(p.wants)
+	web := files(t, p)
+	web.cut, web.silent = 100_000, true
+	site := bundletest.Store(t)
+	ended, cancel := context.WithCancel(ctx)
+	opts := quick
+	opts.StallTimeout = time.Hour
+	opts.Progress = func(done, _ int64) {
+		if done >= 100_000 {
+			cancel()
+		}
+	}
+	if _, err := fetch.Blobs(ended, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, opts); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if got := site.PartialSize(w.Blob); got != 100_000 {
+		t.Errorf("the part has %d bytes", got)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	p := publish(t, 50_000)
+	w := largest(p.wants)
+	site := bundletest.Store(t)
+	if err := os.Symlink("/dev/full", filepath.Join(site.Dir(), "partial", w.Blob.Digest.Encoded())); err != nil {
+		t.Fatal(err)
+	}
+	src := open(t, p.dir)
+	_, err := fetch.Blobs(ctx, site, []bundle.Source{src, src}, []fetch.Want{w}, quick)
+	if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, bundle.ErrUnreachable) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestImpossibleWants(t *testing.T) {
+	good := bundletest.BlobOf([]byte("a"))
+	for _, w := range []fetch.Want{
+		{}, {Blob: good, DiffID: "x"}, {Blob: good, DiffID: good.Digest, DiffSize: -1},
+	} {
+		if _, err := fetch.Blobs(ctx, bundletest.Store(t), nil, []fetch.Want{w}, quick); err == nil {
+			t.Errorf("%v is no error", w)
+		}
+	}
+}
+
+// TestFileThatIsAWebPage: web servers guess types, and a release may hold a web page.
+func TestFileThatIsAWebPage(t *testing.T) {
+	page := []byte("<html><body>maintenance</body></html>")
+	w := fetch.Want{Blob: bundletest.BlobOf(page)}
+	web := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		http.ServeContent(rw, r, "", bundletest.Made, bytes.NewReader(page))
+	}))
+	for _, n := range []int{0, 10} {
+		site := bundletest.Store(t)
+		if n > 0 {
+			part(t, site, w.Blob, page[:n])
+		}
+		if _, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w, w}, quick); err != nil {
+			t.Error(err)
+		}
+		all(t, site, []fetch.Want{w})
+	}
+}
+
+func TestEmptyBlob(t *testing.T) {
+	site := bundletest.Store(t)
+	w := fetch.Want{Blob: bundletest.BlobOf(nil)}
+	if _, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, publish(t, 10).dir)}, []fetch.Want{w}, quick); err != nil {
+		t.Error(err)
+	}
+	if !site.Has(w.Blob) {
+		t.Error("it is not there")
+	}
+}
+
+// TestBlobFromOffset is what every source promises.
+func TestBlobFromOffset(t *testing.T) {
+	p := publish(t, 20_000)
+	web, old := files(t, p), files(t, p)
+	old.noRange = true
+	w := largest(p.wants)
+	data := contentOf(t, p.store, w.Blob)
+	for _, spec := range []string{p.dir, web.URL, old.URL, archive(t, p, ".tgz")} {
+		for _, offset := range []int{0, 1, len(data) - 1} {
+			r, err := open(t, spec).Blob(ctx, w.Blob, int64(offset))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(r)
+			_ = r.Close()
+			if err != nil || !bytes.Equal(got, data[offset:]) {
+				t.Errorf("%s from %d: %d bytes, error %v", spec, offset, len(got), err)
+			}
+		}
+	}
+}

@@ -1,0 +1,258 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"dhow/bundle"
+	"dhow/manifest"
+)
+
+// stallTimeout is how long a line may be silent before it counts as gone.
+const stallTimeout = 60 * time.Second
+
+// errBadRange says that a server can't go on where the part ends: the part has to be fetched anew.
+var errBadRange = errors.New("the server does not go on where it was asked to")
+
+// errStalled is the cause of a transfer that was given up.
+var errStalled = errors.New("the line went silent")
+
+// Transport returns what HTTP requests of Dhow go through: the proxy of the environment, bounded waits, and no plain http unless plain is
+// set. wait bounds the time between a request and the head of its answer. Answers come as they are, never unpacked on the way.
+func Transport(plain bool, wait time.Duration) http.RoundTripper {
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    30 * time.Second,
+		ResponseHeaderTimeout:  wait,
+		IdleConnTimeout:        30 * time.Second,
+		MaxIdleConns:           4,
+		MaxResponseHeaderBytes: 256 << 10,
+		DisableCompression:     true,
+	}
+	return guard{t, plain}
+}
+
+// guard stops a fall-back or a redirect from https to plain http, on which passwords would be readable.
+type guard struct {
+	*http.Transport
+	plain bool
+}
+
+func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" && !g.plain {
+		return nil, fmt.Errorf("plain http to %s is not allowed", req.URL.Host)
+	}
+	return g.Transport.RoundTrip(req)
+}
+
+// getter makes requests and checks the answers. Its errors name the cause; callers add the source's name.
+type getter struct {
+	client *http.Client
+}
+
+// do sends a GET and classifies the failure to get an answer at all.
+func (g *getter) do(ctx context.Context, address string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, fmt.Errorf("internal error: %w", err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return nil, unreachable(ctx, err)
+	}
+	return resp, nil
+}
+
+// unreachable classifies an error of the network. The end of ctx is not one.
+func unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var known *url.Error
+	if errors.As(err, &known) && !errors.Is(err, bundle.ErrUnreachable) { // callers name the address already
+		err = known.Err
+	}
+	return fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
+}
+
+// status classifies an answer that is not the content.
+func status(resp *http.Response) error {
+	switch code := resp.StatusCode; code {
+	case http.StatusOK, http.StatusPartialContent:
+		return nil
+	case http.StatusNotFound, http.StatusGone:
+		return absent(fmt.Sprintf("it is not there (HTTP %d)", code))
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return fmt.Errorf("%w: access is refused (HTTP %d)", bundle.ErrUnreachable, code)
+	case http.StatusRequestedRangeNotSatisfiable:
+		return errBadRange
+	default:
+		return fmt.Errorf("%w: HTTP %d %s", bundle.ErrUnreachable, code, http.StatusText(code))
+	}
+}
+
+// isPage reports whether the answer is a web page.
+func isPage(resp *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return kind == "text/html"
+}
+
+var errPage = fmt.Errorf("%w: a web page came instead of the content (a login page of the network?)", bundle.ErrUnreachable)
+
+// small reads an answer of at most limit bytes as a whole.
+func (g *getter) small(ctx context.Context, address string, header http.Header, limit int64) ([]byte, error) {
+	ctx, stop, alive := stallContext(ctx, stallTimeout)
+	defer stop()
+	resp, err := g.do(ctx, address, header)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if err := status(resp); err != nil {
+		return nil, err
+	}
+	if isPage(resp) {
+		return nil, errPage
+	}
+	if resp.ContentLength > limit {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", bundle.ErrTooLarge, resp.ContentLength, limit)
+	}
+	data, err := readLimited(aliveReader{resp.Body, alive}, limit)
+	if err != nil && !errors.Is(err, bundle.ErrTooLarge) {
+		err = unreachable(ctx, err)
+	}
+	return data, err
+}
+
+// blob opens content from offset on, and says where the answer really begins: a server that can't resume sends everything.
+func (g *getter) blob(ctx context.Context, address string, b manifest.Blob, offset int64) (body io.ReadCloser, start int64, err error) {
+	header := http.Header{"Accept-Encoding": {"identity"}}
+	if offset > 0 { // with its end: some registries don't understand an open range
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, b.Size-1))
+	}
+	resp, err := g.do(ctx, address, header)
+	if err != nil {
+		return nil, 0, err
+	}
+	start, err = checkBlob(resp, b, offset)
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, 0, err
+	}
+	return &bodyReader{ctx, resp.Body}, start, nil
+}
+
+func checkBlob(resp *http.Response, b manifest.Blob, offset int64) (start int64, err error) {
+	if err := status(resp); err != nil {
+		return 0, err
+	}
+	length := resp.ContentLength
+	if resp.StatusCode == http.StatusPartialContent {
+		first, last, total, ok := contentRange(resp.Header.Get("Content-Range"))
+		if offset == 0 || !ok || first != offset {
+			return 0, errBadRange
+		}
+		if total < 0 { // "*": the server doesn't say
+			total = last + 1
+		}
+		start, length = first, total
+	}
+	if isPage(resp) && length != b.Size { // a file of a release may be a web page, too
+		return 0, errPage
+	}
+	if length >= 0 && length != b.Size {
+		return 0, fmt.Errorf("blob %s is %w: the server has %d bytes, not %d", b.Digest, bundle.ErrDamaged, length, b.Size)
+	}
+	return start, nil
+}
+
+// contentRange reads "bytes 5-9/10". total is -1 for "*".
+func contentRange(s string) (first, last, total int64, ok bool) {
+	s, ok = strings.CutPrefix(s, "bytes ")
+	span, of, ok2 := strings.Cut(s, "/")
+	from, to, ok3 := strings.Cut(span, "-")
+	if !ok || !ok2 || !ok3 {
+		return 0, 0, 0, false
+	}
+	total = -1
+	var err error
+	if of != "*" {
+		if total, err = strconv.ParseInt(of, 10, 64); err != nil || total < 0 {
+			return 0, 0, 0, false
+		}
+	}
+	first, err = strconv.ParseInt(from, 10, 64)
+	if err != nil || first < 0 {
+		return 0, 0, 0, false
+	}
+	last, err = strconv.ParseInt(to, 10, 64)
+	if err != nil || last < first || total >= 0 && last >= total {
+		return 0, 0, 0, false
+	}
+	return first, last, total, true
+}
+
+// bodyReader classifies the errors of a connection that breaks.
+type bodyReader struct {
+	ctx  context.Context
+	body io.ReadCloser
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF {
+		err = unreachable(b.ctx, err)
+	}
+	return n, err
+}
+
+func (b *bodyReader) Close() error { return b.body.Close() }
+
+// stallContext returns a context that ends with errStalled unless alive is called at least every d.
+func stallContext(parent context.Context, d time.Duration) (ctx context.Context, stop, alive func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	timer := time.AfterFunc(d, func() {
+		cancel(fmt.Errorf("%w: %w: nothing came for %v", bundle.ErrUnreachable, errStalled, d))
+	})
+	return ctx, func() { timer.Stop(); cancel(nil) }, func() { timer.Reset(d) }
+}
+
+// aliveReader calls alive for every piece that comes.
+type aliveReader struct {
+	r     io.Reader
+	alive func()
+}
+
+func (a aliveReader) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if n > 0 {
+		a.alive()
+	}
+	return n, err
+}
+
+// discardTo reads away what stands before offset.
+func discardTo(r io.ReadCloser, n int64) (io.ReadCloser, error) {
+	if _, err := io.CopyN(io.Discard, r, n); err != nil {
+		_ = r.Close()
+		if err == io.EOF {
+			err = fmt.Errorf("%w: it ended early", bundle.ErrUnreachable)
+		}
+		return nil, err
+	}
+	return r, nil
+}

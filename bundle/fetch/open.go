@@ -1,0 +1,130 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"dhow/bundle"
+)
+
+// Open opens a source:
+//
+//	oci://HOST/PATH             a repository; plain http for loopback hosts only, or with ?insecure behind it
+//	https://HOST/PATH, http://  a web folder with the layout of package bundle
+//	a folder                    with that layout, or one that holds a single bundle file
+//	a file                      a bundle (.tar, .tgz, .tar.zst) or what docker save has written; recognised by content, not by name
+//
+// Nothing is asked of a network yet. A path that is not there, such as a stick that is not plugged in, fails with bundle.ErrUnreachable.
+func Open(ctx context.Context, spec string) (bundle.Source, error) {
+	src, err := open(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open source %s: %w", redact(spec), err)
+	}
+	return src, nil
+}
+
+func open(ctx context.Context, spec string) (bundle.Source, error) {
+	scheme, _, found := strings.Cut(spec, "://")
+	switch {
+	case spec == "":
+		return nil, errors.New("it has no name")
+	case found && strings.EqualFold(scheme, "oci"):
+		return openRegistry(spec)
+	case found && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")):
+		return openWeb(spec)
+	case found && strings.EqualFold(scheme, "file"):
+		u, err := url.Parse(spec)
+		if err != nil || u.Host != "" {
+			return nil, errors.New("it is not a file:// address of this computer")
+		}
+		return openPath(ctx, u.Path)
+	case found:
+		return nil, fmt.Errorf("unknown kind %q: it must begin with oci://, https:// or http://, or be a path", scheme)
+	}
+	return openPath(ctx, spec)
+}
+
+func openPath(ctx context.Context, path string) (bundle.Source, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
+	}
+	switch {
+	case info.Mode().IsRegular():
+		return openArchive(ctx, path)
+	case !info.IsDir():
+		return nil, errors.New("it is neither a file nor a folder")
+	}
+	for _, p := range []string{bundle.MetadataDir, bundle.OCILayoutPath} {
+		if _, err := os.Lstat(filepath.Join(path, p)); err == nil {
+			return openFolder(path)
+		}
+	}
+	file, err := onlyBundle(path)
+	if err != nil {
+		return nil, err
+	}
+	return openArchive(ctx, file)
+}
+
+// onlyBundle finds the bundle file in a folder that has no layout itself: people name the stick, not the file on it.
+func onlyBundle(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
+	}
+	var found []string
+	for _, e := range entries {
+		name := strings.ToLower(e.Name())
+		if !e.Type().IsRegular() || strings.HasPrefix(name, ".") {
+			continue
+		}
+		for _, end := range []string{".tgz", ".tar", ".tar.gz", ".tar.zst"} {
+			if strings.HasSuffix(name, end) {
+				found = append(found, e.Name())
+				break
+			}
+		}
+	}
+	sort.Strings(found)
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("the folder %w and no bundle", bundle.ErrNoMetadata)
+	case 1:
+		return filepath.Join(dir, found[0]), nil
+	}
+	return "", fmt.Errorf("the folder holds several bundles, name one of them: %s", strings.Join(found, ", "))
+}
+
+// redact takes a password out of an address.
+func redact(spec string) string {
+	if u, err := url.Parse(spec); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return spec
+}
+
+// unreadable classifies an error of reading a local file or folder: what is not there is not there, anything else is a source that does
+// not answer (a stick that was pulled out, a disk that fails, a folder that this user may not read).
+func unreadable(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
+}
+
+// absent is a fs.ErrNotExist in words of its own.
+type absent string
+
+func (a absent) Error() string { return string(a) }
+
+func (a absent) Is(target error) bool { return target == fs.ErrNotExist }
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

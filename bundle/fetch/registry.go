@@ -1,0 +1,237 @@
+package fetch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"dhow/bundle"
+	"dhow/manifest"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Bounds of the artifact that lists the documents.
+const (
+	maxArtifact  = 4 << 20
+	maxDocuments = 10_000
+)
+
+// Repository reads "oci://HOST/PATH" or "HOST/PATH", with "?insecure" behind it where plain http is wanted. plain says whether plain http
+// is allowed: it is for loopback hosts, too.
+func Repository(spec string) (repo name.Repository, plain bool, err error) {
+	rest := spec
+	if scheme, after, found := strings.Cut(spec, "://"); found {
+		if !strings.EqualFold(scheme, "oci") {
+			return repo, false, fmt.Errorf("%q is not an oci:// address", spec)
+		}
+		rest = after
+	}
+	rest, query, _ := strings.Cut(rest, "?")
+	if query != "" && query != "insecure" {
+		return repo, false, fmt.Errorf("unknown option %q in the address", query)
+	}
+	host, path, _ := strings.Cut(strings.TrimSuffix(rest, "/"), "/")
+	if host == "" || path == "" || strings.Contains(host, "@") {
+		return repo, false, errors.New("the address must look like oci://HOST/PATH")
+	}
+	plain = query == "insecure" || loopback(host)
+	var opts []name.Option
+	if plain {
+		opts = append(opts, name.Insecure)
+	}
+	if _, err = name.NewRepository("registry.example.org/"+path, name.StrictValidation); err != nil {
+		return repo, false, fmt.Errorf("%q is not the name of a repository (lower case, no tag)", path)
+	}
+	registry, err := name.NewRegistry(host, append(opts, name.StrictValidation)...)
+	if err != nil {
+		return repo, false, fmt.Errorf("%q is not the name of a registry", host)
+	}
+	return registry.Repo(path), plain, nil
+}
+
+// loopback reports whether a host, maybe with a port, is this computer.
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return ip != nil && ip.IsLoopback()
+}
+
+// registry is a repository whose tag "manifest" lists the documents, and which holds every blob.
+type registry struct {
+	name  string
+	repo  name.Repository
+	plain http.RoundTripper
+
+	mu   sync.Mutex
+	get  *getter                  // set once the registry has answered
+	docs map[string]manifest.Blob // what the tag said when it was asked; asked once
+}
+
+func openRegistry(spec string) (bundle.Source, error) {
+	repo, plain, err := Repository(spec)
+	if err != nil {
+		return nil, err
+	}
+	return &registry{name: "oci://" + repo.Name(), repo: repo, plain: Transport(plain, stallTimeout)}, nil
+}
+
+func (r *registry) Name() string { return r.name }
+
+func (r *registry) Close() error {
+	(&http.Client{Transport: r.plain}).CloseIdleConnections()
+	return nil
+}
+
+// connect logs in, once.
+func (r *registry) connect(ctx context.Context) (*getter, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.get != nil {
+		return r.get, nil
+	}
+	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, r.repo)
+	if err != nil {
+		return nil, fmt.Errorf("%w: cannot find out how to log in: %w", bundle.ErrUnreachable, err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*stallTimeout, fmt.Errorf("%w: no answer within %v", bundle.ErrUnreachable, 2*stallTimeout))
+	defer cancel()
+	t, err := transport.NewWithContext(ctx, r.repo.Registry, auth, r.plain, []string{r.repo.Scope(transport.PullScope)})
+	if err != nil {
+		return nil, unreachable(ctx, err)
+	}
+	r.get = &getter{&http.Client{Transport: t}}
+	return r.get, nil
+}
+
+func (r *registry) url(kind, what string) string {
+	u := url.URL{Scheme: r.repo.Scheme(), Host: r.repo.RegistryStr(), Path: "/v2/" + r.repo.RepositoryStr() + "/" + kind + "/" + what}
+	return u.String()
+}
+
+// documents asks for the tag "manifest".
+func (r *registry) documents(ctx context.Context) (map[string]manifest.Blob, error) {
+	get, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.docs != nil {
+		return r.docs, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, fmt.Errorf("%w: it is too slow", bundle.ErrUnreachable))
+	defer cancel()
+	data, err := get.small(ctx, r.url("manifests", bundle.ManifestTag), http.Header{"Accept": {bundle.OCIManifestMediaType}}, maxArtifact)
+	if err != nil {
+		if isNotExist(err) {
+			return nil, fmt.Errorf("the repository %w: it has no tag %q", bundle.ErrNoMetadata, bundle.ManifestTag)
+		}
+		return nil, err
+	}
+	r.docs, err = parseArtifact(data)
+	return r.docs, err
+}
+
+// parseArtifact reads the OCI manifest that lists the documents.
+func parseArtifact(data []byte) (map[string]manifest.Blob, error) {
+	var m struct {
+		ArtifactType string `json:"artifactType"`
+		Layers       []struct {
+			manifest.Blob
+			Annotations map[string]string `json:"annotations"`
+		} `json:"layers"`
+	}
+	if len(data) > maxArtifact {
+		return nil, fmt.Errorf("the tag %q is %w: %d bytes", bundle.ManifestTag, bundle.ErrTooLarge, len(data))
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("the tag %q is %w: %v", bundle.ManifestTag, bundle.ErrDamaged, err)
+	}
+	if m.ArtifactType != bundle.ManifestArtifactType {
+		return nil, fmt.Errorf("the repository %w: its tag %q is something else", bundle.ErrNoMetadata, bundle.ManifestTag)
+	}
+	if len(m.Layers) > maxDocuments {
+		return nil, fmt.Errorf("the tag %q is %w: %d documents", bundle.ManifestTag, bundle.ErrTooLarge, len(m.Layers))
+	}
+	docs := make(map[string]manifest.Blob, len(m.Layers))
+	for _, l := range m.Layers {
+		path := l.Annotations[bundle.TitleAnnotation]
+		if !bundle.IsDocument(path) {
+			return nil, fmt.Errorf("the tag %q names %q: %w", bundle.ManifestTag, path, bundle.ErrUnsafePath)
+		}
+		if _, twice := docs[path]; twice || !bundle.IsDigest(l.Digest) || l.Size < 0 {
+			return nil, fmt.Errorf("the tag %q is %w at %s", bundle.ManifestTag, bundle.ErrDamaged, path)
+		}
+		docs[path] = l.Blob
+	}
+	return docs, nil
+}
+
+func (r *registry) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
+	data, err := r.document(ctx, path, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot read %s: %w", r.name, path, err)
+	}
+	return data, nil
+}
+
+func (r *registry) document(ctx context.Context, path string, limit int64) ([]byte, error) {
+	docs, err := r.documents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, ok := docs[path]
+	if !ok {
+		return nil, absent("it is not there")
+	}
+	if b.Size > limit {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", bundle.ErrTooLarge, b.Size, limit)
+	}
+	ctx, stop, alive := stallContext(ctx, stallTimeout)
+	defer stop()
+	body, err := r.Blob(ctx, b, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(bundle.NewVerifier(aliveReader{body, alive}, b, path))
+}
+
+func (r *registry) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
+	body, start, err := r.openAt(ctx, b, offset)
+	if err != nil {
+		return nil, err
+	}
+	return discardTo(body, offset-start)
+}
+
+func (r *registry) openAt(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, int64, error) {
+	if !bundle.IsDigest(b.Digest) {
+		return nil, 0, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
+	}
+	get, err := r.connect(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	body, start, err := get.blob(ctx, r.url("blobs", b.Digest.String()), b, offset)
+	if err != nil {
+		return nil, 0, fmt.Errorf("cannot read blob %s: %w", b.Digest, err)
+	}
+	return body, start, nil
+}

@@ -1,0 +1,77 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"dhow/bundle"
+	"dhow/manifest"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Verify reads everything that a source holds of wants, and compares it, without keeping anything. A streamed source is read and compared
+// as a whole. It fails with ErrDamaged, or with fs.ErrNotExist for what is missing.
+func Verify(ctx context.Context, src bundle.Source, wants []Want, progress func(done, total int64)) error {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	total, done := Size(wants), int64(0)
+	var err error
+	if s, ok := src.(bundle.Streamer); ok {
+		err = verifyStream(ctx, s, newOpenWants(wants), func(n int64) { done += n; progress(done, total) })
+	} else {
+		for _, w := range wants {
+			if err = verifyBlob(ctx, src, w.Blob); err != nil {
+				break
+			}
+			done += w.Blob.Size
+			progress(done, total)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", src.Name(), err)
+	}
+	return nil
+}
+
+func verifyBlob(ctx context.Context, src bundle.Source, b manifest.Blob) error {
+	ctx, stop, alive := stallContext(ctx, stallTimeout)
+	defer stop()
+	r, err := src.Blob(ctx, b, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, bundle.NewVerifier(bundle.WithContext(ctx, aliveReader{r, alive}), b, "blob "+b.Digest.String()))
+	return err
+}
+
+func verifyStream(ctx context.Context, src bundle.Streamer, open *openWants, came func(int64)) error {
+	err := src.Each(ctx, func(d string, size int64, r io.Reader) error {
+		b := manifest.Blob{Digest: digest.Digest(d), Size: size}
+		if d == "" {
+			h := digest.SHA256.Digester()
+			if _, err := io.Copy(h.Hash(), r); err != nil {
+				return err
+			}
+			b.Digest = h.Digest()
+		} else if _, err := io.Copy(io.Discard, bundle.NewVerifier(r, b, "blob "+d)); err != nil {
+			return err
+		}
+		if w, ok := open.find(b.Digest); ok && w.size(b.Digest) == size {
+			for _, same := range open.close(w, b.Digest) {
+				came(same.Blob.Size)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if rest := open.rest(); len(rest) > 0 {
+		return absent(fmt.Sprintf("it does not hold blob %s", rest[0].Blob.Digest))
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"dhow/bundle"
+	"dhow/manifest"
+)
+
+// web is a folder with the layout behind an ordinary web server.
+type web struct {
+	name string
+	base *url.URL
+	get  getter
+}
+
+func openWeb(spec string) (bundle.Source, error) {
+	u, err := url.Parse(spec)
+	if err != nil {
+		return nil, errors.New("it is not a web address")
+	}
+	if u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("it must look like https://HOST/PATH")
+	}
+	transport := Transport(strings.EqualFold(u.Scheme, "http"), stallTimeout)
+	return &web{name: u.Redacted(), base: u, get: getter{&http.Client{Transport: transport}}}, nil
+}
+
+func (w *web) Name() string { return w.name }
+
+func (w *web) Close() error {
+	w.get.client.CloseIdleConnections()
+	return nil
+}
+
+func (w *web) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if !bundle.IsDocument(path) {
+		return nil, fmt.Errorf("%s: %s: %w", w.name, path, bundle.ErrUnsafePath)
+	}
+	data, err := w.get.small(ctx, w.base.JoinPath(path).String(), http.Header{"Cache-Control": {"no-cache"}}, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot read %s: %w", w.name, path, err)
+	}
+	return data, nil
+}
+
+func (w *web) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
+	body, start, err := w.openAt(ctx, b, offset)
+	if err != nil {
+		return nil, err
+	}
+	return discardTo(body, offset-start)
+}
+
+func (w *web) openAt(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, int64, error) {
+	path := bundle.BlobPath(b.Digest)
+	if path == "" {
+		return nil, 0, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
+	}
+	body, start, err := w.get.blob(ctx, w.base.JoinPath(path).String(), b, offset)
+	if err != nil {
+		return nil, 0, fmt.Errorf("cannot read blob %s: %w", b.Digest, err)
+	}
+	return body, start, nil
+}

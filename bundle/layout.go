@@ -1,0 +1,81 @@
+package bundle
+
+import (
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Names in the layout. All are slash-separated.
+const (
+	OCILayoutPath      = "oci-layout"
+	IndexPath          = "index.json"
+	DockerManifestPath = "manifest.json"
+	HintPath           = "bundle.json"
+	MetadataDir        = "metadata"
+	TargetsDir         = "targets"
+	BlobsDir           = "blobs/sha256"
+	TimestampPath      = MetadataDir + "/timestamp.json"
+)
+
+// Names in an OCI repository.
+const (
+	ManifestTag          = "manifest"                          // the artifact with all documents
+	ManifestArtifactType = "application/vnd.dhow.manifest.v1"  // artifactType of that artifact
+	FilesArtifactType    = "application/vnd.dhow.files.v1"     // artifactType of a release's files
+	DocumentMediaType    = "application/vnd.dhow.document.v1"  // layers of ManifestTag
+	FileMediaType        = "application/vnd.dhow.file.v1"      // layers of a files artifact
+	TitleAnnotation      = "org.opencontainers.image.title"    // a layer's path
+	EmptyMediaType       = "application/vnd.oci.empty.v1+json" // config of an artifact
+	OCIManifestMediaType = "application/vnd.oci.image.manifest.v1+json"
+	OCIIndexMediaType    = "application/vnd.oci.image.index.v1+json"
+)
+
+// ReleaseTag is the tag of a release in an OCI repository. Tags have no "+", so build metadata is set off by "_".
+func ReleaseTag(version string) string { return "release-" + strings.ReplaceAll(version, "+", "_") }
+
+// BlobPath is where a blob stands in the layout, or "" when d is not a well-formed SHA-256 digest.
+func BlobPath(d digest.Digest) string {
+	if !IsDigest(d) {
+		return ""
+	}
+	return BlobsDir + "/" + d.Encoded()
+}
+
+// RootPath is where root number n stands in the layout.
+func RootPath(n int64) string { return MetadataDir + "/" + strconv.FormatInt(n, 10) + ".root.json" }
+
+// IsDigest reports whether d is a well-formed SHA-256 digest, the only kind that Dhow uses.
+func IsDigest(d digest.Digest) bool {
+	return d.Validate() == nil && d.Algorithm() == digest.SHA256
+}
+
+// IsDocument reports whether p names a document of the layout: a clean, local, slash-separated path that is not a blob's.
+func IsDocument(p string) bool {
+	switch p {
+	case OCILayoutPath, IndexPath, DockerManifestPath, HintPath:
+		return true
+	}
+	if !IsLocal(p) {
+		return false
+	}
+	return strings.HasPrefix(p, MetadataDir+"/") || strings.HasPrefix(p, TargetsDir+"/")
+}
+
+// BlobOf returns the digest that a path of the layout names, and false for any other path.
+func BlobOf(p string) (digest.Digest, bool) {
+	dir, name := path.Split(p)
+	if dir != BlobsDir+"/" {
+		return "", false
+	}
+	d := digest.NewDigestFromEncoded(digest.SHA256, name)
+	return d, IsDigest(d)
+}
+
+// IsLocal reports whether p is a clean slash-separated path that stays in its folder on every operating system.
+func IsLocal(p string) bool {
+	return p != "." && p == path.Clean(p) && filepath.IsLocal(filepath.FromSlash(p)) && !strings.ContainsAny(p, "\\:\x00")
+}
