@@ -1,0 +1,151 @@
+// Package engine asks the Docker Engine for what compose does not: images, containers, volumes, commands inside
+// containers.
+//
+// It promises that
+//   - an image is known by its config digest, whatever the engine calls it (see image.go),
+//   - a load has worked only when the image is there afterwards and is the one that was meant,
+//   - memory stays constant whatever the size of an image or of an output,
+//   - stopping, starting and removing may be repeated, and a thing that is gone already is no error.
+//
+// It knows nothing of releases, journals or compose documents; it reads the labels that compose puts on containers.
+// One Engine is made per process and shared; all methods may be called at once.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/docker/docker/client"
+	"github.com/opencontainers/go-digest"
+)
+
+// Errors that callers tell apart.
+var (
+	ErrNotRunning = errors.New("the Docker Engine does not answer")
+	ErrNoImage    = errors.New("no such image in the engine")
+	ErrNotLoaded  = errors.New("the engine did not take the image")
+	ErrNoVolume   = errors.New("no such volume")
+	ErrHidden     = errors.New("the files of the volume cannot be reached from here")
+)
+
+// Engine is a connection to one Docker Engine.
+type Engine struct {
+	host string
+
+	mu     sync.Mutex
+	client *client.Client
+	server string                          // API version that the engine named last
+	known  map[digest.Digest]digest.Digest // image ID of a containerd store -> config digest
+}
+
+// Connect prepares a connection to host, for example "unix:///var/run/docker.sock"; "" means $DOCKER_HOST or the
+// default socket. No call is made here; the API version is negotiated at the first one.
+func Connect(host string) (*Engine, error) {
+	e := &Engine{host: host, known: map[digest.Digest]digest.Digest{}}
+	c, err := dial(host)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the engine at %q: %w", host, err)
+	}
+	e.client = c
+	return e, nil
+}
+
+func dial(host string) (*client.Client, error) {
+	opts := []client.Opt{client.FromEnv}
+	if host != "" {
+		opts = append(opts, client.WithHost(host))
+	}
+	return client.NewClientWithOpts(append(opts, client.WithAPIVersionNegotiation())...)
+}
+
+func (e *Engine) api() *client.Client {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.client
+}
+
+// Close lets the idle connections go. The Engine stays usable.
+func (e *Engine) Close() error { return e.api().Close() }
+
+// Info is what the engine says about itself. Platform is os/arch[/variant] in Go's words, Root its data folder.
+type Info struct {
+	Version  string
+	API      string
+	OS       string // for example "Debian GNU/Linux 12 (bookworm)"
+	Platform string
+	Root     string
+	Driver   string // storage driver
+}
+
+// Info asks the engine about itself. It also notices an engine that was replaced by another version while we ran.
+func (e *Engine) Info(ctx context.Context) (Info, error) {
+	if err := e.renegotiate(ctx); err != nil {
+		return Info{}, err
+	}
+	c := e.api()
+	v, err := c.ServerVersion(ctx)
+	if err != nil {
+		return Info{}, failure("cannot ask the engine for its version", err)
+	}
+	i, err := c.Info(ctx)
+	if err != nil {
+		return Info{}, failure("cannot ask the engine about itself", err)
+	}
+	return Info{
+		Version: v.Version, API: v.APIVersion, OS: i.OperatingSystem, Platform: platform(v.Os, v.Arch, i.Architecture),
+		Root: i.DockerRootDir, Driver: i.Driver,
+	}, nil
+}
+
+// renegotiate makes a new client when the engine speaks another API version than before: the docker client only ever
+// lowers the version that it uses, and a newer engine may refuse the old one.
+func (e *Engine) renegotiate(ctx context.Context) error {
+	ping, err := e.api().Ping(ctx)
+	if err != nil {
+		return failure("cannot reach the engine", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.server != "" && e.server != ping.APIVersion {
+		c, err := dial(e.host)
+		if err != nil {
+			return fmt.Errorf("cannot use the engine at %q: %w", e.host, err)
+		}
+		_ = e.client.Close() // ends idle connections only
+		e.client = c
+	}
+	e.server = ping.APIVersion
+	return nil
+}
+
+// platform joins what the engine says of itself; machine is the kernel's word, which alone holds the variant of arm.
+func platform(os, arch, machine string) string {
+	p := os + "/" + arch
+	if arch != "arm" {
+		return p
+	}
+	for _, v := range []string{"8", "7", "6", "5"} {
+		if strings.HasPrefix(machine, "armv"+v) {
+			return p + "/v" + min(v, "7") // a 64-bit kernel below a 32-bit engine runs v7
+		}
+	}
+	return p
+}
+
+// local reports whether the engine runs on this machine, so that its paths are ours.
+func (e *Engine) local() bool {
+	u, err := url.Parse(e.api().DaemonHost())
+	return err == nil && (u.Scheme == "unix" || u.Scheme == "npipe")
+}
+
+// failure puts words before an error of the engine, and marks an engine that does not answer.
+func failure(what string, err error) error {
+	if client.IsErrConnectionFailed(err) {
+		return fmt.Errorf("%s: %w: %w", what, ErrNotRunning, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
