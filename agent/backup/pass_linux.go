@@ -1,0 +1,272 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dhow/agent/fault"
+	"dhow/bundle/durable"
+)
+
+// checkpointEvery is how many copied bytes an interruption of the first pass may cost at most.
+const checkpointEvery = 1 << 30
+
+// CopyAhead is the first pass of a snapshot into dir, while users work; it may be repeated, and the next pass copies only what changed since. Files that change or
+// vanish meanwhile are no error. A finished snapshot in dir is given up. Interrupted, it keeps what it has for the next time.
+func CopyAhead(ctx context.Context, dir string, trees []Tree, p Progress) error {
+	_, err := runPass(ctx, dir, trees, p, true)
+	return err
+}
+
+// runPass brings the copies in dir up to date. The live pass ends with the indexes on disk, the last one with passes whose indexes
+// the caller writes after verification.
+func runPass(ctx context.Context, dir string, trees []Tree, p Progress, live bool) (ps []*pass, err error) {
+	if err := checkTrees(trees); err != nil {
+		return nil, err
+	}
+	if err := begin(dir, trees); err != nil {
+		return nil, err
+	}
+	m := &meter{tell: p}
+	defer func() {
+		if err != nil || live {
+			closeAll(ps)
+		}
+	}()
+	for _, t := range trees {
+		one, err := newPass(ctx, dir, t, m, live)
+		if one != nil {
+			ps = append(ps, one)
+		}
+		if err != nil {
+			return ps, one.failed("read", t, err)
+		}
+		m.total += contentSize(one.entries)
+	}
+	if !live {
+		m.total *= 2 // all is read back
+	}
+	m.add(0)
+	for _, one := range ps {
+		if err := one.copyAll(); err != nil {
+			return ps, one.failed("copy", one.tree, err)
+		}
+	}
+	return ps, nil
+}
+
+// begin makes dir's folders, takes the snapshot's mark of completeness away, and removes what belongs to no tree.
+func begin(dir string, trees []Tree) error {
+	if err := os.Remove(filepath.Join(dir, recordName)); err == nil {
+		if err := durable.SyncDir(dir); err != nil {
+			return fmt.Errorf("cannot begin snapshot: %w", err)
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot begin snapshot: %w", err)
+	}
+	for _, sub := range []string{indexDir, treesDir, DumpsDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return fmt.Errorf("cannot begin snapshot: %w", err)
+		}
+	}
+	if err := durable.Clean(dir); err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, t := range trees {
+		keep[t.Name] = true
+		if err := os.MkdirAll(filepath.Join(dir, treesDir, t.Name), 0o700); err != nil {
+			return fmt.Errorf("cannot begin snapshot: %w", err)
+		}
+	}
+	for _, sub := range []string{indexDir, treesDir} {
+		names, err := os.ReadDir(filepath.Join(dir, sub))
+		if err != nil {
+			return fmt.Errorf("cannot begin snapshot: %w", err)
+		}
+		for _, n := range names {
+			if keep[strings.TrimSuffix(n.Name(), ".jsonl")] || keep[n.Name()] {
+				continue
+			}
+			if err := os.RemoveAll(filepath.Join(dir, sub, n.Name())); err != nil {
+				return fmt.Errorf("cannot begin snapshot: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// pass is one tree in one pass.
+type pass struct {
+	*mirror
+	tree    Tree
+	live    bool
+	index   string // path of the index
+	entries []*entry
+	old     map[raw]*entry // the index of the pass before
+	done    map[raw]bool   // files that this pass has settled
+	unsaved int64          // bytes copied since the index was written
+}
+
+func newPass(ctx context.Context, dir string, t Tree, m *meter, live bool) (*pass, error) {
+	p := &pass{tree: t, live: live, index: indexPath(dir, t.Name), old: map[raw]*entry{}, done: map[raw]bool{}}
+	from, err := openRoot(t.Path)
+	if err != nil {
+		return nil, err
+	}
+	to, err := openRoot(filepath.Join(dir, treesDir, t.Name))
+	if err != nil {
+		from.close()
+		return nil, err
+	}
+	p.mirror = &mirror{copier: newCopier(ctx, m), from: from, to: to, keep: p.keepCopy, fetch: p.fetchFile, after: p.fetched}
+	if old, _, err := loadIndex(p.index); err == nil { // one that cannot be read proves nothing: all is copied
+		for _, e := range old {
+			p.old[e.Path] = e
+		}
+	}
+	p.entries, err = scan(ctx, from, live, time.Now())
+	return p, err
+}
+
+func (p *pass) copyAll() error {
+	scanned := p.entries
+	made, err := p.run(scanned)
+	if !p.live {
+		if err != nil {
+			return err
+		}
+		return p.unchanged()
+	}
+	if err != nil {
+		_ = p.save(scanned) // saves work for the next time, no data: the first error counts
+		return err
+	}
+	p.entries = made
+	if err := p.to.flush(); err != nil {
+		return err
+	}
+	_, err = writeIndex(p.index, made)
+	return err
+}
+
+// keepCopy takes over what the pass before has copied.
+func (p *pass) keepCopy(e *entry) (bool, error) {
+	old := p.old[e.Path]
+	if old == nil || old.Fresh || old.Hard != "" || !old.same(e) {
+		return false, nil
+	}
+	st, err := p.to.stat(e.Path)
+	if err != nil || st.Size != e.Size {
+		return false, nil
+	}
+	e.SHA256 = old.SHA256
+	p.done[e.Path] = true
+	p.meter.add(e.Size)
+	return true, nil
+}
+
+func (p *pass) fetchFile(e *entry) (bool, error) {
+	sum, ok, err := p.content(e, func(st *unix.Stat_t) (bool, error) {
+		now, _ := describe(string(e.Path), st)
+		if now.same(e) {
+			return true, nil
+		}
+		if !p.live {
+			return false, fmt.Errorf("%w: %s", ErrChanged, e.Path)
+		}
+		e.Fresh = true
+		return true, nil
+	})
+	if err != nil && vanished(err) {
+		if p.live {
+			return false, nil
+		}
+		return false, fmt.Errorf("%w: %s", ErrChanged, e.Path)
+	}
+	if err == nil && !ok && !p.live {
+		return false, fmt.Errorf("%w: %s", ErrChanged, e.Path)
+	}
+	e.SHA256 = sum
+	return ok, err
+}
+
+func (p *pass) fetched(e *entry) error {
+	p.done[e.Path] = true
+	if !p.live {
+		return fault.Point("backup/finish")
+	}
+	if err := fault.Point("backup/copy"); err != nil {
+		return err
+	}
+	if p.unsaved += e.Size; p.unsaved < checkpointEvery {
+		return nil
+	}
+	p.unsaved = 0
+	return p.save(p.entries)
+}
+
+// save writes the index of an unfinished first pass: what it has copied, and what is left from the pass before.
+func (p *pass) save(scanned []*entry) error {
+	var list []*entry
+	for _, e := range scanned {
+		switch old := p.old[e.Path]; {
+		case e.Kind != kindFile || p.done[e.Path] && e.Hard == "":
+			list = append(list, e)
+		case e.Hard == "" && old != nil && old.Kind == kindFile && old.Hard == "":
+			list = append(list, old)
+		}
+	}
+	if err := p.to.flush(); err != nil {
+		return err
+	}
+	_, err := writeIndex(p.index, list)
+	return err
+}
+
+// unchanged looks at the whole tree again: if nothing wrote, it is as it was when the pass began.
+func (p *pass) unchanged() error {
+	p.from.forget(0)
+	again, err := scan(p.ctx, p.from, false, time.Now())
+	if err != nil {
+		return err
+	}
+	for i := range max(len(again), len(p.entries)) {
+		if i >= len(again) || i >= len(p.entries) || again[i].Path != p.entries[i].Path {
+			return fmt.Errorf("%w: files came or went", ErrChanged)
+		}
+		if !again[i].same(p.entries[i]) {
+			return fmt.Errorf("%w: %s", ErrChanged, again[i].Path)
+		}
+	}
+	return nil
+}
+
+func (p *pass) failed(what string, t Tree, err error) error {
+	return fmt.Errorf("cannot %s volume %s: %w", what, t.Name, err)
+}
+
+func closeAll(ps []*pass) {
+	for _, p := range ps {
+		p.from.close()
+		p.to.close()
+	}
+}
+
+func indexPath(dir, tree string) string { return filepath.Join(dir, indexDir, tree+".jsonl") }
+
+func contentSize(entries []*entry) (sum int64) {
+	for _, e := range entries {
+		if e.Kind == kindFile && e.Hard == "" {
+			sum += e.Size
+		}
+	}
+	return sum
+}

@@ -1,0 +1,152 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"dhow/agent/fault"
+	"dhow/bundle/durable"
+)
+
+// Restore makes each of trees equal to what the finished snapshot in dir holds under its name, and returns when that is on disk. Files that are provably those of
+// the snapshot stay; everything else is copied or removed. Folders that are missing are made. Nothing may use the trees meanwhile. Before
+// it touches anything it checks that the snapshot is complete, its indexes are right and all files are there in their size; contents are
+// checked while they are copied (ErrDamaged; see Verify). It may be interrupted anywhere and is then run again.
+func Restore(ctx context.Context, dir string, trees []Tree, p Progress) error {
+	if err := checkTrees(trees); err != nil {
+		return err
+	}
+	s, err := Read(dir)
+	if err != nil {
+		return err
+	}
+	m := &meter{tell: p}
+	rs := make([]*restorer, 0, len(trees))
+	defer func() {
+		for _, r := range rs {
+			r.from.close()
+		}
+	}()
+	for _, t := range trees {
+		r, err := newRestorer(ctx, dir, s, t, m)
+		if err != nil {
+			return fmt.Errorf("cannot restore volume %s: %w", t.Name, err)
+		}
+		rs = append(rs, r)
+		m.total += contentSize(r.entries)
+	}
+	m.add(0)
+	for _, r := range rs {
+		if err := r.restore(); err != nil {
+			return fmt.Errorf("cannot restore volume %s: %w", r.tree.Name, err)
+		}
+	}
+	return nil
+}
+
+// restorer puts one tree back.
+type restorer struct {
+	*mirror
+	tree    Tree
+	entries []*entry
+	groups  map[raw]bool // files with more than one name in the tree, by their first name
+}
+
+func newRestorer(ctx context.Context, dir string, s *Snapshot, t Tree, m *meter) (*restorer, error) {
+	var info *TreeInfo
+	for i := range s.Trees {
+		if s.Trees[i].Name == t.Name {
+			info = &s.Trees[i]
+		}
+	}
+	if info == nil {
+		return nil, fmt.Errorf("the snapshot of %s does not hold it", s.Made.Format("2006-01-02 15:04"))
+	}
+	entries, err := trustedIndex(dir, *info)
+	if err != nil {
+		return nil, err
+	}
+	from, err := openRoot(filepath.Join(dir, treesDir, t.Name))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	r := &restorer{tree: t, entries: entries, groups: map[raw]bool{}}
+	r.mirror = &mirror{copier: newCopier(ctx, m), from: from, strict: true, keep: r.keepFile, fetch: r.fetchFile, after: r.fetched}
+	for _, e := range entries {
+		if e.Hard != "" {
+			r.groups[e.Hard] = true
+		}
+		if err := ctx.Err(); err != nil {
+			from.close()
+			return nil, err
+		}
+		if err := present(from, e); err != nil {
+			from.close()
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *restorer) restore() error {
+	if err := os.MkdirAll(r.tree.Path, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if r.to, err = openRoot(r.tree.Path); err != nil {
+		return err
+	}
+	defer r.to.close()
+	r.pruned = func() error { return fault.Point("backup/restore-clean") }
+	if _, err := r.run(r.entries); err != nil {
+		return err
+	}
+	if err := r.to.flush(); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(filepath.Clean(r.tree.Path)))
+}
+
+// keepFile leaves a file whose metadata proves that nothing touched it since the snapshot, and one that has the right content
+// already, as after an interrupted restore; of that one only the metadata is set.
+func (r *restorer) keepFile(e *entry) (bool, error) {
+	st, err := r.to.stat(e.Path)
+	if err != nil {
+		if vanished(err) {
+			return false, nil
+		}
+		return false, err
+	}
+	have, ok := describe(string(e.Path), &st)
+	if !ok || have.Kind != kindFile {
+		return false, nil
+	}
+	if !e.Fresh && have.same(e) {
+		r.meter.add(e.Size)
+		return true, nil
+	}
+	if r.groups[e.Path] || st.Nlink != 1 || have.Size != e.Size || have.Mtime != e.Mtime {
+		return false, nil
+	}
+	quiet := &copier{ctx: r.ctx, meter: &meter{}, buf: r.buf}
+	sum, _, err := quiet.hashDisk(r.to, e.Path)
+	if err != nil || sum != e.SHA256 {
+		return false, err
+	}
+	r.meter.add(e.Size)
+	return true, r.to.apply(e, r.strict)
+}
+
+func (r *restorer) fetchFile(e *entry) (bool, error) {
+	sum, _, err := r.content(e, func(*unix.Stat_t) (bool, error) { return true, nil })
+	if err == nil && sum != e.SHA256 {
+		err = fmt.Errorf("%w: %s has another content than was copied", ErrDamaged, e.Path)
+	}
+	return err == nil, err
+}
+
+func (r *restorer) fetched(*entry) error { return fault.Point("backup/restore") }

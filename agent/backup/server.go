@@ -1,0 +1,207 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// Exec runs a command inside a container: its standard output goes to stdout, what it wrote to standard error comes back bounded. Stdin is closed after its
+// last byte. An err says that the command could not be run or watched to its end; a command that failed has an exit code.
+type Exec func(ctx context.Context, container string, cmd []string, stdin io.Reader, stdout io.Writer) (exit int, stderr string, err error)
+
+// Server is a database server in a container. Engine is mariadb or mysql. PasswordEnv names the variable inside the container that
+// holds the password; PasswordEnv with _FILE appended may name a file instead. It is empty when User needs none. Databases empty means all but the system's.
+type Server struct {
+	Service, Container, Engine, User, PasswordEnv string
+	Databases                                     []string
+}
+
+var (
+	// ErrNoPassword means that the container has no value for the variable that should hold the password.
+	ErrNoPassword = errors.New("there is no password")
+	// ErrPassword means that the server refuses user or password.
+	ErrPassword = errors.New("the database server refuses user or password")
+	// ErrNotAnswering means that the database server is not running or not ready.
+	ErrNotAnswering = errors.New("the database server does not answer")
+	// ErrNoClient means that the container has no client program of the engine.
+	ErrNoClient = errors.New("there is no database client in the container")
+	// ErrNoDatabases means that the server holds no database but the system's.
+	ErrNoDatabases = errors.New("the server holds no databases")
+)
+
+const (
+	maxPassword = 4096
+	maxAnswer   = 64 << 20 // of lists of tables and counts
+)
+
+// findScript prints the paths of client and dump program, a line each, and then the password. Shell builtins print it, so no process
+// has it among its arguments. $1 is the variable, "" for none, checked before; $2 and $3 are the names in order of preference.
+const findScript = `find_one() { for c in "$@"; do command -v "$c" && return; done; exit 64; }
+find_one $2 || exit 64
+find_one $3 || exit 64
+[ -n "$1" ] || exit 0
+eval "f=\${${1}_FILE-} v=\${$1-}"
+if [ -n "$f" ]; then v=$(cat "$f") || exit 66; fi
+[ -n "$v" ] || exit 65
+printf %s "$v"
+`
+
+var (
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// errorNumber is how the client ("ERROR 1045 (28000): …") and the dump program ("Got error: 1045: …") begin the line that counts.
+	errorNumber = regexp.MustCompile(`(?i)error:? ([0-9]{4})\b`)
+)
+
+// session is what one call knows of a server: nothing of it is kept.
+type session struct {
+	exec         Exec
+	server       Server
+	client, dump string // programs in the container
+	password     string
+	options      string // option file with user and password
+}
+
+func open(ctx context.Context, exec Exec, s Server) (*session, error) {
+	clients, dumps := "mariadb mysql", "mariadb-dump mysqldump"
+	switch s.Engine {
+	case "mariadb":
+	case "mysql":
+		clients, dumps = "mysql mariadb", "mysqldump mariadb-dump"
+	default:
+		return nil, fmt.Errorf("service %s: databases of kind %q are not supported", s.Service, s.Engine)
+	}
+	if s.PasswordEnv != "" && !variableName.MatchString(s.PasswordEnv) {
+		return nil, fmt.Errorf("service %s: %q is no name of a variable", s.Service, s.PasswordEnv)
+	}
+	out := &limited{max: maxPassword + 1024}
+	exit, stderr, err := exec(ctx, s.Container, []string{"sh", "-c", findScript, "sh", s.PasswordEnv, clients, dumps}, nil, out)
+	if err != nil {
+		return nil, fmt.Errorf("service %s: cannot run a command in its container: %w", s.Service, err)
+	}
+	lines := strings.SplitN(out.String(), "\n", 3)
+	switch {
+	case exit == 64:
+		return nil, fmt.Errorf("service %s: %w (looked for %s and %s)", s.Service, ErrNoClient, clients, dumps)
+	case exit == 65:
+		return nil, fmt.Errorf("service %s: %w: neither %s nor %s_FILE has a value in its container",
+			s.Service, ErrNoPassword, s.PasswordEnv, s.PasswordEnv)
+	case exit == 66:
+		return nil, fmt.Errorf("service %s: %w: the file that %s_FILE names cannot be read in its container",
+			s.Service, ErrNoPassword, s.PasswordEnv)
+	case exit != 0:
+		return nil, fmt.Errorf("service %s: cannot look for the database client: exit code %d: %s", s.Service, exit, firstLine(stderr))
+	case out.more || len(lines) != 3 || len(lines[2]) > maxPassword:
+		return nil, fmt.Errorf("service %s: cannot read %s in its container", s.Service, s.PasswordEnv)
+	}
+	c := &session{exec: exec, server: s, client: lines[0], dump: lines[1], password: lines[2]}
+	c.options = "[client]\nuser=" + optionValue(s.User) + "\n"
+	if c.password != "" {
+		c.options += "password=" + optionValue(c.password) + "\n"
+	}
+	return c, nil
+}
+
+// optionValue quotes a value for an option file: in double quotes "#" is no comment and these escapes are known.
+func optionValue(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}
+
+// run starts a client program with the option file on its standard input. Its first argument must name that file.
+func (c *session) run(ctx context.Context, stdout io.Writer, program string, args ...string) error {
+	cmd := append([]string{program, "--defaults-extra-file=/dev/stdin"}, args...)
+	exit, stderr, err := c.exec(ctx, c.server.Container, cmd, strings.NewReader(c.options), stdout)
+	if err != nil {
+		return fmt.Errorf("service %s: cannot run a command in its container: %w", c.server.Service, err)
+	}
+	if exit == 0 {
+		return nil
+	}
+	text := firstLine(c.scrub(stderr))
+	kind := errors.New("the database client failed")
+	number := errorNumber.FindStringSubmatch(text)
+	switch {
+	case number == nil:
+	case number[1] == "1045" || number[1] == "1698":
+		kind = ErrPassword
+	case number[1] == "2002" || number[1] == "2003" || number[1] == "1053":
+		kind = ErrNotAnswering
+	}
+	return fmt.Errorf("service %s: %w: exit code %d: %s", c.server.Service, kind, exit, text)
+}
+
+// scrub takes the password out of a message, should a client ever print it.
+func (c *session) scrub(s string) string {
+	if c.password == "" {
+		return s
+	}
+	return strings.ReplaceAll(s, c.password, "********")
+}
+
+// sql runs a script and returns its rows as the client's batch mode prints them: fields parted by tabs.
+func (c *session) sql(ctx context.Context, script string, max int) (string, error) {
+	out := &limited{max: max}
+	args := []string{
+		"--batch", "--skip-column-names", "--no-auto-rehash", "--connect-timeout=20",
+		"--default-character-set=utf8mb4", "--execute=" + script,
+	}
+	if len(c.server.Databases) == 1 {
+		args = append(args, "--database="+c.server.Databases[0])
+	}
+	if err := c.run(ctx, out, c.client, args...); err != nil {
+		return "", err
+	}
+	if out.more {
+		return "", fmt.Errorf("service %s: the answer is larger than %d bytes", c.server.Service, max)
+	}
+	return out.String(), nil
+}
+
+// limited keeps the first max bytes and drops the rest.
+type limited struct {
+	bytes.Buffer
+	max  int
+	more bool
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	room := l.max - l.Len()
+	if len(p) > room {
+		l.more = true
+		l.Buffer.Write(p[:max(room, 0)])
+		return len(p), nil
+	}
+	return l.Buffer.Write(p)
+}
+
+// firstLine picks the line of a message that counts, and makes it fit into one line of an error. The client may print the failed
+// script before the error.
+func firstLine(s string) string {
+	first := ""
+	for line := range strings.Lines(s) {
+		line = strings.TrimSpace(strings.Map(func(r rune) rune {
+			if r < ' ' || r == 0x7f {
+				return -1
+			}
+			return r
+		}, strings.ToValidUTF8(line, "")))
+		isError := strings.HasPrefix(line, "ERROR") || strings.Contains(line, "rror: ")
+		if strings.Trim(line, "-") == "" || strings.Contains(line, "[Warning]") || first != "" && !isError {
+			continue
+		}
+		if first = line; isError {
+			break
+		}
+	}
+	if len(first) > 300 {
+		first = strings.ToValidUTF8(first[:300], "") + "…"
+	}
+	if first == "" {
+		return "no message"
+	}
+	return first
+}
