@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/daemon"
+	"dhow/agent/site"
+	"dhow/installer"
+)
+
+func (s *shell) agentCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "agent",
+		Short: "Run the agent in the foreground (this is what the service runs)",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return installer.Serve(cmd.Context(), s.agent)
+		},
+	}
+}
+
+func (s *shell) agent(ctx context.Context) error {
+	config, err := s.config()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(s.err, nil))
+	paths := s.paths()
+	first, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site)
+	if err != nil {
+		return err
+	}
+	parts := &wiring{paths: paths, config: config, log: log}
+	defer parts.close()
+	return daemon.New(daemon.Options{
+		Paths:   paths,
+		Manager: func() (daemon.Manager, error) { return newManager(parts) },
+		Next:    func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
+		Soon:    first.Soon(),
+		Log:     log,
+	}).Run(ctx)
+}

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/agent/engine"
+	"dhow/agent/site"
+	"dhow/installer"
+	"dhow/manifest/trust"
+)
+
+// installation is what the command line of install asks for.
+type installation struct {
+	config      site.Config // empty fields keep what is there
+	root        string
+	fingerprint string
+	set         []string
+	settings    string
+	adopt       string
+	noService   bool
+	yes         bool
+}
+
+func (s *shell) installCommand() *cobra.Command {
+	var in installation
+	cmd := &cobra.Command{
+		Use:   "install --site NAME --source SPEC --root FILE",
+		Short: "Make this computer a site; may be repeated to repair or to change something",
+		Long: "Writes the configuration, the settings and the root of trust, and the service where an init system runs.\n" +
+			"Repeated, it keeps what is there and changes only what is asked for.",
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.install(cmd.Context(), in) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&in.config.Site, "site", "", "the name of this computer in the fleet")
+	f.StringArrayVar(&in.config.Sources, "source", nil, "where releases come from: oci://HOST/PATH, https://…, or a folder (repeatable)")
+	f.StringVar(&in.root, "root", "", "the fleet's root of trust, root.json")
+	f.StringVar(&in.fingerprint, "fingerprint", "", "what the fingerprint of the root must be, as the central team reads it")
+	f.StringVar(&in.config.Project, "project", "", "compose project (default: the release's, or that of the adopted stack)")
+	f.StringArrayVar(&in.set, "set", nil, "a setting of this site, NAME=VALUE (repeatable); for passwords --settings is safer")
+	f.StringVar(&in.settings, "settings", "", "a .env file with settings of this site")
+	f.StringVar(&in.adopt, "adopt", "", "take over the compose stack that already runs from this folder")
+	f.StringVar(&in.config.Window, "window", "", `hours in which the system may be away, such as "21:00-05:00"`)
+	f.StringVar(&in.config.Fetch, "fetch", "", `when to ask the sources, such as "0 20 * * *"`)
+	f.StringVar(&in.config.Engine, "engine", "", "address of the Docker Engine (default: the usual one)")
+	f.BoolVar(&in.noService, "no-service", false, "do not install the service")
+	f.BoolVar(&in.yes, "yes", false, "do not ask about the fingerprint")
+	return cmd
+}
+
+// install checks everything before it writes anything. The configuration is written last: with it the site exists.
+func (s *shell) install(ctx context.Context, in installation) error {
+	paths := s.paths()
+	config, err := s.wanted(paths, in)
+	if err != nil {
+		return err
+	}
+	docker, err := s.checkMachine(ctx, paths, config)
+	if err != nil {
+		return err
+	}
+	root, err := s.checkRoot(paths, in)
+	if err != nil {
+		return err
+	}
+	settings, err := wantedSettings(paths, in)
+	if err != nil {
+		return err
+	}
+	if in.adopt != "" {
+		if err := s.adoptStack(ctx, docker, in.adopt, config, settings); err != nil {
+			return err
+		}
+	}
+
+	if err := paths.Make(); err != nil {
+		return err
+	}
+	if root != nil {
+		if err := trust.Init(paths.Trust(), root); err != nil {
+			return trustError(err)
+		}
+	}
+	if err := keepSettings(paths, settings); err != nil {
+		return err
+	}
+	s.printf("settings  %d in %s, readable by its owner only\n", len(settings), paths.Settings())
+	if err := keepConfig(paths, config); err != nil {
+		return err
+	}
+	s.printf("installed site %s, configuration in %s\n", config.Site, paths.Config())
+	return s.installService(in)
+}
+
+// wanted merges the command line into the configuration that is there.
+func (s *shell) wanted(paths site.Paths, in installation) (*site.Config, error) {
+	const hint = "see: dhow install --help"
+	config, err := site.LoadConfig(paths.Config())
+	if errors.Is(err, fs.ErrNotExist) {
+		config, err = &site.Config{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	want := in.config
+	switch {
+	case want.Site == "" && config.Site == "":
+		return nil, api.Fail(api.CodeUsage, hint, "the name of the site is missing: --site NAME")
+	case want.Site != "" && config.Site != "" && want.Site != config.Site:
+		return nil, api.Fail(api.CodeUsage, "remove "+paths.Config()+" if this computer becomes another site",
+			"this computer is site %s already", config.Site)
+	case len(want.Sources) == 0 && len(config.Sources) == 0:
+		return nil, api.Fail(api.CodeUsage, hint, "where releases come from is missing: --source SPEC")
+	}
+	if len(want.Sources) > 0 {
+		config.Sources = nil
+		for _, spec := range want.Sources {
+			if !strings.Contains(spec, "://") {
+				if spec, err = filepath.Abs(spec); err != nil {
+					return nil, err
+				}
+			}
+			config.Sources = append(config.Sources, spec)
+		}
+	}
+	for _, f := range []struct{ to, from *string }{
+		{&config.Site, &want.Site},
+		{&config.Project, &want.Project},
+		{&config.Window, &want.Window},
+		{&config.Fetch, &want.Fetch},
+		{&config.Engine, &want.Engine},
+	} {
+		if *f.from != "" {
+			*f.to = *f.from
+		}
+	}
+	if err := site.CheckName(config.Site); err != nil {
+		return nil, api.Fail(api.CodeUsage, hint, "%v", err)
+	}
+	if _, err := site.ParseWindow(config.Window, config.TimeZone); err != nil {
+		return nil, api.Fail(api.CodeUsage, hint, "%v", err)
+	}
+	if _, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site); err != nil {
+		return nil, api.Fail(api.CodeUsage, hint, "%v", err)
+	}
+	return config, nil
+}
+
+// checkMachine looks whether a stack could run here at all. What a release needs is checked with the release.
+func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site.Config) (*engine.Engine, error) {
+	docker, err := engine.Connect(config.Engine)
+	if err != nil {
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
+	}
+	info, err := docker.Info(ctx)
+	if errors.Is(err, engine.ErrNotRunning) {
+		return nil, api.Fail(api.CodeRefused, "start it (sudo systemctl start docker), or install it (sudo apt-get install docker.io)",
+			"the Docker Engine does not answer")
+	}
+	if err != nil {
+		return nil, api.Fail(api.CodeRefused, "look at it with: docker info", "%v", err)
+	}
+	if !strings.HasPrefix(info.Platform, "linux/") {
+		return nil, api.Fail(api.CodeRefused, "use an engine that runs Linux containers", "the engine runs %s containers", info.Platform)
+	}
+	free, err := site.Free(paths.State())
+	if err != nil {
+		return nil, err
+	}
+	s.printf("machine   %s, %s, Docker %s, %s free\n", info.OS, info.Platform, info.Version, size(free))
+	return docker, nil
+}
+
+// maxRoot bounds root.json, in bytes.
+const maxRoot = 1 << 20
+
+// checkRoot reads the root of trust and shows its fingerprint. It returns nil when the site has one and none is given.
+func (s *shell) checkRoot(paths site.Paths, in installation) ([]byte, error) {
+	file := in.root
+	if file == "" {
+		file = filepath.Join(paths.Trust(), "root.json")
+	}
+	root, err := readRoot(file)
+	if in.root == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE")
+	}
+	if err != nil {
+		return nil, api.Fail(api.CodeUsage, "it is the file root.json that the central team gives out", "cannot read the root of trust: %v", err)
+	}
+	print, err := trust.Fingerprint(root)
+	if err != nil {
+		return nil, api.Fail(api.CodeNotTrusted, "it is the file root.json that the central team gives out", "%s: %v", file, err)
+	}
+	s.printf("trust     root fingerprint %s\n", print)
+	switch {
+	case in.fingerprint != "" && in.fingerprint != print:
+		return nil, api.Fail(api.CodeNotTrusted, "do not go on; ask the central team for the right root.json",
+			"the fingerprint of %s is %s, not %s", file, print, in.fingerprint)
+	case in.root == "":
+		return nil, nil
+	case in.fingerprint != "" || in.yes:
+		return root, nil
+	}
+	if answer, asked := s.ask("Does the central team read the same? [y/N] "); asked && !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
+		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done")
+	}
+	return root, nil
+}
+
+func readRoot(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxRoot+1))
+	if err == nil && len(data) > maxRoot {
+		err = fmt.Errorf("%s: larger than 1 MiB", path)
+	}
+	return data, err
+}
+
+// wantedSettings are those that are there, then --settings, then --set.
+func wantedSettings(paths site.Paths, in installation) (map[string]string, error) {
+	settings, err := site.ReadSettings(paths.Settings())
+	if errors.Is(err, fs.ErrNotExist) {
+		settings, err = map[string]string{}, nil
+	}
+	if err != nil {
+		return nil, api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
+	}
+	if in.settings != "" {
+		more, err := site.ReadSettings(in.settings)
+		if err != nil {
+			return nil, api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
+		}
+		maps.Copy(settings, more)
+	}
+	for _, s := range in.set {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "--set wants NAME=VALUE")
+		}
+		if err := site.CheckSetting(name); err != nil {
+			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
+		}
+		settings[name] = value
+	}
+	return settings, nil
+}
+
+// keepSettings leaves a file that says the same already as people wrote it.
+func keepSettings(paths site.Paths, settings map[string]string) error {
+	if there, err := site.ReadSettings(paths.Settings()); err == nil && maps.Equal(there, settings) {
+		return site.SecureSettings(paths.Settings())
+	}
+	return site.WriteSettings(paths.Settings(), settings)
+}
+
+// keepConfig leaves a file that says the same already as people wrote it.
+func keepConfig(paths site.Paths, c *site.Config) error {
+	if there, err := site.LoadConfig(paths.Config()); err == nil && sameConfig(*there, *c) {
+		return nil
+	}
+	return c.Save(paths.Config())
+}
+
+func sameConfig(a, b site.Config) bool {
+	if !slices.Equal(a.Sources, b.Sources) || (a.Adopt == nil) != (b.Adopt == nil) {
+		return false
+	}
+	if a.Adopt != nil && (a.Adopt.Dir != b.Adopt.Dir || a.Adopt.Project != b.Adopt.Project || !slices.Equal(a.Adopt.Files, b.Adopt.Files)) {
+		return false
+	}
+	return a.Site == b.Site && a.Project == b.Project && a.Fetch == b.Fetch && a.Window == b.Window && a.TimeZone == b.TimeZone &&
+		a.Language == b.Language && a.Contact == b.Contact && a.Engine == b.Engine
+}
+
+func (s *shell) installService(in installation) error {
+	byHand := "dhow agent"
+	if s.prefix != "" {
+		byHand += " --prefix " + s.prefix
+	}
+	if s.prefix != "" || in.noService {
+		s.printf("service   none; run the agent with: %s\n", byHand)
+		return nil
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	err = installer.Install(executable)
+	if errors.Is(err, installer.ErrNoInit) {
+		s.printf("service   none, because %v; run the agent with: %s\n", err, byHand)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.printf("service   installed and started\n")
+	return nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+)
+
+func (s *shell) rollbackCommand() *cobra.Command {
+	var req api.RollbackRequest
+	var yes, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "rollback",
+		Short: "Go back to an earlier release, with or without its data",
+		Long:  "Says first what will not be in the running system afterwards. The present state is kept in a backup in any case.",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if req.Data != "" && req.Data != "restore" && req.Data != "keep" {
+				return api.Fail(api.CodeUsage, "see: dhow rollback --help", "--data is %q: use restore or keep", req.Data)
+			}
+			plan, err := s.client().PlanRollback(cmd.Context(), req)
+			if err != nil {
+				return err
+			}
+			if !asJSON {
+				s.tellPlan(plan, time.Now())
+			}
+			if err := s.confirm(plan, yes); err != nil {
+				return err
+			}
+			return s.follow(cmd.Context(), asJSON, func(c *api.Client) (api.Started, error) { return order(cmd.Context(), c, plan) })
+		},
+	}
+	cmd.Flags().StringVar(&req.To, "to", "", "the release to go back to (default: the one before)")
+	cmd.Flags().StringVar(&req.Data, "data", "", "restore: the data go back too; keep: they stay (default: what the release says)")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end; needs --yes")
+	return cmd
+}
+
+// order asks for exactly what the plan says, whatever has become newest meanwhile.
+func order(ctx context.Context, c *api.Client, plan api.RollbackPlan) (api.Started, error) {
+	return c.Rollback(ctx, api.RollbackRequest{To: plan.To, Data: plan.Data, Confirm: plan.Site})
+}
+
+func (s *shell) tellPlan(p api.RollbackPlan, now time.Time) {
+	s.printf("%s\n", arrow(p.From, p.To))
+	if p.Data == "restore" && !p.DataSince.IsZero() {
+		s.printf("This goes back to the data of %s.\n", moment(p.DataSince, now))
+	}
+	for _, line := range p.Loss {
+		s.printf("%s\n", sentence(line))
+	}
+}
+
+func (s *shell) confirm(p api.RollbackPlan, yes bool) error {
+	if yes {
+		return nil
+	}
+	answer, asked := s.ask("Type the name of the site to go on (" + p.Site + "): ")
+	switch {
+	case !asked:
+		return api.Fail(api.CodeNotConfirmed, "use a terminal, or --yes", "not confirmed; nothing was done")
+	case answer != p.Site:
+		return api.Fail(api.CodeNotConfirmed, "", "that is not the name of the site; nothing was done")
+	}
+	return nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"dhow/agent/api"
+	"dhow/agent/site"
+)
+
+// shell is what all commands share.
+type shell struct {
+	prefix   string
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run is the whole program; it returns the exit code.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	// The compose library warns about variables by way of a global logger, with parts of their values. Nothing of it may be printed.
+	logrus.SetOutput(io.Discard)
+	s := &shell{in: in, out: out, err: errOut}
+	root := s.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return api.CodeOK
+	}
+	e := explain(err)
+	fmt.Fprintf(errOut, "dhow: %s\n", e.Message)
+	if e.Hint != "" {
+		fmt.Fprintf(errOut, "hint: %s\n", e.Hint)
+	}
+	return e.Code
+}
+
+func (s *shell) root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "dhow",
+		Short:         "Keep this site on the release that the central team has chosen",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          known,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if s.prefix == "" {
+				return nil
+			}
+			abs, err := filepath.Abs(s.prefix)
+			s.prefix = abs
+			return err
+		},
+	}
+	cmd.PersistentFlags().StringVar(&s.prefix, "prefix", os.Getenv("DHOW_PREFIX"),
+		"keep everything under this folder (default: the real system, or $DHOW_PREFIX)")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "%v", err)
+	})
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(
+		s.installCommand(), s.uninstallCommand(), s.agentCommand(), s.updateCommand(), s.statusCommand(), s.historyCommand(),
+		s.rollbackCommand(), s.backupCommand(), s.verifyCommand(), s.versionCommand(),
+	)
+	return cmd
+}
+
+// known refuses what is no command of cmd.
+func known(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see: " + cmd.CommandPath() + " --help"
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		hint = "did you mean: " + cmd.CommandPath() + " " + like[0]
+	}
+	return api.Fail(api.CodeUsage, hint, "there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" "+args[0], "dhow "))
+}
+
+// exactly wants n arguments, named as in the usage line.
+func exactly(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "use it like this: dhow %s", cmd.Use)
+	}
+}
+
+// explain gives every error a code, and where it can a hint.
+func explain(err error) *api.Error {
+	var e *api.Error
+	var mistake *site.ConfigError
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &mistake):
+		return api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
+	case errors.Is(err, context.Canceled):
+		return api.Fail(api.CodeInternal, "", "interrupted")
+	case errors.Is(err, fs.ErrPermission):
+		return api.Fail(api.CodeInternal, "try it with sudo", "%v", err)
+	}
+	return api.Fail(api.CodeInternal, "", "%v", err)
+}
+
+func (s *shell) paths() site.Paths { return site.Paths{Prefix: s.prefix} }
+
+func (s *shell) client() *api.Client { return api.NewClient(s.paths().Socket()) }
+
+// config reads the configuration of this site.
+func (s *shell) config() (*site.Config, error) {
+	c, err := site.LoadConfig(s.paths().Config())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, api.Fail(api.CodeUsage, "install it first: dhow install --help", "dhow is not installed on this computer")
+	}
+	return c, err
+}
+
+func (s *shell) printf(format string, args ...any) { fmt.Fprintf(s.out, format, args...) }
+
+// json prints v as it is read by scripts.
+func (s *shell) json(v any) error {
+	enc := json.NewEncoder(s.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// ask prints a question and reads a line. Without a terminal nobody can answer.
+func (s *shell) ask(question string) (answer string, ok bool) {
+	if !terminal(s.in) {
+		return "", false
+	}
+	s.printf("%s", question)
+	line, err := bufio.NewReader(io.LimitReader(s.in, 4096)).ReadString('\n')
+	return strings.TrimSpace(line), err == nil
+}
+
+func terminal(v any) bool {
+	f, ok := v.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+)
+
+func (s *shell) updateCommand() *cobra.Command {
+	var from string
+	var now, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "update",
+		Short: "Bring this site to the release that is pinned for it",
+		Long: "Asks the sources for news, fetches what is missing, and puts it in place in the window of this site, or at once with --now.\n" +
+			"With --from a stick or folder is used, and no network.",
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if from != "" && !strings.Contains(from, "://") {
+				abs, err := filepath.Abs(from)
+				if err != nil {
+					return err
+				}
+				from = abs
+			}
+			return s.follow(cmd.Context(), asJSON, func(c *api.Client) (api.Started, error) {
+				return c.Update(cmd.Context(), api.UpdateRequest{From: from, Now: now})
+			})
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "a bundle, or a folder such as a stick's, to take everything from")
+	cmd.Flags().BoolVar(&now, "now", false, "do not wait for the window")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
+	return cmd
+}

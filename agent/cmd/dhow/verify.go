@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/agent/engine"
+	"dhow/agent/site"
+	"dhow/bundle"
+	"dhow/bundle/durable"
+	"dhow/bundle/fetch"
+	"dhow/manifest"
+	"dhow/manifest/trust"
+)
+
+// verified is what verify found out, and prints with --json.
+type verified struct {
+	Bundle   string    `json:"bundle"`
+	Fleet    string    `json:"fleet"`
+	Manifest int64     `json:"manifest"`
+	Expires  time.Time `json:"expires"`
+	Releases []string  `json:"releases"`
+	Release  string    `json:"release,omitempty"` // the one for this site
+	Platform string    `json:"platform,omitempty"`
+	Images   int       `json:"images,omitempty"`
+	Files    int       `json:"files,omitempty"`
+	Bytes    int64     `json:"bytes,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"`
+}
+
+func (s *shell) verifyCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify BUNDLE",
+		Short: "Say whether a bundle or folder is good for this site, without using it",
+		Long: "Checks the signatures against this site's root of trust, and every byte of the release that is pinned for it.\n" +
+			"Uses no network and changes nothing. Needs as much free space as the release has bytes.",
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.Contains(args[0], "://") {
+				return api.Fail(api.CodeUsage, "give the path of a bundle or folder", "verify uses no network")
+			}
+			v, err := s.verify(cmd.Context(), args[0])
+			if err != nil {
+				return trustError(err)
+			}
+			if asJSON {
+				return s.json(v)
+			}
+			s.tellVerified(v)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
+	config, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	client, err := trust.Open(s.paths().Trust(), trust.Options{Now: time.Now, Floor: buildTime()})
+	if err != nil {
+		return nil, err
+	}
+	client = client.Scratch() // nothing that this bundle says is kept
+	src, err := fetch.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	m, err := client.Refresh(ctx, src, true)
+	unsigned := errors.Is(err, bundle.ErrNoMetadata)
+	if unsigned {
+		m, err = client.Current()
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := &verified{Bundle: path, Fleet: m.Fleet.Name, Manifest: m.Number, Expires: m.Expires, Releases: m.Releases, Warnings: m.Warnings}
+	if unsigned {
+		v.Warnings = append(v.Warnings, "it holds no signed manifest; it was compared with what this site knows already")
+	}
+	as, err := m.Fleet.Assignment(config.Site)
+	if err != nil {
+		return nil, api.Fail(api.CodeNotTrusted, "the central team adds it with: dhowctl site add", "%v", err)
+	}
+	if as.Pin == "" {
+		v.Warnings = append(v.Warnings, "no release is pinned for this site")
+		return v, nil
+	}
+	release, _, err := client.Release(ctx, src, as.Pin)
+	if err != nil {
+		return nil, err
+	}
+	v.Release, v.Platform = as.Pin, platform(ctx, config)
+	return v, s.verifyBytes(ctx, src, release, v)
+}
+
+// verifyBytes brings the release into a store of its own, where every byte is checked, and unpacks every layer.
+func (s *shell) verifyBytes(ctx context.Context, src bundle.Source, release *manifest.Release, v *verified) error {
+	wants, err := fetch.Wants(nil, release, v.Platform)
+	if err != nil {
+		return api.Fail(api.CodeRefused, "ask the central team for a release for this computer", "%v", err)
+	}
+	for _, w := range wants {
+		v.Bytes += w.Blob.Size
+	}
+	free, err := site.Free(s.paths().State())
+	if err != nil {
+		return err
+	}
+	if free < v.Bytes {
+		return api.Fail(api.CodeRefused, "make room on this disk", "checking needs %s, and %s are free", size(v.Bytes), size(free))
+	}
+	dir, err := os.MkdirTemp(s.paths().State(), durable.TempPrefix+"verify-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	store, err := bundle.OpenStore(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := fetch.Blobs(ctx, store, []bundle.Source{src}, wants, fetch.Options{}); err != nil {
+		return err
+	}
+	images, err := release.PlatformImages(v.Platform)
+	if err != nil {
+		return err
+	}
+	for _, p := range images {
+		if err := store.VerifyImage(ctx, p); err != nil {
+			return err
+		}
+	}
+	v.Images, v.Files = len(images), len(release.Files)
+	return nil
+}
+
+// platform is the engine's, or this computer's while no engine answers.
+func platform(ctx context.Context, config *site.Config) string {
+	if docker, err := engine.Connect(config.Engine); err == nil {
+		if info, err := docker.Info(ctx); err == nil {
+			return info.Platform
+		}
+	}
+	arch := runtime.GOARCH
+	if arch == "arm" {
+		arch = "arm/v7"
+	}
+	return "linux/" + arch
+}
+
+func (s *shell) tellVerified(v *verified) {
+	s.printf("%s is good.\n", v.Bundle)
+	s.printf("fleet     %s, manifest %d, expires %s\n", v.Fleet, v.Manifest, v.Expires.Format(time.DateOnly))
+	s.printf("releases  %s\n", strings.Join(v.Releases, ", "))
+	if v.Release != "" {
+		s.printf("site      %s for %s: %d images, %d files, %s, all here\n", v.Release, v.Platform, v.Images, v.Files, size(v.Bytes))
+	}
+	for _, w := range v.Warnings {
+		s.printf("warning   %s\n", w)
+	}
+}
+
+// trustError gives what is wrong with a source or a root its code and a hint.
+func trustError(err error) error {
+	var e *api.Error
+	code, hint := api.CodeNotTrusted, ""
+	switch {
+	case errors.As(err, &e), errors.Is(err, context.Canceled), errors.Is(err, fs.ErrPermission):
+		return err
+	case errors.Is(err, trust.ErrOtherFleet):
+		hint = "it belongs to somebody else; do not use it here"
+	case errors.Is(err, trust.ErrStale):
+		hint = "use a newer one: this was made before what the site has already seen"
+	case errors.Is(err, trust.ErrExpired):
+		hint = "ask the central team to publish again"
+	case errors.Is(err, trust.ErrForged), errors.Is(err, bundle.ErrTooLarge), errors.Is(err, bundle.ErrUnsafePath):
+		hint = "do not use it; tell the central team"
+	case errors.Is(err, trust.ErrDamaged), errors.Is(err, bundle.ErrDamaged):
+		hint = "copy it to the stick again, or use another stick"
+	case errors.Is(err, trust.ErrNoRoot):
+		code, hint = api.CodeUsage, "install it first: dhow install --help"
+	case errors.Is(err, trust.ErrNothing), errors.Is(err, bundle.ErrNoMetadata):
+		hint = "use a bundle made by dhowctl"
+	case errors.Is(err, trust.ErrUnknownRelease):
+		hint = "tell the central team: the pinned release is missing"
+	case errors.Is(err, bundle.ErrUnreachable):
+		code, hint = api.CodeUnreachable, "check the path, and whether the stick is plugged in"
+	case errors.Is(err, fs.ErrNotExist):
+		code, hint = api.CodeNotTrusted, "it lacks something that the release needs: use a full bundle"
+	default:
+		return fmt.Errorf("cannot verify: %w", err)
+	}
+	return api.Fail(code, hint, "%v", err)
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"dhow/agent/daemon"
+	"dhow/agent/engine"
+	"dhow/agent/journal"
+	"dhow/agent/site"
+	"dhow/agent/stack"
+	"dhow/agent/update"
+	"dhow/bundle"
+	"dhow/manifest/trust"
+)
+
+// wiring is what the agent is made of, opened once it holds the site's lock.
+type wiring struct {
+	paths  site.Paths
+	config *site.Config
+	log    *slog.Logger
+
+	trust   *trust.Client
+	journal *journal.Journal
+}
+
+// newManager puts the parts of the agent together. Tests replace it.
+var newManager = func(w *wiring) (daemon.Manager, error) {
+	var err error
+	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: time.Now, Floor: buildTime()}); err != nil {
+		return nil, err
+	}
+	store, err := bundle.OpenStore(w.paths.Store())
+	if err != nil {
+		return nil, err
+	}
+	docker, err := engine.Connect(w.config.Engine)
+	if err != nil {
+		return nil, err
+	}
+	compose, err := stack.New(w.config.Engine)
+	if err != nil {
+		return nil, err
+	}
+	if w.journal, err = journal.Open(w.paths.Journal()); err != nil {
+		return nil, err
+	}
+	return update.New(update.Parts{
+		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Trust: w.trust, Engine: docker, Compose: compose,
+		Log: w.log, Now: time.Now,
+	}), nil
+}
+
+// schedule is the site's own schedule, else the manifest's, else first.
+func (w *wiring) schedule(first *site.Schedule) *site.Schedule {
+	if w.trust == nil || w.config.Fetch != "" {
+		return first
+	}
+	current, err := w.trust.Current()
+	if err != nil || current.Fleet.Policy.Fetch == "" {
+		return first
+	}
+	zone := w.config.TimeZone
+	if zone == "" {
+		zone = current.Fleet.Policy.TimeZone
+	}
+	s, err := site.ParseSchedule(current.Fleet.Policy.Fetch, zone, w.config.Site)
+	if err != nil {
+		w.log.Warn("the fleet's fetch schedule can't be read, so it is every hour", "error", err)
+		return first
+	}
+	return s
+}
+
+func (w *wiring) close() {
+	if w.journal != nil {
+		_ = w.journal.Close()
+	}
+}

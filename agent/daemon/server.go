@@ -1,0 +1,195 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"dhow/agent/api"
+)
+
+// Bounds of one request.
+const (
+	maxBody     = 64 << 10         // bytes
+	answerTime  = 45 * time.Second // less than the client's patience
+	writeTime   = 30 * time.Second // for one event
+	maxHeader   = 16 << 10         // bytes
+	headTimeout = 5 * time.Second
+)
+
+type server struct {
+	m    Manager
+	poll *poller
+	log  *slog.Logger
+}
+
+func newServer(ctx context.Context, m Manager, poll *poller, log *slog.Logger) *http.Server {
+	s := &server{m: m, poll: poll, log: log}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/history", s.history)
+	mux.HandleFunc("GET /v1/backups", s.backups)
+	mux.HandleFunc("POST /v1/update", s.update)
+	mux.HandleFunc("POST /v1/rollback", s.rollback)
+	mux.HandleFunc("GET /v1/changes/{id}/events", s.events)
+	mux.HandleFunc("/", s.unknown)
+	return &http.Server{
+		Handler:           mux,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: headTimeout,
+		ReadTimeout:       2 * headTimeout,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	status, err := s.m.Status(ctx)
+	if err == nil && status.NextCheck == nil {
+		status.NextCheck = s.poll.Next()
+	}
+	s.answer(w, r, status, err)
+}
+
+func (s *server) history(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	list, err := s.m.History(ctx)
+	if list == nil {
+		list = []api.Update{}
+	}
+	s.answer(w, r, list, err)
+}
+
+func (s *server) backups(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	list, err := s.m.Backups(ctx)
+	if list == nil {
+		list = []api.Backup{}
+	}
+	s.answer(w, r, list, err)
+}
+
+func (s *server) update(w http.ResponseWriter, r *http.Request) {
+	var req api.UpdateRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	started, err := s.m.Update(ctx, req)
+	s.answer(w, r, started, err)
+}
+
+// rollback does nothing without a confirmation: it answers with the plan.
+func (s *server) rollback(w http.ResponseWriter, r *http.Request) {
+	var req api.RollbackRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	if req.Confirm == "" {
+		plan, err := s.m.PlanRollback(ctx, req)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.write(w, http.StatusConflict, plan)
+		return
+	}
+	started, err := s.m.Rollback(ctx, req)
+	s.answer(w, r, started, err)
+}
+
+func (s *server) events(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseUint(r.PathValue("id"), 10, 64)
+	if err != nil {
+		s.fail(w, r, api.Fail(api.CodeUsage, "", "%q is not the number of a change", r.PathValue("id")))
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	events, err := s.m.Events(ctx, id)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	rc := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			// A follower that does not read must not hold the manager up.
+			_ = rc.SetWriteDeadline(time.Now().Add(writeTime))
+			if err := enc.Encode(e); err != nil {
+				return
+			}
+			if err := rc.Flush(); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *server) unknown(w http.ResponseWriter, r *http.Request) {
+	s.write(w, http.StatusNotFound, api.Fail(api.CodeUsage, "are dhow and its agent of the same version? dhow version",
+		"the agent does not know %s %s", r.Method, r.URL.Path))
+}
+
+// read takes the body, one JSON object. A field that is not known is refused: an order must never be followed in part.
+func (s *server) read(w http.ResponseWriter, r *http.Request, into any) bool {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("more than one object")
+		}
+	}
+	if err != nil {
+		s.fail(w, r, api.Fail(api.CodeUsage, "are dhow and its agent of the same version? dhow version", "the request is not understood: %v", err))
+		return false
+	}
+	return true
+}
+
+func (s *server) answer(w http.ResponseWriter, r *http.Request, body any, err error) {
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if r.Method == http.MethodPost {
+		s.log.Info("request", "path", r.URL.Path)
+	}
+	s.write(w, http.StatusOK, body)
+}
+
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := api.AsError(err)
+	s.log.Warn("request failed", "method", r.Method, "path", r.URL.Path, "code", e.Code, "error", e.Message)
+	s.write(w, api.HTTPStatus(e.Code), e)
+}
+
+func (s *server) write(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

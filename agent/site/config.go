@@ -1,0 +1,170 @@
+package site
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	"dhow/bundle/durable"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxFile bounds the configuration and the settings, in bytes.
+const maxFile = 1 << 20
+
+// Config is the content of dhow.yaml. Empty fields mean what the package comment says.
+type Config struct {
+	Site     string   `yaml:"site"`
+	Sources  []string `yaml:"sources,omitempty"`
+	Project  string   `yaml:"project,omitempty"`
+	Fetch    string   `yaml:"fetch,omitempty"`
+	Window   string   `yaml:"window,omitempty"`
+	TimeZone string   `yaml:"time_zone,omitempty"`
+	Language string   `yaml:"language,omitempty"`
+	Contact  string   `yaml:"contact,omitempty"`
+	Engine   string   `yaml:"engine,omitempty"`
+	Adopt    *Adopt   `yaml:"adopt,omitempty"`
+}
+
+// Adopt names a stack that ran here before Dhow. Dir is absolute; Files are relative to it.
+type Adopt struct {
+	Dir     string   `yaml:"dir"`
+	Files   []string `yaml:"files"`
+	Project string   `yaml:"project"`
+}
+
+// ConfigError is a mistake in the configuration and its place. Line and Column count from 1, and are 0 when the mistake is not at one place.
+type ConfigError struct {
+	Path         string
+	Line, Column int
+	Message      string
+}
+
+func (e *ConfigError) Error() string {
+	if e.Line == 0 {
+		return e.Path + ": " + e.Message
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", e.Path, e.Line, e.Column, e.Message)
+}
+
+// LoadConfig reads and validates the configuration. Mistakes are a *ConfigError; a file that is not there is fs.ErrNotExist.
+func LoadConfig(path string) (*Config, error) {
+	data, err := readBounded(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read configuration: %w", err)
+	}
+	c, err := ParseConfig(data)
+	var mistake *ConfigError
+	if errors.As(err, &mistake) {
+		mistake.Path = path
+	}
+	return c, err
+}
+
+// ParseConfig reads and validates the text of a configuration. Errors are *ConfigError with an empty Path.
+func ParseConfig(data []byte) (*Config, error) {
+	var doc yaml.Node
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		return nil, syntaxError(err)
+	}
+	if len(doc.Content) == 0 {
+		return nil, &ConfigError{Message: "the configuration is empty"}
+	}
+	c := &Config{}
+	root := doc.Content[0]
+	text := func(to *string, check func(string) error) field {
+		return field{func(n *yaml.Node) error { return readText(n, to, check) }}
+	}
+	err := readMapping(root, map[string]field{
+		"site":      text(&c.Site, CheckName),
+		"sources":   {func(n *yaml.Node) error { return readList(n, &c.Sources) }},
+		"project":   text(&c.Project, nil),
+		"fetch":     text(&c.Fetch, func(s string) error { return second(ParseSchedule(s, "", "")) }),
+		"window":    text(&c.Window, func(s string) error { return second(ParseWindow(s, "")) }),
+		"time_zone": text(&c.TimeZone, func(s string) error { return second(zone(s)) }),
+		"language":  text(&c.Language, nil),
+		"contact":   text(&c.Contact, nil),
+		"engine":    text(&c.Engine, nil),
+		"adopt": {func(n *yaml.Node) error {
+			c.Adopt = &Adopt{}
+			if err := readMapping(n, map[string]field{
+				"dir":     text(&c.Adopt.Dir, nil),
+				"files":   {func(n *yaml.Node) error { return readList(n, &c.Adopt.Files) }},
+				"project": text(&c.Adopt.Project, nil),
+			}); err != nil {
+				return err
+			}
+			if c.Adopt.Dir == "" || len(c.Adopt.Files) == 0 || c.Adopt.Project == "" {
+				return mistake(n, "adopt needs dir, files and project")
+			}
+			return nil
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.Site == "" {
+		return nil, mistake(root, `"site" is missing: the name of this computer in the fleet`)
+	}
+	return c, nil
+}
+
+// Save puts the configuration at path, readable by everybody: it holds no secret.
+func (c *Config) Save(path string) error {
+	var out bytes.Buffer
+	out.WriteString("# Configuration of Dhow at this site. Settings and passwords are in site.env.\n")
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(c); err != nil {
+		return fmt.Errorf("cannot write configuration: %w", err)
+	}
+	if err := durable.WriteFile(path, out.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("cannot write configuration: %w", err)
+	}
+	return nil
+}
+
+var siteName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// CheckName says whether s can be the name of a site.
+func CheckName(s string) error {
+	if !siteName.MatchString(s) {
+		return fmt.Errorf("%q can't be the name of a site: use up to 63 letters, digits, '.', '_' and '-', a letter or digit first", s)
+	}
+	return nil
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s: larger than 1 MiB", path)
+	}
+	return data, nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntaxError takes the line out of what the YAML library says.
+func syntaxError(err error) error {
+	e := &ConfigError{Message: strings.TrimPrefix(err.Error(), "yaml: ")}
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil && m[1] != "" {
+		e.Message, e.Column = m[2], 1
+		_, _ = fmt.Sscan(m[1], &e.Line)
+	}
+	return e
+}

@@ -1,0 +1,130 @@
+package site
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestConfigIsReadBackAsItWasSaved(t *testing.T) {
+	want := &Config{
+		Site: "kin-001", Sources: []string{"oci://registry.example.org/emr", "/srv/releases"}, Project: "emr", Fetch: "0 20 * * *",
+		Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Language: "fr", Contact: "+243 000: office", Engine: "unix:///run/x.sock",
+		Adopt: &Adopt{Dir: "/opt/emr", Files: []string{"compose.yaml"}, Project: "emr"},
+	}
+	path := filepath.Join(t.TempDir(), "dhow.yaml")
+	if err := want.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read back %+v, want %+v", got, want)
+	}
+}
+
+func TestConfigMistakes(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"site: kin-001\nsorces: [a]\n", `dhow.yaml:2:1: unknown key "sorces" (did you mean "sources"?)`},
+		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
+		{
+			"site: a\npassword: x\n",
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, contact, engine, fetch, language, project, site, sources, time_zone, window)`,
+		},
+		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
+		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},
+		{"", "dhow.yaml: the configuration is empty"},
+		{"- a\n", `dhow.yaml:1:1: keys and values are expected here, like "site: kin-001"`},
+		{"site: a\nsources: x\n", `dhow.yaml:2:10: a list is expected here, each entry on a line that begins with "- "`},
+		{"site: a\nsources:\n  - b\n  - [c]\n", "dhow.yaml:4:5: a single value is expected here"},
+		{"site: a\nsources:\n  - b\n  -\n", "dhow.yaml:4:4: an entry of this list is empty"},
+		{"site: \"a b\"\n", `dhow.yaml:1:7: "a b" can't be the name of a site: use up to 63 letters, digits, '.', '_' and '-', a letter or digit first`},
+		{"site: a\nwindow: at night\n", `dhow.yaml:2:9: window "at night" is not understood: write it like 21:00-05:00`},
+		{
+			"site: a\nfetch: daily\n",
+			`dhow.yaml:2:8: schedule "daily" is not understood: write five fields, like "0 20 * * *" for 20:00 every day`,
+		},
+		{"site: a\ntime_zone: Kinshasa\n", `dhow.yaml:2:12: time zone "Kinshasa" is not known: write it like Africa/Kinshasa`},
+		{"site: a\nadopt: {dir: /opt}\n", "dhow.yaml:2:8: adopt needs dir, files and project"},
+		{"site: a\nadopt: {folder: /opt}\n", `dhow.yaml:2:9: unknown key "folder" (known are dir, files, project)`},
+		{"site: a\n\tsources: b\n", "dhow.yaml:2:1: found a tab character that violates indentation"},
+		{"site: &x a\nproject: *x\n", "dhow.yaml:2:10: a single value is expected here"},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "dhow.yaml")
+		if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadConfig(path)
+		if err == nil {
+			t.Errorf("%q: no error", c.text)
+			continue
+		}
+		if got := strings.TrimPrefix(err.Error(), dir+string(filepath.Separator)); got != c.want {
+			t.Errorf("%q:\n got %s\nwant %s", c.text, got, c.want)
+		}
+		var mistake *ConfigError
+		if !errors.As(err, &mistake) {
+			t.Errorf("%q: %T is no *ConfigError", c.text, err)
+		}
+	}
+}
+
+func TestConfigBounds(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := LoadConfig(filepath.Join(dir, "none.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+	big := filepath.Join(dir, "big.yaml")
+	if err := os.WriteFile(big, []byte("site: a\n#"+strings.Repeat("x", maxFile)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig(big); err == nil || err.Error() != "cannot read configuration: "+big+": larger than 1 MiB" {
+		t.Errorf("big file: %v", err)
+	}
+}
+
+func TestNullValuesAreDefaults(t *testing.T) {
+	c, err := ParseConfig([]byte("site: a\nsources:\nfetch:\nwindow: \"\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(c, &Config{Site: "a"}) {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, s := range []string{
+		"site: kin-001\nsources: [a, b]\n", "site: a\nadopt: {dir: d, files: [x], project: p}\n", "", "- a", "site: [", "a: &a [*a]",
+		"site: a\nfetch: TZ=\n", "site: a\nwindow: 1-2\n", "? {a: b}\n: c\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ParseConfig(data)
+		if err != nil {
+			return
+		}
+		if err := CheckName(c.Site); err != nil {
+			t.Errorf("accepted: %v", err)
+		}
+		path := filepath.Join(t.TempDir(), "c.yaml")
+		if err := c.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		back, err := LoadConfig(path)
+		if err != nil {
+			t.Fatalf("saved, but not read back: %v", err)
+		}
+		if !reflect.DeepEqual(back, c) {
+			t.Errorf("read back %+v, want %+v", back, c)
+		}
+	})
+}

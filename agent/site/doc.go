@@ -1,0 +1,27 @@
+// Package site knows the computer that Dhow runs on: where its files are, who it is, its hours, its settings, its free space, and that
+// only one agent works on it.
+//
+// It promises that the configuration and the settings are read completely or refused with the place of the mistake, that no value of
+// a setting appears in an error, and that files are replaced whole. It leaves the meaning of sources, projects and releases to others.
+// Everything that depends on the hour is a pure function of a time that the caller passes.
+//
+// Configuration, /etc/dhow/dhow.yaml (unknown keys are refused):
+//
+//	site: kin-001                 # who I am, as in the fleet
+//	sources:                      # where releases come from, tried in this order
+//	  - oci://registry.example.org/emr
+//	  - /srv/releases
+//	project: emr                  # compose project; empty means the release's
+//	fetch: "0 20 * * *"           # cron, five fields; empty means the fleet's, or every hour
+//	window: "21:00-05:00"         # hours in which the system may be away; empty means the fleet's, or any hour
+//	time_zone: Africa/Kinshasa    # of fetch and window; empty means the computer's
+//	language: fr                  # of the pages; empty means English
+//	contact: "+243 000 000 000"   # whom people call
+//	engine: unix:///var/run/docker.sock
+//	adopt:                        # a stack that ran here before Dhow
+//	  dir: /opt/emr
+//	  files: [compose.yaml]
+//	  project: emr
+//
+// Settings, /etc/dhow/site.env: the .env syntax of compose, mode 0600; values and secrets of this site that never leave it.
+package site
