@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/bundle"
+	"dhow/manifest/sign"
+)
+
+// app is what all commands share: streams, the clock, and global flags.
+type app struct {
+	in       *os.File
+	out, err io.Writer
+	now      func() time.Time
+
+	fleet          string // folder of the fleet repository
+	passphraseFile string
+	running        bool // flags and arguments were right, a command is at work
+}
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, args []string, in *os.File, out, errs io.Writer) int {
+	logrus.SetOutput(io.Discard) // the compose library warns there about things that we say better
+	a := &app{in: in, out: out, err: errs, now: time.Now}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	if err := root.ExecuteContext(ctx); err != nil {
+		e := explain(err, a.running)
+		fmt.Fprintf(errs, "dhowctl: %s\n", e.Message)
+		if e.Hint != "" {
+			fmt.Fprintf(errs, "  %s\n", e.Hint)
+		}
+		return e.Code
+	}
+	return api.CodeOK
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "dhowctl", Short: "Makes, signs and publishes the releases of a fleet",
+		SilenceUsage: true, SilenceErrors: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.PersistentFlags().StringVarP(&a.fleet, "fleet", "C", ".", "folder of the fleet repository")
+	root.PersistentFlags().StringVar(&a.passphraseFile, "passphrase-file", "", "file with the passphrase of the keys (or $"+passphraseVariable+")")
+	group := func(use, short string, commands ...*cobra.Command) *cobra.Command {
+		g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+		g.AddCommand(commands...)
+		return g
+	}
+	root.AddCommand(
+		a.initCommand(),
+		group("release", "Releases: make, list, show", a.releaseCreate(), a.releaseList(), a.releaseShow()),
+		group("ring", "Rings: groups of sites that run the same release", a.ringAdd(), a.ringList()),
+		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteList()),
+		a.pin(), a.hold(), a.releaseHold(),
+		a.publish(),
+		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleVerify()),
+		group("root", "The root of trust that sites are given at install", a.rootShow()),
+		a.version(),
+	)
+	return root
+}
+
+// command makes a command; run is called with flags and arguments that are right.
+func (a *app) command(use, short string, args cobra.PositionalArgs, run func(ctx context.Context, args []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, args []string) error {
+		a.running = true
+		return run(c.Context(), args)
+	}}
+}
+
+func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.out, format, args...) }
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (a *app) repository() (*sign.Repository, error) {
+	r, err := sign.Open(a.fleet)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(api.CodeUsage, a.fleet+" is not a fleet repository: it has no fleet.yaml",
+			"make one with dhowctl init DIR --name NAME, or name it with -C")
+	}
+	return r, err
+}
+
+// withStore opens the fleet repository and its blobs.
+func (a *app) withStore() (*sign.Repository, *bundle.Store, error) {
+	r, err := a.repository()
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := bundle.OpenStore(r.StoreDir())
+	return r, store, err
+}

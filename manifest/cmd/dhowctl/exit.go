@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/url"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"dhow/agent/api"
+	"dhow/bundle"
+	"dhow/manifest"
+	"dhow/manifest/author"
+	"dhow/manifest/sign"
+	"dhow/manifest/trust"
+)
+
+// fail makes an error with an exit code and a hint.
+func fail(code int, message, hint string) error {
+	return &api.Error{Code: code, Message: message, Hint: hint}
+}
+
+// kinds maps what packages report to exit codes and hints; the first that fits counts.
+var kinds = []struct {
+	kind error
+	code int
+	hint string
+}{
+	{sign.ErrPassphrase, api.CodeUsage, "the passphrase is the one that was given to dhowctl init"},
+	{sign.ErrBusy, api.CodeBusy, "wait for it to end and try again"},
+	{sign.ErrFleetFile, api.CodeUsage, ""},
+	{sign.ErrUnknownRelease, api.CodeUsage, "dhowctl release list shows what is there"},
+	{sign.ErrNotSigned, api.CodeRefused, "publish first: dhowctl publish --to oci://HOST/PATH or a folder"},
+	{sign.ErrExists, api.CodeUsage, ""},
+	{manifest.ErrUnknownSite, api.CodeUsage, "dhowctl site list shows them"},
+	{trust.ErrOtherFleet, api.CodeNotTrusted, "it was made for another fleet; is the root the right one?"},
+	{trust.ErrForged, api.CodeNotTrusted, "do not use it; ask where it comes from"},
+	{trust.ErrStale, api.CodeNotTrusted, "make a new one from the newest manifest"},
+	{trust.ErrExpired, api.CodeNotTrusted, "publish again, then make a new one"},
+	{trust.ErrUnknownRelease, api.CodeNotTrusted, "publish first, then make a new one"},
+	{trust.ErrDamaged, api.CodeNotTrusted, "copy it again, or make a new one"},
+	{author.ErrDamaged, api.CodeNotTrusted, "make it again at its source"},
+	{bundle.ErrUnsafePath, api.CodeNotTrusted, "do not use it; ask where it comes from"},
+	{bundle.ErrTooLarge, api.CodeNotTrusted, "do not use it; ask where it comes from"},
+	{bundle.ErrNoMetadata, api.CodeNotTrusted, "a bundle is made with dhowctl bundle create"},
+	{bundle.ErrDamaged, api.CodeNotTrusted, "copy it again, or make a new one"},
+	{bundle.ErrUnreachable, api.CodeUnreachable, "is it there, and is the network up?"},
+	{manifest.ErrPlatform, api.CodeRefused, "dhowctl release show says for which computers a release is made"},
+	{manifest.ErrInvalid, api.CodeUsage, ""},
+	{context.Canceled, api.CodeInternal, ""},
+}
+
+// explain turns any error into what is printed. running is false when the command line itself was wrong.
+func explain(err error, running bool) *api.Error {
+	var known *api.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	e := &api.Error{Code: api.CodeInternal, Message: err.Error()}
+	for _, k := range kinds {
+		if errors.Is(err, k.kind) {
+			e.Code, e.Hint = k.code, k.hint
+			break
+		}
+	}
+	var dial *net.OpError
+	var request *url.Error
+	var answer *transport.Error
+	var made *author.Error
+	switch {
+	case !running:
+		e.Code, e.Hint = api.CodeUsage, "dhowctl --help lists the commands, dhowctl COMMAND --help its options"
+	case errors.As(err, &made):
+		if e.Code == api.CodeInternal {
+			e.Code = api.CodeUsage
+		}
+		e.Hint = made.Hint
+	case e.Code != api.CodeInternal:
+	case errors.As(err, &answer):
+		e.Code, e.Hint = api.CodeUnreachable, "the registry answered, but not with what was asked: may you write there? (docker login)"
+	case errors.As(err, &dial), errors.As(err, &request):
+		e.Code, e.Hint = api.CodeUnreachable, "is the network up, and the address right?"
+	case errors.Is(err, fs.ErrNotExist):
+		e.Code = api.CodeUsage
+	}
+	return e
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"dhow/manifest/sign"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	var name string
+	c := a.command("init DIR --name NAME", "Make a fleet repository: keys, root of trust, fleet.yaml", cobra.ExactArgs(1),
+		func(_ context.Context, args []string) error {
+			pass, err := a.passphrase(true)
+			if err != nil {
+				return err
+			}
+			created, err := sign.Init(args[0], name, pass, sign.WithNow(a.now()))
+			if err != nil {
+				return err
+			}
+			a.printf("Created %s: 3 root keys (2 needed), 1 release key, 1 freshness key, fleet.yaml.\n", args[0])
+			a.printf("Move two of the root keys to other places now, such as keys/root-2.json and keys/root-3.json: publishing does not need them.\n")
+			a.printf("Root fingerprint, to read over the phone: %s\n", created.Fingerprint)
+			return nil
+		})
+	c.Flags().StringVar(&name, "name", "", "name of the fleet; it never changes")
+	_ = c.MarkFlagRequired("name")
+	return c
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	ggcr "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/opencontainers/go-digest"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"dhowctl": main, "docker-save": dockerSave})
+}
+
+// TestScripts runs testdata/*.txtar. Each script has a registry in memory at $REGISTRY and the passphrase in the environment, and two
+// commands more:
+//
+//	push REF [PLATFORM…]   puts an image (or an index of several) into the registry
+//	flip FILE WORD         flips a bit of FILE behind the first WORD in it, or in its middle when WORD is ""
+//	cut FILE               takes the second half of FILE away
+//
+// The program docker-save FILE REF… writes images as docker save does.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			s := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+			e.Defer(s.Close)
+			e.Setenv("REGISTRY", strings.TrimPrefix(s.URL, "http://"))
+			e.Setenv(passphraseVariable, "correct horse")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "flip": flip, "cut": cut},
+	})
+}
+
+// testImage is an image whose only layer holds its name and some bytes.
+func testImage(ref, platform string) (ggcr.Image, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	content := ref + platform + strings.Repeat(".", 100_000)
+	if err := w.WriteHeader(&tar.Header{Name: "file", Typeflag: tar.TypeReg, Size: int64(len(content)), Mode: 0o644}); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(w, content); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
+	if err != nil {
+		return nil, err
+	}
+	img, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return nil, err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, _ = strings.Cut(platform, "/")
+	return mutate.ConfigFile(img, config)
+}
+
+func push(ts *testscript.TestScript, _ bool, args []string) {
+	r, err := name.ParseReference(args[0])
+	ts.Check(err)
+	if len(args) < 2 {
+		img, err := testImage(r.Identifier()+r.Context().RepositoryStr(), "linux/amd64")
+		ts.Check(err)
+		ts.Check(remote.Write(r, img))
+		return
+	}
+	index := ggcr.ImageIndex(empty.Index)
+	for _, platform := range args[1:] {
+		img, err := testImage(r.Identifier()+r.Context().RepositoryStr(), platform)
+		ts.Check(err)
+		p, err := ggcr.ParsePlatform(platform)
+		ts.Check(err)
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: ggcr.Descriptor{Platform: p}})
+	}
+	ts.Check(remote.WriteIndex(r, index))
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	data, err := os.ReadFile(file)
+	ts.Check(err)
+	at := len(data) / 2
+	if args[1] != "" {
+		at = bytes.Index(data, []byte(args[1])) + len(args[1])
+	}
+	data[at] ^= 1
+	ts.Check(os.WriteFile(file, data, 0o644))
+}
+
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	info, err := os.Stat(file)
+	ts.Check(err)
+	ts.Check(os.Truncate(file, info.Size()/2))
+}
+
+// dockerSave writes a docker archive: docker-save FILE REF…
+func dockerSave() {
+	if err := writeArchive(os.Args[1], os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func writeArchive(file string, refs []string) error {
+	f, err := os.Create(filepath.Clean(file))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	z := gzip.NewWriter(f)
+	defer z.Close()
+	w := tar.NewWriter(z)
+	defer w.Close()
+	add := func(name string, data []byte) error {
+		if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Size: int64(len(data)), Mode: 0o644}); err != nil {
+			return err
+		}
+		_, err := w.Write(data)
+		return err
+	}
+	var list []map[string]any
+	for _, ref := range refs {
+		img, err := testImage(ref, "linux/amd64")
+		if err != nil {
+			return err
+		}
+		config, err := img.RawConfigFile()
+		if err != nil {
+			return err
+		}
+		layers, err := img.Layers()
+		if err != nil {
+			return err
+		}
+		r, err := layers[0].Uncompressed()
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		id := digest.FromBytes(config).Encoded()
+		if err := add(id+"/layer.tar", data); err != nil {
+			return err
+		}
+		if err := add(id+".json", config); err != nil {
+			return err
+		}
+		list = append(list, map[string]any{"Config": id + ".json", "RepoTags": []string{ref}, "Layers": []string{id + "/layer.tar"}})
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		return err
+	}
+	return add("manifest.json", data)
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dhow/manifest"
+	"dhow/manifest/author"
+)
+
+func (a *app) releaseShow() *cobra.Command {
+	var asJSON bool
+	c := a.command("show VERSION", "Show what a release holds", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
+		r, err := a.repository()
+		if err != nil {
+			return err
+		}
+		release, err := r.Release(args[0])
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return a.printJSON(release)
+		}
+		a.show(release)
+		return nil
+	})
+	c.Flags().BoolVar(&asJSON, "json", false, "the release document itself")
+	return c
+}
+
+func (a *app) show(r *manifest.Release) {
+	line := func(label string, items ...string) {
+		for _, item := range items {
+			a.printf("%-10s%s\n", label, item)
+			label = ""
+		}
+	}
+	line("release", r.Version+" of fleet "+r.Fleet+", project "+r.Project+", made "+r.Created.Format(time.DateOnly))
+	if r.From != "" {
+		line("from", r.From)
+	}
+	line("size", sizes(r, nil))
+	var images, ports, volumes, settings, files, variables, databases, checks []string
+	for _, i := range r.Images {
+		for _, p := range i.Platforms {
+			images = append(images, strings.Join(i.Services, ", ")+"  "+i.Ref+"  "+p.Platform+"  "+p.Config.Digest.String())
+		}
+	}
+	for _, p := range r.Ports {
+		ports = append(ports, p.Published+" → "+p.Service)
+	}
+	for _, v := range r.Volumes {
+		text := v.Name + " (" + strings.Join(v.Services, ", ") + ")"
+		if v.Backup == "none" {
+			text += ", not backed up"
+		}
+		volumes = append(volumes, text)
+	}
+	for _, d := range r.Databases {
+		databases = append(databases, d.Service+": "+d.Engine+", user "+d.User)
+	}
+	for _, name := range sorted(r.Variables) {
+		variables = append(variables, name)
+	}
+	for _, s := range r.Settings {
+		text := s.Name
+		if s.Required {
+			text += " (required)"
+		}
+		settings = append(settings, text)
+	}
+	for _, c := range r.Checks {
+		checks = append(checks, c.Name)
+	}
+	for _, f := range r.Files {
+		files = append(files, f.Path+"  "+author.SizeText(f.Size))
+	}
+	line("images", images...)
+	line("ports", ports...)
+	line("volumes", volumes...)
+	line("databases", databases...)
+	line("variables", variables...)
+	line("settings", settings...)
+	line("files", files...)
+	line("checks", checks...)
+	line("rollback", "data: "+r.Rollback.Data)
+	for _, language := range sorted(r.Notes) {
+		line("notes", language+": "+r.Notes[language])
+	}
+}

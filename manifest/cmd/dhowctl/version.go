@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set when a release of Dhow is built: -ldflags "-X main.version=1.0.0".
+var version = "dev"
+
+func (a *app) version() *cobra.Command {
+	var asJSON bool
+	c := a.command("version", "Print the version of dhowctl", cobra.NoArgs, func(context.Context, []string) error {
+		if asJSON {
+			return a.printJSON(map[string]string{"version": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+		}
+		a.printf("dhowctl %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return nil
+	})
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
