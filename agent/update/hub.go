@@ -3,6 +3,7 @@ package update
 import (
 	"context"
 	"sync"
+	"time"
 
 	"dhow/agent/api"
 	"dhow/agent/change"
@@ -14,8 +15,12 @@ type hub struct {
 	mu       sync.Mutex
 	live     *change.Change
 	progress change.Progress
+	told     time.Time     // when progress in bytes was last told
 	changed  chan struct{} // closed and replaced when something changes
 }
+
+// tellEvery is how often followers hear of progress in bytes.
+const tellEvery = 200 * time.Millisecond
 
 func (h *hub) init() { h.changed = make(chan struct{}) }
 
@@ -23,6 +28,12 @@ func (h *hub) publish(c *change.Change, p change.Progress) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.live, h.progress = c, p
+	if p.Total > 0 && p.Done < p.Total {
+		if time.Since(h.told) < tellEvery {
+			return
+		}
+		h.told = time.Now()
+	}
 	h.signal()
 }
 

@@ -19,7 +19,7 @@ const (
 	// defaultWithin is how long a release may take to become healthy when its checks don't say.
 	defaultWithin = 15 * time.Minute
 	// settle is how long everything must have been well without a break.
-	settle = 3 * time.Second
+	settle = 2 * time.Second
 )
 
 // within is how long a release may take to become healthy: the longest of its checks, or the default.

@@ -29,6 +29,15 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 			}
 		}
 	}
+	bad, err := m.bad()
+	if err != nil {
+		return s, err
+	}
+	for _, b := range bad {
+		if b.Release == s.Pinned && b.Release != s.Release {
+			s.Warnings = append(s.Warnings, b.Release+" did not work here and is not tried again: "+b.Reason)
+		}
+	}
 	r, err := m.ready()
 	if err != nil {
 		return s, err
