@@ -3,7 +3,6 @@ package update
 import (
 	"context"
 	"slices"
-	"time"
 
 	"dhow/agent/change"
 )
@@ -99,7 +98,7 @@ func (m *Manager) applyEnded(c *change.Change) map[string]any {
 	facts := map[string]any{}
 	r, err := m.ready()
 	if err == nil && r != nil && c.Kind == KindApply {
-		r.Now, r.NotBefore = false, m.now().Add(30*time.Minute)
+		r.Now, r.NotBefore = false, m.now().Add(pauseAfterRefusal)
 		facts[factReady] = r
 	}
 	begun := c.Step(stepCloseDoors).Status != change.StepPending

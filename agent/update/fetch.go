@@ -46,21 +46,29 @@ const (
 	stepPlan  = "plan"
 	stepFetch = "fetch-blobs"
 
+	maxTimestamp = 1 << 16 // bytes of timestamp.json, to see whether there is one
 	idleAttempts = 3
 	idleDelay    = 5 * time.Second
 )
 
-// sources opens what the fetch may use; with none that opens it returns the last error.
+// sources opens what the fetch may use; with none that opens it returns the last error. A file with images and no manifest (docker save)
+// gives bytes only: what else a release needs comes from the configured sources.
 func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, error) {
-	specs := m.Config.Sources
-	if p.From != "" {
-		specs = []string{p.From}
+	if p.From == "" {
+		if len(m.Config.Sources) == 0 {
+			return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source")
+		}
+		return openAll(ctx, m.Config.Sources)
 	}
-	if len(specs) == 0 {
-		return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source")
+	given, err := openAll(ctx, []string{p.From})
+	if err != nil || !bytesOnly(ctx, given[0]) {
+		return given, err
 	}
-	var open []bundle.Source
-	var last error
+	others, _ := openAll(ctx, m.Config.Sources)
+	return append(given, others...), nil
+}
+
+func openAll(ctx context.Context, specs []string) (open []bundle.Source, last error) {
 	for _, spec := range specs {
 		src, err := fetch.Open(ctx, spec)
 		if err != nil {
@@ -73,6 +81,12 @@ func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, er
 		return nil, untrusted(last)
 	}
 	return open, nil
+}
+
+// bytesOnly reports whether a source has images but no signed manifest.
+func bytesOnly(ctx context.Context, src bundle.Source) bool {
+	_, err := src.Document(ctx, bundle.TimestampPath, maxTimestamp)
+	return errors.Is(err, bundle.ErrNoMetadata)
 }
 
 func closeAll(sources []bundle.Source) {
@@ -127,22 +141,21 @@ func (m *Manager) refresh(ctx context.Context, p fetchPlan, note *refreshNote) e
 	}
 	defer closeAll(sources)
 	var worst error
+	noManifest := false
 	for _, src := range sources {
 		mf, err := m.Trust.Refresh(ctx, src, isLocal(src.Name()))
 		if err == nil {
 			note.Warnings = mf.Warnings
 			return nil
 		}
-		if errors.Is(err, bundle.ErrNoMetadata) {
-			// Images without a manifest are bytes only: they may serve what the site already knows of.
-			if _, cerr := m.Trust.Current(); cerr == nil {
-				return nil
-			}
-		}
+		noManifest = noManifest || errors.Is(err, bundle.ErrNoMetadata)
 		err = fmt.Errorf("%s: %w", src.Name(), err)
 		if worst == nil || errors.Is(worst, bundle.ErrUnreachable) {
 			worst = err
 		}
+	}
+	if _, err := m.Trust.Current(); err == nil && noManifest {
+		return nil // its bytes may serve what the site knows of already
 	}
 	return untrusted(worst)
 }
@@ -225,9 +238,9 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	for _, image := range images {
+	for i, image := range images {
 		if err := m.Store.VerifyImage(ctx, image); err != nil {
-			return untrusted(err)
+			return untrusted(fmt.Errorf("image %s: %w", release.Images[i].Ref, err))
 		}
 	}
 	if err := t.Fault("ready"); err != nil {

@@ -49,6 +49,9 @@ type Manager struct {
 // lookEvery is how often an idle manager looks whether the window has opened.
 const lookEvery = 20 * time.Second
 
+// pauseAfterRefusal is how long a release that was refused here waits for the next try.
+const pauseAfterRefusal = 30 * time.Minute
+
 // New makes a manager. Nothing happens before Run.
 func New(p Parts) *Manager {
 	m := &Manager{Parts: p, wake: make(chan struct{}, 1)}
@@ -156,7 +159,9 @@ func (m *Manager) startDue() (*change.Change, error) {
 		return nil, err
 	}
 	now := m.now()
-	if !r.Now && (now.Before(r.NotBefore) || !m.window().Open(now)) {
+	// A pause that lies far ahead was set by a clock that was wrong.
+	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterRefusal
+	if !r.Now && (paused || !m.window().Open(now)) {
 		return nil, nil
 	}
 	current, err := m.Trust.Current()

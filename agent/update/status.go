@@ -138,7 +138,7 @@ func (m *Manager) updateOf(c *change.Change) (*api.Update, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !closed.IsZero() && !opened.IsZero() {
+		if !closed.IsZero() && opened.After(closed) {
 			u.DowntimeSeconds = opened.Sub(closed).Round(10 * time.Millisecond).Seconds()
 		}
 		var b backupNote

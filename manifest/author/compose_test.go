@@ -23,6 +23,14 @@ func options(t *testing.T, files map[string]string) Options {
 	}
 }
 
+const bomb = `x-a: &a [1,2,3,4,5,6,7,8,9]
+x-b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]
+x-c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]
+x-d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]
+x-e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]
+x-f: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]
+`
+
 const app = "services:\n  app:\n    image: app:1\n"
 
 func TestExtension(t *testing.T) {
@@ -466,4 +474,29 @@ func TestDatabases(t *testing.T) {
 			equal(t, "databases", r.Databases, []manifest.Database{*c.want})
 		})
 	}
+}
+
+// FuzzCompose: no compose file, whatever it holds, does more than fail; and no stand-in gets into a release.
+func FuzzCompose(f *testing.F) {
+	f.Add(app)
+	f.Add(app + "x-dhow: {from: \"1\", entry: [app], checks: [{http: \"http://app/\"}]}\n")
+	f.Add("x: &x {a: 1}\nservices:\n  app:\n    <<: *x\n    image: a:${V:-1}\n    ports: [\"${P:?}:80\"]\n")
+	f.Add("services: {db: {image: mariadb, volumes: [\"${D}:/d\", \"./x:/x\"], env_file: [a.env]}}\n")
+	f.Add("---\nservices: {a: {image: b, environment: [A, \"B=$C\"]}}\n---\nsecrets: {s: {environment: S}}\n")
+	f.Add("include: [compose.yaml]\n")
+	f.Add("services: [\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		o := options(t, map[string]string{"compose.yaml": text})
+		r, _, err := Create(t.Context(), o)
+		if err != nil {
+			return
+		}
+		data, err := r.Encode()
+		if err != nil {
+			t.Fatalf("made a release that can't be written: %v", err)
+		}
+		if strings.Contains(string(data), placeholder) && !strings.Contains(text, placeholder) {
+			t.Fatal("a stand-in got into the release")
+		}
+	})
 }

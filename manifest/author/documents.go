@@ -18,6 +18,9 @@ import (
 // maxDocument is the size in bytes up to which a compose file is read.
 const maxDocument = 8 << 20
 
+// maxNodes is how many values a compose file may have when its aliases are written out.
+const maxNodes = 50_000
+
 // document is one compose file as it was written.
 type document struct {
 	path  string // relative to the project folder, with slashes
@@ -107,6 +110,9 @@ func (d *documents) read(where, rel, base string) error {
 		if err != nil {
 			return problem("", "", "%s is not a compose file: %w", rel, err)
 		}
+		if size := expanded(&node, map[*yaml.Node]int{}); size > maxNodes {
+			return problem("", "", "%s is not a compose file: its aliases (*name) stand for themselves or for more than %d values", rel, maxNodes)
+		}
 		doc.roots = append(doc.roots, node.Content...)
 	}
 	d.all = append(d.all, doc)
@@ -130,6 +136,25 @@ func (d *documents) contents(where, rel string) ([]byte, error) {
 		return nil, problem(where, "", "%s is larger than %d MiB", rel, maxDocument>>20)
 	}
 	return data, nil
+}
+
+// expanded counts the values below node with aliases written out, up to a little more than maxNodes. The compose library does not
+// come back from a mapping that is merged into itself, nor from aliases of aliases of aliases.
+func expanded(node *yaml.Node, seen map[*yaml.Node]int) int {
+	if node.Kind == yaml.AliasNode {
+		return expanded(node.Alias, seen)
+	}
+	size, known := seen[node]
+	if known {
+		return size
+	}
+	seen[node] = maxNodes + 1 // until it is counted: an alias to it from below is a circle
+	size = 1
+	for _, child := range node.Content {
+		size = min(size+expanded(child, seen), maxNodes+1)
+	}
+	seen[node] = size
+	return size
 }
 
 // follow reads what doc includes or extends.

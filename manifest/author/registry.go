@@ -26,13 +26,16 @@ const defaultPlatform = "linux/amd64"
 
 // Registry takes images from the registry that each reference names, with the credentials of the docker command. Plain http is
 // spoken to loopback addresses only.
-type Registry struct{}
+type Registry struct {
+	// Progress, which may be nil, is called before each image is fetched.
+	Progress func(ref string)
+}
 
 // Name says where images come from.
 func (Registry) Name() string { return "their registries" }
 
 // Fetch resolves each reference to digests and brings what they name into the store.
-func (Registry) Fetch(
+func (r Registry) Fetch(
 	ctx context.Context, store *bundle.Store, refs, platforms []string,
 ) (map[string][]manifest.PlatformImage, error) {
 	f := &registryFetch{store: store, platforms: platforms, layers: map[digest.Digest]manifest.Layer{}}
@@ -43,6 +46,9 @@ func (Registry) Fetch(
 	f.puller = puller
 	images := map[string][]manifest.PlatformImage{}
 	for _, ref := range refs {
+		if r.Progress != nil {
+			r.Progress(ref)
+		}
 		if images[ref], err = f.image(ctx, ref); err != nil {
 			return nil, &ImageError{Ref: ref, Err: err}
 		}

@@ -91,6 +91,11 @@ func (r *Report) fill(a *making) error {
 			r.NewSite[p] += b.Size
 		}
 	}
+	for _, list := range []*[]string{&r.Volumes, &r.Databases, &r.Variables, &r.Settings, &r.Files, &r.Warnings} {
+		if *list == nil {
+			*list = []string{} // [] in JSON, not null
+		}
+	}
 	return nil
 }
 
@@ -217,11 +222,11 @@ func SizeText(n int64) string {
 	switch {
 	case n < 1000:
 		return count(int(n), "byte")
-	case n < 1_000_000:
+	case n < 999_500:
 		return fmt.Sprintf("%d kB", (n+500)/1000)
 	case n < 9_950_000:
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	case n < 1_000_000_000:
+	case n < 999_500_000:
 		return fmt.Sprintf("%d MB", (n+500_000)/1_000_000)
 	}
 	return fmt.Sprintf("%.1f GB", float64(n)/1e9)

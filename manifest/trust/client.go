@@ -33,6 +33,7 @@ type Client struct {
 	dir   string // empty: nothing is written
 
 	mu       sync.Mutex
+	cleaned  bool   // leftovers of an interrupted write are gone
 	slots    *slots // nil: nothing is written
 	state    state
 	parsed   *parsed           // of state.Done; nil until asked for
@@ -80,11 +81,7 @@ func Init(dir string, root []byte) error {
 			return fmt.Errorf("cannot begin to trust: %s has a state but no root.json", dir)
 		}
 	}
-	value, err := json.Marshal(state{Root: root})
-	if err != nil {
-		return fmt.Errorf("internal error: %w", err)
-	}
-	if err := s.save(value); err != nil {
+	if err := s.begin(root); err != nil {
 		return err
 	}
 	if err := durable.WriteFile(path, root, 0o600); err != nil {
@@ -122,12 +119,20 @@ func Open(dir string, opts Options) (*Client, error) {
 
 // Reset forgets everything but the root of trust and the release documents. It is for a person who was told that the state is lost.
 func Reset(dir string) error {
+	first, err := readFile(filepath.Join(dir, "root.json"), maxRoot)
+	if err != nil {
+		return fmt.Errorf("cannot reset the trust state: %w", err)
+	}
+	if _, err := selfSigned(first); err != nil {
+		return fmt.Errorf("cannot reset the trust state: %w", err)
+	}
+	s := slots{dir: dir}
 	for n := range 2 {
-		if err := os.Remove((&slots{dir: dir}).path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(s.path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot reset the trust state: %w", err)
 		}
 	}
-	return durable.SyncDir(dir)
+	return s.begin(first)
 }
 
 // Scratch returns a client that begins with root and writes nothing: it checks a bundle or a published folder by itself.
@@ -187,6 +192,9 @@ func (c *Client) done() (*parsed, error) {
 // keep makes s the state, on disk first.
 func (c *Client) keep(s state) error {
 	if c.slots != nil {
+		if err := c.clean(); err != nil {
+			return err
+		}
 		value, err := json.Marshal(s)
 		if err != nil {
 			return fmt.Errorf("internal error: %w", err)
@@ -196,5 +204,19 @@ func (c *Client) keep(s state) error {
 		}
 	}
 	c.state, c.parsed = s, nil
+	return nil
+}
+
+// clean removes what interrupted writes left behind. Only a client that writes does so: another process may just be reading.
+func (c *Client) clean() error {
+	if c.cleaned {
+		return nil
+	}
+	for _, dir := range []string{c.dir, filepath.Join(c.dir, "releases")} {
+		if err := durable.Clean(dir); err != nil {
+			return fmt.Errorf("cannot clean the trust folder: %w", err)
+		}
+	}
+	c.cleaned = true
 	return nil
 }

@@ -121,6 +121,9 @@ func (c *Client) keepRelease(name string, data []byte) error {
 		c.releases[name] = data
 		return nil
 	}
+	if err := c.clean(); err != nil {
+		return err
+	}
 	dir := filepath.Join(c.dir, "releases")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot keep the release document: %w", err)

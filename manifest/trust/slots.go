@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,6 +69,15 @@ func (s *slots) save(value []byte) error {
 	}
 	s.generation, s.next = s.generation+1, 1-s.next
 	return nil
+}
+
+// begin saves the state of a site that knows its root and nothing else.
+func (s *slots) begin(root []byte) error {
+	value, err := json.Marshal(state{Root: root})
+	if err != nil {
+		return fmt.Errorf("internal error: %w", err)
+	}
+	return s.save(value)
 }
 
 func encodeSlot(generation uint64, value []byte) []byte {

@@ -3,11 +3,13 @@ package trust_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"dhow/bundle/durable"
 	"dhow/manifest"
 	"dhow/manifest/manifesttest"
 	"dhow/manifest/trust"
@@ -186,6 +188,23 @@ func TestFullDiskChangesNothing(t *testing.T) {
 	delete(before, path)
 	if !maps.Equal(before, s.disk()) {
 		t.Error("a failed save left something behind")
+	}
+}
+
+func TestLeftoversGoWithTheNextWrite(t *testing.T) {
+	f := newForge(t, "drc")
+	s := newSite(t, f.files["metadata/1.root.json"])
+	left := filepath.Join(s.dir, durable.TempPrefix+"1")
+	if err := os.WriteFile(left, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.reopen()
+	if _, err := os.Stat(left); err != nil {
+		t.Errorf("reading removed what another process may be writing: %v", err)
+	}
+	s.must(f.next(), true)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("leftover: %v", err)
 	}
 }
 

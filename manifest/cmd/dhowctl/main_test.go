@@ -6,8 +6,10 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -55,7 +57,7 @@ func TestScripts(t *testing.T) {
 func testImage(ref, platform string) (ggcr.Image, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	content := ref + platform + strings.Repeat(".", 100_000)
+	content := ref + platform + noise(ref+platform)
 	if err := w.WriteHeader(&tar.Header{Name: "file", Typeflag: tar.TypeReg, Size: int64(len(content)), Mode: 0o644}); err != nil {
 		return nil, err
 	}
@@ -80,6 +82,18 @@ func testImage(ref, platform string) (ggcr.Image, error) {
 	config = config.DeepCopy()
 	config.OS, config.Architecture, _ = strings.Cut(platform, "/")
 	return mutate.ConfigFile(img, config)
+}
+
+// noise is text that does not compress, always the same for the same seed.
+func noise(seed string) string {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, seed)
+	random := rand.New(rand.NewPCG(h.Sum64(), 1))
+	data := make([]byte, 100_000)
+	for i := range data {
+		data[i] = byte(random.Uint32())
+	}
+	return string(data)
 }
 
 func push(ts *testscript.TestScript, _ bool, args []string) {

@@ -49,13 +49,14 @@ func (a *app) releaseCreate() *cobra.Command {
 			o.Version, o.Fleet, o.Store, o.Now = args[0], r.Fleet().Fleet().Name, store, a.now()
 			switch images {
 			case "registry":
-				o.Images = author.Registry{}
+				o.Images = author.Registry{Progress: func(ref string) { status(a.err, "fetching "+ref) }}
 			case "engine":
 				o.Images = author.Engine{}
 			default:
 				o.Images = author.SaveFile{Path: images}
 			}
 			release, report, err := author.Create(ctx, o)
+			status(a.err, "")
 			if err != nil {
 				return err
 			}

@@ -67,15 +67,18 @@ func (t *table) String() string {
 
 // progress shows bytes on a terminal, and nothing elsewhere. end wipes the line.
 func progress(w io.Writer, what string) (show func(done, total int64), end func()) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func(int64, int64) {}, func() {}
-	}
 	var last time.Time
 	return func(done, total int64) {
 		if time.Since(last) > 200*time.Millisecond {
 			last = time.Now()
-			fmt.Fprintf(f, "\r\033[K%s %s of %s", what, author.SizeText(done), author.SizeText(total))
+			status(w, what+" "+author.SizeText(done)+" of "+author.SizeText(total))
 		}
-	}, func() { fmt.Fprint(f, "\r\033[K") }
+	}, func() { status(w, "") }
+}
+
+// status replaces the last line of a terminal. It does nothing elsewhere.
+func status(w io.Writer, text string) {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(f, "\r\033[K"+text)
+	}
 }
