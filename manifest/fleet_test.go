@@ -167,7 +167,7 @@ func FuzzFleetJSON(f *testing.F) {
 	f.Add([]byte(`{"format":1,"name":"x","policy":{},"rings":{"b":{"pin":"1.0.0"}},"sites":{"a":{"ring":"b","hold":{"reason":"r"}}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var fleet Fleet
-		if err := parse(data, MaxFleet, FleetFormat, &fleet); err != nil || fleet.Validate() != nil {
+		if err := parse(data, JSONLimits{Size: MaxFleet, Depth: maxDepth, Values: maxFleetValues}, FleetFormat, &fleet); err != nil || fleet.Validate() != nil {
 			return
 		}
 		if _, err := fleet.Encode(); err != nil {

@@ -14,14 +14,15 @@ const (
 	MaxRelease = 8 << 20
 	MaxFleet   = 16 << 20 // unpacked, and packed too
 
-	maxDepth  = 16
-	maxValues = 2_000_000
+	maxDepth         = 16
+	maxReleaseValues = 500_000
+	maxFleetValues   = 2_000_000
 )
 
 // ParseRelease reads a release document and validates it.
 func ParseRelease(data []byte) (*Release, error) {
 	var r Release
-	if err := parse(data, MaxRelease, ReleaseFormat, &r); err != nil {
+	if err := parse(data, JSONLimits{Size: MaxRelease, Depth: maxDepth, Values: maxReleaseValues}, ReleaseFormat, &r); err != nil {
 		return nil, fmt.Errorf("cannot read release: %w", err)
 	}
 	if err := r.Validate(); err != nil {
@@ -37,7 +38,7 @@ func ParseFleet(packed []byte) (*Fleet, error) {
 		return nil, fmt.Errorf("cannot read fleet: %w", err)
 	}
 	var f Fleet
-	if err := parse(data, MaxFleet, FleetFormat, &f); err != nil {
+	if err := parse(data, JSONLimits{Size: MaxFleet, Depth: maxDepth, Values: maxFleetValues}, FleetFormat, &f); err != nil {
 		return nil, fmt.Errorf("cannot read fleet: %w", err)
 	}
 	if err := f.Validate(); err != nil {
@@ -47,8 +48,8 @@ func ParseFleet(packed []byte) (*Fleet, error) {
 }
 
 // parse fills into from data. The format comes first, so that a newer document is refused as newer and not as malformed.
-func parse(data []byte, size int64, newest int, into any) error {
-	if err := CheckJSON(data, JSONLimits{Size: size, Depth: maxDepth, Values: maxValues}); err != nil {
+func parse(data []byte, limits JSONLimits, newest int, into any) error {
+	if err := CheckJSON(data, limits); err != nil {
 		return err
 	}
 	var head struct {

@@ -294,7 +294,7 @@ func TestParseReleaseRefusesMonsters(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{
 		"deep": []byte(strings.Repeat("[", 100_000)), "large": make([]byte, MaxRelease+1),
-		"many": []byte("[" + strings.Repeat("1,", maxValues) + "1]"), "twice": bytes.Replace(good, []byte(`{`), []byte(`{"format": 1,`), 1),
+		"many": []byte("[" + strings.Repeat("1,", maxReleaseValues) + "1]"), "twice": bytes.Replace(good, []byte(`{`), []byte(`{"format": 1,`), 1),
 		"cut": good[:len(good)/2], "array": []byte("[]"), "wrong type": bytes.Replace(good, []byte(`"1.1.0"`), []byte(`7`), 1),
 	} {
 		if _, err := ParseRelease(data); !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrTooLarge) {

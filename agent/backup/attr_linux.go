@@ -36,8 +36,8 @@ func describe(path string, st *unix.Stat_t) (e *entry, ok bool) {
 	return e, true
 }
 
-// apply gives the file under e's path the owner, mode, attributes and times of e. With strict unset, attributes that the file system
-// or the system refuses are left out: the index keeps them anyway.
+// apply gives the file under e's path the owner, mode, attributes and times of e. With strict unset, attributes that the file
+// system or the system refuses are left out: the index keeps them anyway.
 func (r *root) apply(e *entry, strict bool) error {
 	fd, name, err := r.at(e.Path)
 	if err != nil {

@@ -1,15 +1,15 @@
 // Package backup makes exact copies of a stack's volumes (snapshots), puts them back, and dumps database servers.
 //
-// A snapshot is made in two passes. CopyAhead copies while users work; whatever it sees, sees half or misses is no error. Finish runs
-// while nothing writes, copies only what changed since, proves by a second look that nothing moved meanwhile, reads every
-// file back from the disk and compares checksums, and only then writes snapshot.json. A folder without that file is no snapshot. Both may be
-// repeated and may be interrupted anywhere. Restore makes trees equal to a snapshot; it too may be interrupted anywhere and run
-// again until it returns nil. While Finish or Restore runs nothing else may write into the trees: that is the caller's duty,
-// and so is enough space (see Size).
+// A snapshot is made in two passes. CopyAhead copies while users work; whatever it sees, sees half or misses is no error.
+// Finish runs while nothing writes, copies only what changed since, proves by a second look that nothing moved meanwhile, reads
+// every file back from the disk and compares checksums, and only then writes snapshot.json. A folder without that file is no
+// snapshot. Both may be repeated and may be interrupted anywhere. Restore makes trees equal to a snapshot; it too may be
+// interrupted anywhere and run again until it returns nil. While Finish or Restore runs nothing else may write into the trees:
+// that is the caller's duty, and so is enough space (see Size).
 //
-// Kept are owner, mode, modification time in nanoseconds, extended attributes with POSIX ACLs, hard links, holes, symbolic links, fifos
-// and device nodes, under any file name. Sockets are skipped. Access times and inode flags are not kept. No symbolic link
-// inside a tree is ever followed.
+// Kept are owner, mode, modification time in nanoseconds, extended attributes with POSIX ACLs, hard links, holes, symbolic
+// links, fifos and device nodes, under any file name. Sockets are skipped. Access times and inode flags are not kept. No
+// symbolic link inside a tree is ever followed.
 //
 // A snapshot folder holds
 //
@@ -18,12 +18,12 @@
 //	trees/TREE/…         the files
 //	dumps/FILE           dumps that the caller put there and listed in Info.Dumps
 //
-// A file is taken as unchanged when size, modification time, change time and inode are what the index says and neither time was so fresh
-// that a later change could bear the same one. Everything else is compared or copied.
+// A file is taken as unchanged when size, modification time, change time and inode are what the index says and neither time was
+// so fresh that a later change could bear the same one. Everything else is compared or copied.
 //
-// Dumps, queries and row counts run the server's own client inside its container through an Exec that the caller gives. The password
-// is read inside the container and handed to the client on its standard input: it is in no argument list, no error and no log.
-// Snapshots work on Linux only; elsewhere they answer ErrUnsupported.
+// Dumps, queries and row counts run the server's own client inside its container through an Exec that the caller gives. The
+// password is read inside the container and handed to the client on its standard input: it is in no argument list, no error and
+// no log. Snapshots work on Linux only; elsewhere they answer ErrUnsupported.
 package backup
 
 import (
@@ -70,7 +70,8 @@ type Tree struct {
 	Path string
 }
 
-// Progress hears about bytes done and to do. It is called from one goroutine, often; nil is allowed. When total is 0 it is not known.
+// Progress hears about bytes done and to do. It is called from one goroutine, often; nil is allowed. When total is 0 it is not
+// known.
 type Progress func(done, total int64)
 
 // Info is what the caller wants to remember with a snapshot. Rows are exact counts by "service/database.table".
@@ -99,8 +100,8 @@ type Snapshot struct {
 	Trees []TreeInfo `json:"trees"`
 }
 
-// TreeInfo describes one tree of a snapshot: how many files of any kind, how many bytes of content (each hard-linked file once), and
-// the SHA-256 (hex) of its index.
+// TreeInfo describes one tree of a snapshot: how many files of any kind, how many bytes of content (each hard-linked file
+// once), and the SHA-256 (hex) of its index.
 type TreeInfo struct {
 	Name  string `json:"name"`
 	Files int    `json:"files"`

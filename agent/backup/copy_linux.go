@@ -25,8 +25,8 @@ func newCopier(ctx context.Context, m *meter) *copier {
 	return &copier{ctx: ctx, meter: m, buf: make([]byte, bufferSize)}
 }
 
-// copy makes the new file out equal to the first size bytes of in, holes included, and returns their SHA-256. Where the file system can share
-// blocks it does. A file that ends early leaves out with what was there.
+// copy makes the new file out equal to the first size bytes of in, holes included, and returns their SHA-256. Where the file
+// system can share blocks it does. A file that ends early leaves out with what was there.
 func (c *copier) copy(out, in *os.File, size int64) (string, error) {
 	if size > 0 && unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil {
 		if err := out.Truncate(size); err != nil {

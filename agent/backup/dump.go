@@ -20,9 +20,10 @@ import (
 // dumpEnd stands at the end of every dump that its program finished.
 const dumpEnd = "-- Dump completed"
 
-// DumpServer writes all of s.Databases (or all but the system's) as a zstd-compressed SQL script to path, a file name that ends in
-// .sql.zst. The file is put there only when the dump is whole: exit code 0, every byte received, not empty, and the closing line at its end.
-// Progress is in bytes of SQL, the total an estimate of the server's, 0 when it has none. Accounts and grants are not in it.
+// DumpServer writes all of s.Databases (or all but the system's) as a zstd-compressed SQL script to path, a file name that ends
+// in .sql.zst. The file is put there only when the dump is whole: exit code 0, every byte received, not empty, and the closing
+// line at its end. Progress is in bytes of SQL, the total an estimate of the server's, 0 when it has none. Accounts and grants
+// are not in it.
 func DumpServer(ctx context.Context, exec Exec, s Server, path string, p Progress) (Dump, error) {
 	d, err := dumpServer(ctx, exec, s, path, p)
 	if err != nil {

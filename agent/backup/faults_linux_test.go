@@ -85,7 +85,8 @@ func TestKilled(t *testing.T) {
 			acted := t.TempDir()
 			child := func() error {
 				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), "DHOW_BACKUP_CHILD="+p.operation+"\n"+snap+"\n"+f.dir, "DHOW_FAULT="+p.point+":kill", "DHOW_FAULT_DIR="+acted)
+				cmd.Env = append(os.Environ(), "DHOW_BACKUP_CHILD="+p.operation+"\n"+snap+"\n"+f.dir,
+					"DHOW_FAULT="+p.point+":kill", "DHOW_FAULT_DIR="+acted)
 				return cmd.Run()
 			}
 			var exit *exec.ExitError

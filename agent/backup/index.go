@@ -29,8 +29,9 @@ const (
 // maxLine bounds a line of an index: a path and its extended attributes.
 const maxLine = 16 << 20
 
-// entry is a line of an index, after a first line {"format":1}. Folders come before what is in them and the first name of a hard-linked
-// file before the others. Times are nanoseconds since 1970; Mode has the permission bits with setuid, setgid and sticky (07777).
+// entry is a line of an index, after a first line {"format":1}. Folders come before what is in them and the first name of a
+// hard-linked file before the others. Times are nanoseconds since 1970; Mode has the permission bits with setuid, setgid and
+// sticky (07777).
 type entry struct {
 	Path  raw    `json:"path"` // relative to the tree, slashes; "." is the tree itself
 	Kind  string `json:"kind"`

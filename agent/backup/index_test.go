@@ -115,7 +115,8 @@ func FuzzIndex(f *testing.F) {
 }
 
 func FuzzSnapshot(f *testing.F) {
-	f.Add([]byte(`{"format":1,"release":"1.0.0","made":"2026-11-21T21:03:42Z","trees":[{"name":"data","files":1,"bytes":2,"index":"` + someDigest + `"}]}`))
+	f.Add([]byte(`{"format":1,"release":"1.0.0","made":"2026-11-21T21:03:42Z",` +
+		`"trees":[{"name":"data","files":1,"bytes":2,"index":"` + someDigest + `"}]}`))
 	f.Add([]byte(`{"format":1,"dumps":[{"file":"../x"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := parse(data)

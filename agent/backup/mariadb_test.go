@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// realServer is a MariaDB server on this machine, in a folder of its own and without a network port; the machine plays the container.
+// realServer is a MariaDB server on this machine, in a folder of its own and without a network port; the machine plays the
+// container.
 type realServer struct {
 	t      *testing.T
 	socket string
@@ -99,8 +100,8 @@ func (r *realServer) sql(s Server, script string) string {
 	return out
 }
 
-// TestMariaDB dumps a real server with awkward names, a password full of quotes, a view, a routine, a trigger, an event and binary data,
-// loads the dump after everything was dropped, and compares checksums of all tables.
+// TestMariaDB dumps a real server with awkward names, a password full of quotes, a view, a routine, a trigger, an event and
+// binary data, loads the dump after everything was dropped, and compares checksums of all tables.
 func TestMariaDB(t *testing.T) {
 	r := startServer(t)
 	if err := Ping(t.Context(), r.exec, server); err != nil {

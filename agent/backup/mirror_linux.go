@@ -155,8 +155,8 @@ func (m *mirror) link(e *entry) error {
 	return nil
 }
 
-// content copies e's file from one root to the other and returns its checksum. look is called with the open source's stat before and
-// after; false leaves the file out.
+// content copies e's file from one root to the other and returns its checksum. look is called with the open source's stat
+// before and after; false leaves the file out.
 func (m *mirror) content(e *entry, look func(st *unix.Stat_t) (bool, error)) (string, bool, error) {
 	in, err := m.from.open(e.Path)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,21 +17,24 @@ import (
 // checkpointEvery is how many copied bytes an interruption of the first pass may cost at most.
 const checkpointEvery = 1 << 30
 
-// CopyAhead is the first pass of a snapshot into dir, while users work; it may be repeated, and the next pass copies only what changed since. Files that change or
-// vanish meanwhile are no error. A finished snapshot in dir is given up. Interrupted, it keeps what it has for the next time.
+// CopyAhead is the first pass of a snapshot into dir, while users work; it may be repeated, and the next pass copies only what
+// changed since. Files that change or vanish meanwhile are no error. A finished snapshot in dir is given up. Interrupted, it
+// keeps what it has for the next time.
 func CopyAhead(ctx context.Context, dir string, trees []Tree, p Progress) error {
 	_, err := runPass(ctx, dir, trees, p, true)
 	return err
 }
 
-// runPass brings the copies in dir up to date. The live pass ends with the indexes on disk, the last one with passes whose indexes
-// the caller writes after verification.
+// runPass brings the copies in dir up to date. The live pass ends with the indexes on disk, the last one with passes whose
+// indexes the caller writes after verification.
 func runPass(ctx context.Context, dir string, trees []Tree, p Progress, live bool) (ps []*pass, err error) {
 	if err := checkTrees(trees); err != nil {
 		return nil, err
 	}
-	if err := begin(dir, trees); err != nil {
-		return nil, err
+	for _, sub := range []string{indexDir, treesDir, DumpsDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("cannot begin snapshot: %w", err)
+		}
 	}
 	m := &meter{tell: p}
 	defer func() {
@@ -53,6 +55,9 @@ func runPass(ctx context.Context, dir string, trees []Tree, p Progress, live boo
 	if !live {
 		m.total *= 2 // all is read back
 	}
+	if err := begin(dir, trees); err != nil {
+		return ps, fmt.Errorf("cannot begin snapshot: %w", err)
+	}
 	m.add(0)
 	for _, one := range ps {
 		if err := one.copyAll(); err != nil {
@@ -62,41 +67,35 @@ func runPass(ctx context.Context, dir string, trees []Tree, p Progress, live boo
 	return ps, nil
 }
 
-// begin makes dir's folders, takes the snapshot's mark of completeness away, and removes what belongs to no tree.
+// begin takes the snapshot's mark of completeness away, and then removes what belongs to no tree.
 func begin(dir string, trees []Tree) error {
-	if err := os.Remove(filepath.Join(dir, recordName)); err == nil {
-		if err := durable.SyncDir(dir); err != nil {
-			return fmt.Errorf("cannot begin snapshot: %w", err)
-		}
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("cannot begin snapshot: %w", err)
+	err := os.Remove(filepath.Join(dir, recordName))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	for _, sub := range []string{indexDir, treesDir, DumpsDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return fmt.Errorf("cannot begin snapshot: %w", err)
-		}
+	if err := durable.SyncDir(dir); err != nil {
+		return err
 	}
 	if err := durable.Clean(dir); err != nil {
 		return err
 	}
 	keep := map[string]bool{}
 	for _, t := range trees {
-		keep[t.Name] = true
-		if err := os.MkdirAll(filepath.Join(dir, treesDir, t.Name), 0o700); err != nil {
-			return fmt.Errorf("cannot begin snapshot: %w", err)
-		}
+		keep[filepath.Join(treesDir, t.Name)] = true
+		keep[indexPath("", t.Name)] = true
 	}
 	for _, sub := range []string{indexDir, treesDir} {
 		names, err := os.ReadDir(filepath.Join(dir, sub))
 		if err != nil {
-			return fmt.Errorf("cannot begin snapshot: %w", err)
+			return err
 		}
 		for _, n := range names {
-			if keep[strings.TrimSuffix(n.Name(), ".jsonl")] || keep[n.Name()] {
+			name := filepath.Join(sub, n.Name())
+			if keep[name] {
 				continue
 			}
-			if err := os.RemoveAll(filepath.Join(dir, sub, n.Name())); err != nil {
-				return fmt.Errorf("cannot begin snapshot: %w", err)
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				return err
 			}
 		}
 	}
@@ -121,7 +120,12 @@ func newPass(ctx context.Context, dir string, t Tree, m *meter, live bool) (*pas
 	if err != nil {
 		return nil, err
 	}
-	to, err := openRoot(filepath.Join(dir, treesDir, t.Name))
+	copies := filepath.Join(dir, treesDir, t.Name)
+	err = os.MkdirAll(copies, 0o700)
+	var to *root
+	if err == nil {
+		to, err = openRoot(copies)
+	}
 	if err != nil {
 		from.close()
 		return nil, err

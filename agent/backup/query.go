@@ -11,7 +11,8 @@ import (
 // maxScript bounds the SQL of one call: a single argument of a program may have 128 KiB.
 const maxScript = 64 << 10
 
-// Ping reports whether the server answers and takes the password: ErrNoPassword, ErrPassword, ErrNotAnswering, ErrNoClient, or another error.
+// Ping reports whether the server answers and takes the password: ErrNoPassword, ErrPassword, ErrNotAnswering, ErrNoClient, or
+// another error.
 func Ping(ctx context.Context, exec Exec, s Server) error {
 	s.Databases = nil // it need not be there yet
 	c, err := open(ctx, exec, s)
@@ -22,7 +23,8 @@ func Ping(ctx context.Context, exec Exec, s Server) error {
 	return err
 }
 
-// Rows counts the rows of every table of s.Databases (or of all but the system's): exactly, which takes as long as it takes. Keys are "database.table".
+// Rows counts the rows of every table of s.Databases (or of all but the system's): exactly, which takes as long as it takes.
+// Keys are "database.table".
 func Rows(ctx context.Context, exec Exec, s Server) (map[string]int64, error) {
 	c, err := open(ctx, exec, s)
 	if err != nil {
@@ -95,7 +97,8 @@ func (c *session) counts(ctx context.Context) (map[string]int64, error) {
 	return counts, flush()
 }
 
-// Query runs one query and returns the first field of its first row, "NULL" for a null. With exactly one database in s it is the default one.
+// Query runs one query and returns the first field of its first row, "NULL" for a null. With exactly one database in s it is
+// the default one.
 func Query(ctx context.Context, exec Exec, s Server, query string) (string, error) {
 	if len(query) > maxScript {
 		return "", fmt.Errorf("cannot query service %s: the query is longer than %d bytes", s.Service, maxScript)

@@ -12,10 +12,11 @@ import (
 	"dhow/bundle/durable"
 )
 
-// Restore makes each of trees equal to what the finished snapshot in dir holds under its name, and returns when that is on disk. Files that are provably those of
-// the snapshot stay; everything else is copied or removed. Folders that are missing are made. Nothing may use the trees meanwhile. Before
-// it touches anything it checks that the snapshot is complete, its indexes are right and all files are there in their size; contents are
-// checked while they are copied (ErrDamaged; see Verify). It may be interrupted anywhere and is then run again.
+// Restore makes each of trees equal to what the finished snapshot in dir holds under its name, and returns when that is on
+// disk and read back. Files that are provably those of the snapshot stay; everything else is copied or removed. Folders that are
+// missing are made. Nothing may use the trees meanwhile. Before it touches anything it checks that the snapshot is complete, its
+// indexes are right and all files are there in their size; contents are checked while they are copied (ErrDamaged; see Verify).
+// It may be interrupted anywhere and is then run again.
 func Restore(ctx context.Context, dir string, trees []Tree, p Progress) error {
 	if err := checkTrees(trees); err != nil {
 		return err
@@ -53,7 +54,7 @@ type restorer struct {
 	*mirror
 	tree    Tree
 	entries []*entry
-	groups  map[raw]bool // files with more than one name in the tree, by their first name
+	written []*entry // files that were copied
 }
 
 func newRestorer(ctx context.Context, dir string, s *Snapshot, t Tree, m *meter) (*restorer, error) {
@@ -74,12 +75,9 @@ func newRestorer(ctx context.Context, dir string, s *Snapshot, t Tree, m *meter)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	r := &restorer{tree: t, entries: entries, groups: map[raw]bool{}}
+	r := &restorer{tree: t, entries: entries}
 	r.mirror = &mirror{copier: newCopier(ctx, m), from: from, strict: true, keep: r.keepFile, fetch: r.fetchFile, after: r.fetched}
 	for _, e := range entries {
-		if e.Hard != "" {
-			r.groups[e.Hard] = true
-		}
 		if err := ctx.Err(); err != nil {
 			from.close()
 			return nil, err
@@ -108,11 +106,15 @@ func (r *restorer) restore() error {
 	if err := r.to.flush(); err != nil {
 		return err
 	}
+	if err := r.readBack(); err != nil {
+		return err
+	}
 	return durable.SyncDir(filepath.Dir(filepath.Clean(r.tree.Path)))
 }
 
 // keepFile leaves a file whose metadata proves that nothing touched it since the snapshot, and one that has the right content
-// already, as after an interrupted restore; of that one only the metadata is set.
+// already, as after an interrupted restore; of that one only the metadata is set. A file with several names is always copied:
+// they may be the wrong ones.
 func (r *restorer) keepFile(e *entry) (bool, error) {
 	st, err := r.to.stat(e.Path)
 	if err != nil {
@@ -129,11 +131,10 @@ func (r *restorer) keepFile(e *entry) (bool, error) {
 		r.meter.add(e.Size)
 		return true, nil
 	}
-	if r.groups[e.Path] || st.Nlink != 1 || have.Size != e.Size || have.Mtime != e.Mtime {
+	if st.Nlink != 1 || have.Size != e.Size || have.Mtime != e.Mtime {
 		return false, nil
 	}
-	quiet := &copier{ctx: r.ctx, meter: &meter{}, buf: r.buf}
-	sum, _, err := quiet.hashDisk(r.to, e.Path)
+	sum, _, err := r.quiet().hashDisk(r.to, e.Path)
 	if err != nil || sum != e.SHA256 {
 		return false, err
 	}
@@ -149,4 +150,24 @@ func (r *restorer) fetchFile(e *entry) (bool, error) {
 	return err == nil, err
 }
 
-func (r *restorer) fetched(*entry) error { return fault.Point("backup/restore") }
+func (r *restorer) fetched(e *entry) error {
+	r.written = append(r.written, e)
+	return fault.Point("backup/restore")
+}
+
+// readBack looks whether the disk kept what was written: older kernels do not say when it did not.
+func (r *restorer) readBack() error {
+	for _, e := range r.written {
+		sum, _, err := r.quiet().hashDisk(r.to, e.Path)
+		if err != nil {
+			return err
+		}
+		if sum != e.SHA256 {
+			return fmt.Errorf("the disk did not keep what was written: %s", e.Path)
+		}
+	}
+	return nil
+}
+
+// quiet is r's copier without progress, for work that is not counted.
+func (r *restorer) quiet() *copier { return &copier{ctx: r.ctx, meter: &meter{}, buf: r.buf} }

@@ -151,7 +151,8 @@ func procPath(fd int, name string) string {
 	return "/proc/self/fd/" + strconv.Itoa(fd) + "/" + name
 }
 
-// flush brings everything on r's file system to the disk. FUSE and network file systems may not hear syncfs: there every file is synced.
+// flush brings everything on r's file system to the disk. FUSE and network file systems may not hear syncfs: there every file
+// is synced.
 func (r *root) flush() error {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(r.fd, &st); err != nil {

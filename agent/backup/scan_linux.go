@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Times of files come from a clock with ticks: a change right after a look may leave them as they were. So old must a time be when
-// we look for it to prove anything; file systems without fractions of a second need more.
+// Times of files come from a clock with ticks: a change right after a look may leave them as they were. So old must a time be
+// when we look for it to prove anything; file systems without fractions of a second need more.
 const (
 	tick       = 50 * time.Millisecond
 	coarseTick = 2 * time.Second
@@ -28,8 +28,8 @@ type scanner struct {
 	found []*entry
 }
 
-// scan lists the tree under r, folders before what is in them, names in order of bytes. Pages that programs wrote through memory maps are
-// brought to the file first, so that their next write shows in the file's times.
+// scan lists the tree under r, folders before what is in them, names in order of bytes. Pages that programs wrote through
+// memory maps are brought to the file first, so that their next write shows in the file's times.
 func scan(ctx context.Context, r *root, live bool, now time.Time) ([]*entry, error) {
 	s := scanner{ctx: ctx, r: r, live: live, start: now, first: map[[2]uint64]raw{}}
 	if err := r.flush(); err != nil {
@@ -138,8 +138,8 @@ func vanished(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ESTALE)
 }
 
-// Size is what the trees take on disk, in bytes: the room that a snapshot of them needs, holes left out, hard-linked files counted once. Files
-// that vanish meanwhile do not matter.
+// Size is what the trees take on disk, in bytes: the room that a snapshot of them needs, holes left out, hard-linked files
+// counted once. Files that vanish meanwhile do not matter.
 func Size(trees []Tree) (int64, error) {
 	if err := checkTrees(trees); err != nil {
 		return 0, err

@@ -10,12 +10,14 @@ import (
 	"strings"
 )
 
-// Exec runs a command inside a container: its standard output goes to stdout, what it wrote to standard error comes back bounded. Stdin is closed after its
-// last byte. An err says that the command could not be run or watched to its end; a command that failed has an exit code.
+// Exec runs a command inside a container: its standard output goes to stdout, what it wrote to standard error comes back
+// bounded. Stdin is closed after its last byte. An err says that the command could not be run or watched to its end; a command
+// that failed has an exit code.
 type Exec func(ctx context.Context, container string, cmd []string, stdin io.Reader, stdout io.Writer) (exit int, stderr string, err error)
 
-// Server is a database server in a container. Engine is mariadb or mysql. PasswordEnv names the variable inside the container that
-// holds the password; PasswordEnv with _FILE appended may name a file instead. It is empty when User needs none. Databases empty means all but the system's.
+// Server is a database server in a container. Engine is mariadb or mysql. PasswordEnv names the variable inside the container
+// that holds the password; PasswordEnv with _FILE appended may name a file instead. It is empty when User needs none. Databases
+// empty means all but the system's.
 type Server struct {
 	Service, Container, Engine, User, PasswordEnv string
 	Databases                                     []string
@@ -39,8 +41,9 @@ const (
 	maxAnswer   = 64 << 20 // of lists of tables and counts
 )
 
-// findScript prints the paths of client and dump program, a line each, and then the password. Shell builtins print it, so no process
-// has it among its arguments. $1 is the variable, "" for none, checked before; $2 and $3 are the names in order of preference.
+// findScript prints the paths of client and dump program, a line each, and then the password. Shell builtins print it, so no
+// process has it among its arguments. $1 is the variable, "" for none, checked before; $2 and $3 are the names in order of
+// preference.
 const findScript = `find_one() { for c in "$@"; do command -v "$c" && return; done; exit 64; }
 find_one $2 || exit 64
 find_one $3 || exit 64
@@ -53,7 +56,8 @@ printf %s "$v"
 
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// errorNumber is how the client ("ERROR 1045 (28000): …") and the dump program ("Got error: 1045: …") begin the line that counts.
+	// errorNumber is how the client ("ERROR 1045 (28000): …") and the dump program ("Got error: 1045: …") begin the line that
+	// counts.
 	errorNumber = regexp.MustCompile(`(?i)error:? ([0-9]{4})\b`)
 )
 

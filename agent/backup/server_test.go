@@ -16,8 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// fakeServer is a container made of a folder with programs that play the client: shell scripts that answer from files. Commands run by the real
-// sh, so that the script which finds the password is tested too.
+// fakeServer is a container made of a folder with programs that play the client: shell scripts that answer from files. Commands
+// run by the real sh, so that the script which finds the password is tested too.
 type fakeServer struct {
 	t    *testing.T
 	bin  string

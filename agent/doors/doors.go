@@ -1,8 +1,9 @@
 // Package doors answers the published ports of a stack with a maintenance page while the stack is away.
 //
-// Close takes the ports as soon as whoever has them lets go, on IPv4 and IPv6 as the engine's publish does; every HTTP request on them gets the same small page with
-// status 503, and every other client an HTTP error. Open ends that and frees the ports before it returns. The page is one file without anything
-// from elsewhere, reloads by itself, and shows nothing but what Page holds. Who may use the ports afterwards is the caller's affair.
+// Close takes the ports as soon as whoever has them lets go, on IPv4 and IPv6 as the engine's publish does; every HTTP request
+// on them gets the same small page with status 503, and every other client an HTTP error. Open ends that and frees the ports
+// before it returns. The page is one file without anything from elsewhere, reloads by itself, and shows nothing but what Page
+// holds. Who may use the ports afterwards is the caller's affair.
 package doors
 
 import (
@@ -44,8 +45,8 @@ type Doors struct {
 	err    error
 }
 
-// Close begins to answer ports with page. It waits for each port until it is free or ctx ends; then it answers none and the error wraps
-// ErrPortTaken when a port is still held. Answering goes on until Open, whatever becomes of ctx.
+// Close begins to answer ports with page. It waits for each port until it is free or ctx ends; then it answers none and the
+// error wraps ErrPortTaken when a port is still held. Answering goes on until Open, whatever becomes of ctx.
 func Close(ctx context.Context, ports []Port, page Page) (*Doors, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

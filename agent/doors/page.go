@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Page is what the maintenance page says. From and To are releases, Expected how long it will take about, Contact whom to call; each may be
-// left empty. Language is "en", "fr", or a tag that begins so; everything else is answered in English. Started is shown in its own location.
+// Page is what the maintenance page says. From and To are releases, Expected how long it will take about, Contact whom to call;
+// each may be left empty. Language is "en", "fr", or a tag that begins so; everything else is answered in English. Started is
+// shown in its own location.
 type Page struct {
 	Title    string
 	From, To string

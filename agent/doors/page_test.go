@@ -14,7 +14,12 @@ func TestPage(t *testing.T) {
 		want  []string
 		not   []string
 	}{
-		{Page{}, 0, []string{`<html lang="en">`, "<h1>The system is being updated</h1>", `http-equiv="refresh" content="10"`}, []string{"Version", "Started", "Questions"}},
+		{
+			Page{},
+			0,
+			[]string{`<html lang="en">`, "<h1>The system is being updated</h1>", `http-equiv="refresh" content="10"`},
+			[]string{"Version", "Started", "Questions"},
+		},
 		{
 			Page{From: "1.0.0", To: "1.1.0", Started: start, Expected: 3 * time.Minute, Contact: "Aline, 099 123", Language: "fr-CD"},
 			30 * time.Second,
@@ -24,7 +29,12 @@ func TestPage(t *testing.T) {
 			},
 			nil,
 		},
-		{Page{To: "1.1.0", Started: start, Expected: 3 * time.Minute}, 150 * time.Second, []string{"<p>Version 1.1.0</p>", "Less than a minute left"}, nil},
+		{
+			Page{To: "1.1.0", Started: start, Expected: 3 * time.Minute},
+			150 * time.Second,
+			[]string{"<p>Version 1.1.0</p>", "Less than a minute left"},
+			nil,
+		},
 		{Page{Started: start, Expected: 3 * time.Minute}, 4 * time.Minute, []string{"It takes a little longer than usual"}, []string{"left"}},
 		{Page{Started: start, Expected: 3 * time.Minute}, -400 * time.Hour, []string{"It takes a little longer than usual"}, []string{"left"}},
 		{Page{Language: "sw", Started: start}, 0, []string{`<html lang="en">`, "Started at 21:03"}, []string{"left", "longer"}},

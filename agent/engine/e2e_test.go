@@ -337,4 +337,19 @@ func TestE2ELogsAndVolumes(t *testing.T) {
 	if _, err := e.Volume(ctx, v.Name); !errors.Is(err, ErrHidden) {
 		t.Errorf("%v is not ErrHidden", err)
 	}
+	own, err := e.api().VolumeCreate(ctx, volume.CreateOptions{
+		Name: "dhow-engine-logs_data", Labels: map[string]string{labelProject: "dhow-engine-logs"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, err := e.Volumes(ctx, "dhow-engine-logs"); err != nil || len(names) != 1 || names[0] != own.Name {
+		t.Errorf("volumes %v %v", names, err)
+	}
+	if err := errors.Join(e.RemoveVolume(ctx, own.Name), e.RemoveVolume(ctx, own.Name)); err != nil {
+		t.Error(err)
+	}
+	if names, err := e.Volumes(ctx, "dhow-engine-logs"); err != nil || len(names) != 0 {
+		t.Errorf("volumes %v %v", names, err)
+	}
 }

@@ -11,16 +11,18 @@ import (
 	"dhow/manifest"
 )
 
-// Probe is how a check reaches the stack. Address returns the IP address of a service's container; Query runs a query on a database service
-// and returns the first field of the first row; Previous is the result of the same query before the update, "" when there is none.
+// Probe is how a check reaches the stack. Address returns the IP address of a service's container; Query runs a query on a
+// database service and returns the first field of the first row; Previous is the result of the same query before the update, ""
+// when there is none.
 type Probe struct {
 	Address  func(service string) (ip string, err error)
 	Query    func(ctx context.Context, service, query string) (string, error)
 	Previous string
 }
 
-// Check runs one check of a release until it succeeds or its time (c.Within, default 2 minutes) is over, and returns what it saw: the HTTP status, or the
-// value of the query. It fails with a *Failure that says what was wrong last; when ctx ends, with ctx's error.
+// Check runs one check of a release until it succeeds or its time (c.Within, default 2 minutes) is over, and returns what it
+// saw: the HTTP status, or the value of the query. It fails with a *Failure that says what was wrong last; when ctx ends, with
+// ctx's error.
 func Check(ctx context.Context, c manifest.Check, p Probe) (result string, err error) {
 	try, err := prepare(c, p)
 	if err != nil {

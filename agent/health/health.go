@@ -1,6 +1,8 @@
-// Package health decides whether a stack works: Wait looks at the states that the engine reports, Check asks the stack itself over HTTP or SQL.
+// Package health decides whether a stack works: Wait looks at the states that the engine reports, Check asks the stack itself
+// over HTTP or SQL.
 //
-// It asks nobody directly: states, addresses and queries come through functions that the caller gives. It starts and stops nothing.
+// It asks nobody directly: states, addresses and queries come through functions that the caller gives. It starts and stops
+// nothing.
 package health
 
 import (
@@ -11,9 +13,9 @@ import (
 	"unicode"
 )
 
-// Service is one container of the stack as the engine reports it. State is the engine's word (created, running, paused, restarting,
-// removing, exited, dead); Health is "", none, starting, healthy or unhealthy; HealthLog is the output of the last health check. OneShot marks a service that
-// is meant to end.
+// Service is one container of the stack as the engine reports it. State is the engine's word (created, running, paused,
+// restarting, removing, exited, dead); Health is "", none, starting, healthy or unhealthy; HealthLog is the output of the last
+// health check. OneShot marks a service that is meant to end.
 type Service struct {
 	Name, State, Health, HealthLog string
 	ExitCode, Restarts             int
@@ -42,9 +44,10 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Reason }
 
-// Wait returns nil when every service runs and is healthy, or has run for o.Settle where it has no health check, and every one-shot has ended
-// with 0. It returns a *Failure at once when a service that should run has ended, or a one-shot has ended with another code; else
-// when o.Within is over. An engine that does not answer for a while is asked again. When ctx ends it returns ctx's error.
+// Wait returns nil when every service runs and is healthy, or has run for o.Settle where it has no health check, and every
+// one-shot has ended with 0. It returns a *Failure at once when a service that should run has ended, or a one-shot has ended
+// with another code; else when o.Within is over. An engine that does not answer for a while is asked again. When ctx ends it
+// returns ctx's error.
 func Wait(ctx context.Context, list func(context.Context) ([]Service, error), o Options) error {
 	if o.Within <= 0 {
 		o.Within = defaultWithin

@@ -23,8 +23,8 @@ const (
 	oneAnswer    = 30 * time.Second
 )
 
-// prepareHTTP makes a client that reaches services by name inside the stack and nothing else. Certificates are not checked: they are made out to the
-// site's public name, and the request carries no secret.
+// prepareHTTP makes a client that reaches services by name inside the stack and nothing else. Certificates are not checked:
+// they are made out to the site's public name, and the request carries no secret.
 func prepareHTTP(c manifest.Check, p Probe) (attempt, error) {
 	u, err := url.Parse(c.HTTP)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {

@@ -20,6 +20,8 @@ type UpOptions struct {
 	// KeepDone does not run a one-shot service again whose container is there and has ended with 0, as compose would.
 	// A one-shot service is one that others wait for to complete.
 	KeepDone bool
+	// BeforeStart is called when all containers are made and before the first is started; its error ends Up. It may be nil.
+	BeforeStart func() error
 	// Progress is told what happens in short lines, one call at a time; it may be nil.
 	Progress func(string)
 }
@@ -81,6 +83,11 @@ func up(ctx context.Context, cl *client.Client, project *types.Project, how api.
 	}
 	if o.KeepDone {
 		if engine.done, err = done(ctx, cl, project); err != nil {
+			return err
+		}
+	}
+	if o.BeforeStart != nil {
+		if err := o.BeforeStart(); err != nil {
 			return err
 		}
 	}

@@ -138,6 +138,9 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 	note.Dumps = nil
 	for _, s := range servers {
 		d, err := m.dump(ctx, dir, s, progressOf(t))
+		if errors.Is(err, backup.ErrNoDatabases) {
+			continue
+		}
 		if err != nil {
 			return space(err)
 		}

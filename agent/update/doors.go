@@ -149,13 +149,10 @@ func (m *Manager) returnToOld(ctx context.Context, t *change.Task) error {
 	return t.Save(note)
 }
 
-// letIn takes the maintenance page away, publishes the ports, and gives the containers their restart policies back. When that can't be done the
-// page comes back.
+// letIn publishes the ports and gives the containers their restart policies back. The maintenance page goes away when the publishing containers are
+// made and only have to be started. When that can't be done the page comes back.
 func (m *Manager) letIn(ctx context.Context, c *change.Change, project *stack.Project, shut closeNote) error {
-	if err := m.hidePage(); err != nil {
-		return err
-	}
-	err := m.Compose.Up(ctx, project, stack.UpOptions{})
+	err := m.Compose.Up(ctx, project, stack.UpOptions{KeepDone: true, BeforeStart: m.hidePage})
 	if err == nil {
 		err = m.Compose.FreeRestarts(ctx, project)
 	}

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"dhow/agent/journal"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -13,7 +14,15 @@ const (
 	factReady = "ready"
 	factBad   = "bad"
 	factPoll  = "poll"
+	factSeen  = "manifest"
 )
+
+// Seen returns the number of the manifest that was accepted last, as the journal remembers it: should the trusted metadata be lost, an
+// older manifest is refused all the same. 0 means none.
+func Seen(j *journal.Journal) (number int64, err error) {
+	_, err = j.Fact(factSeen, &number)
+	return number, err
+}
 
 // Good is the release that runs and has passed its checks here. Manifest is the number of the manifest that asked for it: an older
 // manifest is refused even when the trusted metadata were lost.

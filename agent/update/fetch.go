@@ -105,30 +105,28 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	note := refreshNote{}
-	err := m.refresh(ctx, p, &note)
-	f := (*change.Failure)(nil)
-	unreachable := errors.As(err, &f) && f.Class == change.ClassNetwork
 	poll := Poll{Last: m.now()}
+	if err := m.refresh(ctx, p, &note); err != nil {
+		f := (*change.Failure)(nil)
+		unreachable := errors.As(err, &f) && f.Class == change.ClassNetwork
+		if _, cerr := m.Trust.Current(); cerr != nil || !unreachable || p.From != "" {
+			return err
+		}
+		// What was fetched before may be enough.
+		note.Unreachable = err.Error()
+		if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
+			return err
+		}
+		poll.Error = note.Unreachable
+	}
+	if err := t.Set(factPoll, poll); err != nil {
+		return err
+	}
+	current, err := m.Trust.Current()
 	if err != nil {
-		poll.Error = err.Error()
-		if _, old := m.Journal.Fact(factPoll, &poll); old != nil {
-			return old
-		}
-		poll.Error = err.Error()
+		return untrusted(err)
 	}
-	if perr := t.Set(factPoll, poll); perr != nil {
-		return perr
-	}
-	if unreachable && p.From == "" {
-		if _, cerr := m.Trust.Current(); cerr == nil {
-			note.Unreachable = err.Error()
-			return t.Save(note)
-		}
-	}
-	if err != nil {
-		if serr := m.Journal.SetFact(factPoll, poll); serr != nil {
-			return serr
-		}
+	if err := t.Set(factSeen, current.Number); err != nil {
 		return err
 	}
 	return t.Save(note)

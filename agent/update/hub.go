@@ -122,6 +122,11 @@ func (m *Manager) event(id uint64) (api.Event, <-chan struct{}, error) {
 		e.Message = step.Trouble
 	}
 	if c.Finished.IsZero() || working {
+		if c.Kind != KindFetch {
+			u, err := m.updateOf(c)
+			e.Update = u
+			return e, changed, err
+		}
 		return e, changed, nil
 	}
 	e.End = true

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -113,7 +114,7 @@ func (a *making) read(ctx context.Context) (err error) {
 		return err
 	}
 	a.variables.find(a.documents)
-	if a.extension, err = readExtension(a.documents, a.variables.values); err != nil {
+	if a.extension, err = readExtension(a.documents, a.variables); err != nil {
 		return err
 	}
 	if err := a.readEnvironmentFiles(ctx); err != nil {
@@ -216,7 +217,9 @@ func (a *making) reference(s types.ServiceConfig) (string, error) {
 				"the image of service %s depends on the setting %s: %s", s.Name, name, text)
 		}
 	}
-	ref, err := expand(text, a.variables.values)
+	values := maps.Clone(a.variables.values)
+	values["COMPOSE_PROJECT_NAME"] = a.project.Name
+	ref, err := expand(text, values)
 	if err != nil {
 		return "", problem(where, "", "service %s: %w", s.Name, err)
 	}

@@ -31,10 +31,10 @@ const extensionKey = "x-dhow"
 
 // readExtension reads x-dhow from all documents; a part in a later file replaces the same part of an earlier one. Variables of the
 // release are put in; those of the sites are refused, because the text is signed.
-func readExtension(d *documents, values map[string]string) (*extension, error) {
+func readExtension(d *documents, v *variables) (*extension, error) {
 	x := &extension{where: map[string]string{}}
 	for _, doc := range d.all {
-		r := &reader{doc: doc, values: values}
+		r := &reader{doc: doc, variables: v}
 		for _, root := range doc.roots {
 			if services := field(root, "services"); services != nil && services.Kind == yaml.MappingNode {
 				for i := 1; i < len(services.Content); i += 2 {
@@ -149,9 +149,9 @@ func (r *reader) migrate(node *yaml.Node) manifest.Migrate {
 
 // reader reads values of one document and keeps the first error.
 type reader struct {
-	doc    *document
-	values map[string]string
-	err    error
+	doc       *document
+	variables *variables
+	err       error
 }
 
 func (r *reader) at(node *yaml.Node) string {
@@ -228,13 +228,16 @@ func (r *reader) text(node *yaml.Node) string {
 		return ""
 	}
 	for _, name := range names(node.Value) {
-		if _, ok := r.values[name]; !ok {
+		if r.variables.open(name) && r.variables.choosesImage(name) {
+			r.variables.fix(name)
+		}
+		if r.variables.open(name) {
 			r.fail(node, "give it a value with --env-file, or write $$ for a dollar sign",
 				"%s depends on the setting %s, and what stands under %s is the same for every site", node.Value, name, extensionKey)
 			return ""
 		}
 	}
-	text, err := expand(node.Value, r.values)
+	text, err := expand(node.Value, r.variables.values)
 	if err != nil {
 		r.fail(node, "", "%w", err)
 	}

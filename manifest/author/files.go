@@ -43,9 +43,6 @@ func (a *making) readEnvironmentFiles(ctx context.Context) error {
 				}
 				return err
 			}
-			if textAt(entry, "format") == "raw" {
-				continue // no variables are put in
-			}
 			if err := a.variables.findInEnvFile(where, rel, data, environment(services[service])); err != nil {
 				return err
 			}
@@ -269,7 +266,9 @@ func own(file string) bool {
 
 // system reports whether an absolute path is a part of the machine that holds no data of the stack.
 func system(source string) bool {
-	for _, p := range []string{"/etc/localtime", "/etc/timezone", "/var/run/docker.sock", "/run/docker.sock", "/dev", "/proc", "/sys", "/usr/share/zoneinfo"} {
+	for _, p := range []string{
+		"/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo", "/var/run/docker.sock", "/run/docker.sock", "/dev", "/proc", "/sys",
+	} {
 		if source == p || strings.HasPrefix(source, p+"/") {
 			return true
 		}

@@ -214,6 +214,13 @@ func (v *variables) fix(name string) {
 	v.fixed = append(v.fixed, name)
 }
 
+// choosesImage reports whether the image of a service depends on the variable.
+func (v *variables) choosesImage(name string) bool {
+	return slices.ContainsFunc(v.uses[name], func(u use) bool {
+		return len(u.path) == 3 && u.path[0] == "services" && u.path[2] == "image"
+	})
+}
+
 // defaultOf returns the value that all uses with a default agree on.
 func (v *variables) defaultOf(name string) (value string, one bool) {
 	for i, u := range v.withDefault(name) {

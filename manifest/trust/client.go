@@ -49,7 +49,8 @@ type Manifest struct {
 	Warnings []string // sentences for people: expiry on a stick, a wrong clock
 }
 
-// Init makes root the root of trust of the folder dir. It may be repeated; another root than the one that is there is ErrOtherFleet.
+// Init makes root the root of trust of the folder dir. It may be repeated; another root than the one that is
+// there is ErrOtherFleet.
 func Init(dir string, root []byte) error {
 	id, err := identity(root)
 	if err != nil {

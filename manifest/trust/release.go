@@ -19,7 +19,8 @@ import (
 )
 
 // Release returns the document of a release that the current manifest lists, and its digest. It comes from the folder when it was
-// fetched before (src may be nil then), else from src, and is kept. Fails with ErrUnknownRelease when the manifest does not list it.
+// fetched before (src may be nil then), else from src, and is kept. Fails with ErrUnknownRelease when the manifest does
+// not list it.
 func (c *Client) Release(ctx context.Context, src Source, version string) (*manifest.Release, digest.Digest, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,7 +23,7 @@ const (
 	maxTargets   = 8 << 20
 
 	// maxRoots bounds how many new roots one refresh follows.
-	maxRoots = 256
+	maxRoots = 64
 	// maxVersion keeps version numbers exact in JSON and far from overflow.
 	maxVersion = 1 << 53
 )

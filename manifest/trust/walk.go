@@ -59,8 +59,8 @@ func (w *walk) timestamp(ctx context.Context, stamp []byte) error {
 	return w.keep()
 }
 
-// stale says by how much a timestamp that is signed, but too old, is behind. A stick whose manifest has the same number holds nothing
-// older in truth: only its signature of freshness is. It then counts as nothing new, and is good as a source of bytes.
+// stale says by how much a timestamp that is signed, but too old, is behind. A stick whose manifest has the same number holds
+// nothing older in truth: only its signature of freshness is. It then counts as nothing new, and is good as a source of bytes.
 func (w *walk) stale(ctx context.Context, m *metadata.Metadata[metadata.TimestampType]) error {
 	old := w.set.Timestamp.Signed
 	plain := fmt.Errorf("the manifest is %w (timestamp %d < %d)", ErrStale, m.Signed.Version, old.Version)

@@ -54,7 +54,7 @@ func (s *shell) tellBackups(list []api.Backup, now time.Time) error {
 		if b.Restore {
 			need = "kept for going back"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Name, b.Release, moment(b.Made, now), size(b.Bytes), strings.Join(b.Parts, ", "), need)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Name, b.Release, dated(b.Made, now), size(b.Bytes), strings.Join(b.Parts, ", "), need)
 	}
 	return w.Flush()
 }

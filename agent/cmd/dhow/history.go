@@ -39,7 +39,7 @@ func (s *shell) tellHistory(list []api.Update, now time.Time) error {
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	for _, u := range list {
-		fmt.Fprintf(w, "%04d\t%s\t%s\t%s\t%s\n", u.ID, moment(u.Started, now), arrow(u.From, u.To), resultOf(u), details(u))
+		fmt.Fprintf(w, "%04d\t%s\t%s\t%s\t%s\n", u.ID, dated(u.Started, now), arrow(u.From, u.To), resultOf(u), details(u))
 	}
 	return w.Flush()
 }

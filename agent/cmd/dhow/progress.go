@@ -22,6 +22,7 @@ type progress struct {
 	now   func() time.Time
 
 	headed bool
+	undone uint64    // the change that went back
 	last   string    // what the newest plain line said
 	step   string    // whose bytes are counted
 	began  time.Time // of those bytes
@@ -48,7 +49,11 @@ func (p *progress) show(e api.Event) {
 		p.headed = true
 		p.line(p.head(e.Update))
 	}
-	if e.Step == "" || e.End {
+	if e.Undoing {
+		p.undone = e.Change
+	}
+	// A fetch has nothing to undo, and what has gone back does not go forward again.
+	if e.Step == "" || e.End || (p.undone == e.Change && (!e.Undoing || e.Kind == "fetch")) {
 		return
 	}
 	text := fmt.Sprintf("%2d/%d %s", e.StepNumber, e.StepCount, stepWords(e.Step, e.Undoing))

@@ -85,6 +85,7 @@ func known(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := "see: " + cmd.CommandPath() + " --help"
+	cmd.SuggestionsMinimumDistance = 2
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
 		hint = "did you mean: " + cmd.CommandPath() + " " + like[0]
 	}

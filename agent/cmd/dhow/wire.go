@@ -27,7 +27,14 @@ type wiring struct {
 // newManager puts the parts of the agent together. Tests replace it.
 var newManager = func(w *wiring) (daemon.Manager, error) {
 	var err error
-	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: time.Now, Floor: buildTime()}); err != nil {
+	if w.journal, err = journal.Open(w.paths.Journal()); err != nil {
+		return nil, err
+	}
+	seen, err := update.Seen(w.journal)
+	if err != nil {
+		return nil, err
+	}
+	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: time.Now, Floor: buildTime(), Seen: seen}); err != nil {
 		return nil, err
 	}
 	store, err := bundle.OpenStore(w.paths.Store())
@@ -40,9 +47,6 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	}
 	compose, err := stack.New(w.config.Engine)
 	if err != nil {
-		return nil, err
-	}
-	if w.journal, err = journal.Open(w.paths.Journal()); err != nil {
 		return nil, err
 	}
 	return update.New(update.Parts{

@@ -101,10 +101,16 @@ func short(d time.Duration) string {
 // moment says a time as people do: the hour on the same day, the date otherwise.
 func moment(t, now time.Time) string {
 	t, now = t.Local(), now.Local()
-	switch {
-	case t.YearDay() == now.YearDay() && t.Year() == now.Year():
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
 		return t.Format("15:04")
-	case t.Year() == now.Year():
+	}
+	return dated(t, now)
+}
+
+// dated says a time with its day, and with its year when that is another.
+func dated(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.Year() == now.Year() {
 		return t.Format("2 Jan 15:04")
 	}
 	return t.Format("2 Jan 2006 15:04")

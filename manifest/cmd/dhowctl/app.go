@@ -56,7 +56,8 @@ func (a *app) root() *cobra.Command {
 		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVarP(&a.fleet, "fleet", "C", ".", "folder of the fleet repository")
-	root.PersistentFlags().StringVar(&a.passphraseFile, "passphrase-file", "", "file with the passphrase of the keys (or $"+passphraseVariable+")")
+	root.PersistentFlags().StringVar(&a.passphraseFile, "passphrase-file", "",
+		"file with the passphrase of the keys (or $"+passphraseVariable+")")
 	group := func(use, short string, commands ...*cobra.Command) *cobra.Command {
 		g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 		g.AddCommand(commands...)

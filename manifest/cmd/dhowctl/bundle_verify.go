@@ -132,7 +132,8 @@ func (a *app) verifyRelease(ctx context.Context, v *verified, src bundle.Source,
 		}
 	}
 	if !complete {
-		return fail(api.CodeNotTrusted, fmt.Sprintf("release %s is incomplete: %v", r.Version, incomplete), "make the bundle again, or copy it again")
+		return fail(api.CodeNotTrusted, fmt.Sprintf("release %s is incomplete: %v", r.Version, incomplete),
+			"make the bundle again, or copy it again")
 	}
 	return nil
 }

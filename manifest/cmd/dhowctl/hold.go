@@ -12,12 +12,13 @@ import (
 
 func (a *app) hold() *cobra.Command {
 	var reason string
-	c := a.command("hold SITE --reason TEXT", "Freeze a site on what it runs", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
-		return a.editSite(args[0], func(s *manifest.Site) error {
-			s.Hold = &manifest.Hold{Reason: reason, Since: a.now().UTC().Truncate(time.Second)}
-			return nil
-		}, "Site "+args[0]+" is held from the next publish on: "+reason+".\n")
-	})
+	c := a.command("hold SITE --reason TEXT", "Freeze a site on what it runs", cobra.ExactArgs(1),
+		func(_ context.Context, args []string) error {
+			return a.editSite(args[0], func(s *manifest.Site) error {
+				s.Hold = &manifest.Hold{Reason: reason, Since: a.now().UTC().Truncate(time.Second)}
+				return nil
+			}, "Site "+args[0]+" is held from the next publish on: "+reason+".\n")
+		})
 	c.Flags().StringVar(&reason, "reason", "", "why, for the people who will wonder")
 	_ = c.MarkFlagRequired("reason")
 	return c

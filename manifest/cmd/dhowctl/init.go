@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,8 +21,9 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.printf("Created %s: 3 root keys (2 needed), 1 release key, 1 freshness key, fleet.yaml.\n", args[0])
-			a.printf("Move two of the root keys to other places now, such as keys/root-2.json and keys/root-3.json: publishing does not need them.\n")
+			a.printf("Created %s/: 3 root keys (2 needed), 1 release key, 1 freshness key, fleet.yaml.\n", strings.TrimRight(args[0], "/"))
+			a.printf("Move two of the root keys to other places now, such as keys/root-2.json and keys/root-3.json: " +
+				"publishing does not need them.\n")
 			a.printf("Root fingerprint, to read over the phone: %s\n", created.Fingerprint)
 			return nil
 		})

@@ -77,7 +77,8 @@ func (a *app) releaseCreate() *cobra.Command {
 	f := c.Flags()
 	f.StringArrayVarP(&o.Files, "file", "f", nil, "compose file; several are merged in order")
 	f.StringArrayVar(&o.EnvFiles, "env-file", nil, "file with values that belong to the release; several are read in order")
-	f.StringSliceVar(&o.Platforms, "platform", nil, "platforms, for example linux/amd64,linux/arm64 (default: what the images have, of several linux/amd64)")
+	f.StringSliceVar(&o.Platforms, "platform", nil,
+		"platforms, for example linux/amd64,linux/arm64 (default: what the images have, of several linux/amd64)")
 	f.StringSliceVar(&o.Profiles, "profile", nil, "compose profiles that are active")
 	f.StringVar(&o.Project, "project", "", "compose project name at the sites (default: that of the files, or of their folder)")
 	f.StringVar(&images, "images", "registry", "where images come from: registry, engine, or a file of docker save")

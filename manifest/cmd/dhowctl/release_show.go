@@ -44,7 +44,7 @@ func (a *app) show(r *manifest.Release) {
 		line("from", r.From)
 	}
 	line("size", sizes(r, nil))
-	var images, ports, volumes, settings, files, variables, databases, checks []string
+	var images, ports, volumes, settings, files, databases, checks []string
 	for _, i := range r.Images {
 		for _, p := range i.Platforms {
 			images = append(images, strings.Join(i.Services, ", ")+"  "+i.Ref+"  "+p.Platform+"  "+p.Config.Digest.String())
@@ -63,9 +63,6 @@ func (a *app) show(r *manifest.Release) {
 	for _, d := range r.Databases {
 		databases = append(databases, d.Service+": "+d.Engine+", user "+d.User)
 	}
-	for _, name := range sorted(r.Variables) {
-		variables = append(variables, name)
-	}
 	for _, s := range r.Settings {
 		text := s.Name
 		if s.Required {
@@ -83,7 +80,7 @@ func (a *app) show(r *manifest.Release) {
 	line("ports", ports...)
 	line("volumes", volumes...)
 	line("databases", databases...)
-	line("variables", variables...)
+	line("variables", sorted(r.Variables)...)
 	line("settings", settings...)
 	line("files", files...)
 	line("checks", checks...)

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dhow/agent/api"
+	"dhow/agent/daemon"
+	"dhow/agent/site"
+)
+
+// actor is a Manager whose changes end as its name says: done, next (a fetch that goes on as an apply), rolled-back, refused, nothing,
+// busy, new (nothing installed yet).
+type actor struct{ name string }
+
+var noon = time.Date(2020, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func (a actor) update(id uint64) *api.Update {
+	u := &api.Update{
+		ID: id, Kind: "apply", From: "1.0.0", To: "1.1.0", Result: api.ResultDone, Started: noon, Finished: noon.Add(5 * time.Minute),
+		DowntimeSeconds: 161, BytesFetched: 5_100_000,
+	}
+	switch a.name {
+	case "rolled-back":
+		u.Result, u.Reason = api.ResultRolledBack, `backend did not become healthy in 15 min: "Unknown column"`
+	case "refused":
+		u.Result, u.Reason, u.DowntimeSeconds = api.ResultRefused, "OMRS_DB_PASSWORD has no value", 0
+	}
+	return u
+}
+
+func (a actor) Status(context.Context) (api.Status, error) {
+	if a.name == "new" {
+		check := noon.AddDate(100, 0, 0)
+		return api.Status{Site: "kin-001", State: api.StateNew, NextCheck: &check, LastError: "no source answers"}, nil
+	}
+	backup, check := noon.AddDate(-1, 0, 0), noon.AddDate(100, 0, 0)
+	return api.Status{
+		Site: "kin-001", Fleet: "emr", Release: "1.1.0", KnownGood: "1.1.0", Pinned: "1.2.0", State: api.StateUpdating, Step: "back-up",
+		StepNumber: 6, StepCount: 11, Health: "healthy", LastBackup: &backup, NextCheck: &check, LastUpdate: a.update(17), Warnings: []string{"the clock is slow"},
+	}, nil
+}
+
+func (a actor) History(context.Context) ([]api.Update, error) {
+	if a.name == "new" {
+		return nil, nil
+	}
+	bad := actor{"rolled-back"}.update(18)
+	bad.From, bad.To = "1.1.0", "1.2.0"
+	return []api.Update{*bad, *a.update(17)}, nil
+}
+
+func (a actor) Backups(context.Context) ([]api.Backup, error) {
+	if a.name == "new" {
+		return nil, nil
+	}
+	return []api.Backup{{
+		Name: "2019-11-21T120000-0017", Release: "1.0.0", Made: noon.AddDate(-1, 0, 0), Bytes: 1_900_000_000,
+		Parts: []string{"volume db-data", "dump db"}, Restore: true,
+	}}, nil
+}
+
+func (a actor) Update(_ context.Context, r api.UpdateRequest) (api.Started, error) {
+	switch a.name {
+	case "busy":
+		return api.Started{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "another change is under way: apply 17")
+	case "echo":
+		return api.Started{Nothing: true, Message: "asked for " + r.From}, nil
+	}
+	return api.Started{Change: 17}, nil
+}
+
+func (a actor) PlanRollback(_ context.Context, r api.RollbackRequest) (api.RollbackPlan, error) {
+	if r.To == "0.9.0" {
+		return api.RollbackPlan{}, api.Fail(api.CodeRefused, "kept here: 1.0.0", "release 0.9.0 is not kept here")
+	}
+	return api.RollbackPlan{
+		From: "1.1.0", To: "1.0.0", Data: "restore", DataSince: noon.AddDate(-1, 0, 0), Loss: []string{"61 changed rows in 4 tables will be lost"}, Site: "kin-001",
+	}, nil
+}
+
+func (a actor) Rollback(_ context.Context, r api.RollbackRequest) (api.Started, error) {
+	if r != (api.RollbackRequest{To: "1.0.0", Data: "restore", Confirm: "kin-001"}) {
+		return api.Started{}, api.Fail(api.CodeInternal, "", "another rollback was ordered than was planned: %+v", r)
+	}
+	return api.Started{Change: 17}, nil
+}
+
+func (a actor) Events(_ context.Context, id uint64) (<-chan api.Event, error) {
+	out := make(chan api.Event, 10)
+	defer close(out)
+	if a.name == "next" && id == 17 {
+		out <- api.Event{Change: id, Kind: "fetch", Step: "fetch-blobs", StepNumber: 3, StepCount: 4, Done: 10, Total: 100}
+		out <- api.Event{Change: id, Kind: "fetch", End: true, Next: 18}
+		return out, nil
+	}
+	if a.name == "nothing" {
+		out <- api.Event{Change: id, Kind: "fetch", End: true, Message: "up to date: 1.0.0 is running"}
+		return out, nil
+	}
+	out <- api.Event{Change: id, Kind: "apply", Step: "check-site", StepNumber: 1, StepCount: 11}
+	out <- api.Event{Change: id, Kind: "apply", Step: "back-up", StepNumber: 6, StepCount: 11, Done: 1, Total: 2}
+	out <- api.Event{Change: id, Kind: "apply", Step: "back-up", StepNumber: 6, StepCount: 11, Done: 2, Total: 2}
+	end := api.Event{Change: id, Kind: "apply", End: true, Update: a.update(id)}
+	switch a.name {
+	case "rolled-back":
+		out <- api.Event{Change: id, Kind: "apply", Step: "arm-restore", StepNumber: 7, StepCount: 11, Undoing: true}
+		end.Error = &api.Error{Code: api.CodeRolledBack, Message: end.Update.Reason}
+	case "refused":
+		end.Error = &api.Error{Code: api.CodeRefused, Message: end.Update.Reason, Hint: "put it into site.env"}
+	}
+	out <- end
+	return out, nil
+}
+
+func (a actor) Check(context.Context) error   { return nil }
+func (a actor) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+
+func fakeAgent(ts *testscript.TestScript, _ bool, args []string) {
+	paths := site.Paths{Prefix: ts.Getenv("DHOW_PREFIX")}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- daemon.New(daemon.Options{
+			Paths: paths, Manager: func() (daemon.Manager, error) { return actor{args[0]}, nil }, Soon: time.Hour,
+			Next: func(time.Time) time.Time { return time.Time{} },
+		}).Run(ctx)
+	}()
+	ts.Defer(func() { cancel(); <-done })
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if c, err := net.Dial("unix", paths.Socket()); err == nil {
+			_ = c.Close()
+			return
+		}
+		select {
+		case err := <-done:
+			done <- nil
+			ts.Fatalf("the agent ended: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the agent does not answer")
+		}
+	}
+}

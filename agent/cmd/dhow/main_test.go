@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"dhow": main}) }
+
+// TestScripts runs testdata/*.txtar. Each script has a fleet "emr" in $WORK/fleet, published as a folder, with its root in root.json, and
+// $FINGERPRINT; $DHOW_PREFIX is a short folder; $ENGINE is the address of an engine that is not running. Commands more:
+//
+//	fakeengine [PROJECT DIR FILE…]   starts an engine at $ENGINE, on which the containers of a stack run
+//	fakeagent NAME                   starts an agent that behaves as NAME says, see agent_test.go
+//	flip FILE                        flips a bit in the middle of FILE
+//	exits CODE PROGRAM ARG…          runs a program and compares its exit code
+//	mode FILE MODE                   compares the permission bits of FILE
+func TestScripts(t *testing.T) {
+	f := newFleet(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			// The path of a unix socket is limited, and that of $WORK is long.
+			short, err := os.MkdirTemp("", "dhow")
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { _ = os.RemoveAll(short) })
+			e.Setenv("DHOW_PREFIX", short+"/p")
+			e.Setenv("ENGINE", "unix://"+short+"/engine")
+			e.Setenv("FINGERPRINT", f.fingerprint)
+			e.Setenv("TZ", "UTC")
+			return f.write(e.WorkDir)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"fakeengine": fakeEngine, "fakeagent": fakeAgent, "exits": exits, "flip": flip, "mode": mode,
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	data[len(data)/2] ^= 1
+	ts.Check(os.WriteFile(path, data, 0o644))
+}
+
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := info.Mode().Perm().String(); got != args[1] {
+		ts.Fatalf("%s has the mode %s, want %s", args[0], got, args[1])
+	}
+}
