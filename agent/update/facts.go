@@ -1,8 +1,9 @@
 package update
 
 import (
-	"dhow/agent/journal"
 	"time"
+
+	"dhow/agent/journal"
 
 	"github.com/opencontainers/go-digest"
 )

@@ -33,7 +33,8 @@ type targetNote struct {
 	Release  string        `json:"release,omitempty"`
 	Digest   digest.Digest `json:"digest,omitempty"`
 	Manifest int64         `json:"manifest,omitempty"`
-	Bytes    int64         `json:"bytes,omitempty"` // to fetch, when the plan was made
+	Bytes    int64         `json:"bytes,omitempty"`    // to fetch, when the plan was made
+	Verified bool          `json:"verified,omitempty"` // everything was here and verified before
 }
 
 // blobsNote counts what crossed the line, over all attempts. Idle counts the attempts that brought nothing since the last one that did.
@@ -114,6 +115,7 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 		}
 		// What was fetched before may be enough.
 		note.Unreachable = err.Error()
+		poll = Poll{}
 		if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
 			return err
 		}
@@ -237,6 +239,9 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	for i, image := range images {
+		if target.Verified {
+			break
+		}
 		if err := m.Store.VerifyImage(ctx, image); err != nil {
 			return untrusted(fmt.Errorf("image %s: %w", release.Images[i].Ref, err))
 		}
@@ -244,10 +249,18 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("ready"); err != nil {
 		return err
 	}
-	return t.Set(factReady, Ready{
+	ready := Ready{
 		Release: target.Release, Digest: target.Digest, Manifest: target.Manifest,
 		Fetch: t.Change.ID, Bytes: blobs.Moved, Now: p.Now,
-	})
+	}
+	before, err := m.ready()
+	if err != nil {
+		return err
+	}
+	if before != nil && before.Digest == ready.Digest {
+		ready.Bytes += before.Bytes // fetched last night, say
+	}
+	return t.Set(factReady, ready)
 }
 
 // dropRefused removes from the store what a refused release left there. Parts that wait for the line stay.

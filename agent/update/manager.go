@@ -180,9 +180,11 @@ func (m *Manager) startDue() (*change.Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.runner.Start(KindApply, applyPlan{
-		From: good, To: m.goodFor(release, r.Digest, r.Manifest), Fetch: r.Fetch, Bytes: r.Bytes,
-	}, nil)
+	to := m.goodFor(release, r.Digest, r.Manifest)
+	if good != nil {
+		to.Project = good.Project // the volumes are named after it
+	}
+	return m.runner.Start(KindApply, applyPlan{From: good, To: to, Fetch: r.Fetch, Bytes: r.Bytes}, nil)
 }
 
 // window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.

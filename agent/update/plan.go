@@ -122,7 +122,14 @@ func (m *Manager) planRelease(ctx context.Context, t *change.Task, p fetchPlan, 
 		return refuse("delete what is not needed on this disk; dhow tries again by itself",
 			"not enough space in %s to fetch %s: %s free, %s needed", m.Paths.Store(), release.Version, size(free), size(need))
 	}
-	return t.Save(targetNote{Release: release.Version, Digest: d, Manifest: number, Bytes: bytes})
+	ready, err := m.ready()
+	if err != nil {
+		return err
+	}
+	return t.Save(targetNote{
+		Release: release.Version, Digest: d, Manifest: number, Bytes: bytes,
+		Verified: ready != nil && ready.Digest == d && len(wants) == 0,
+	})
 }
 
 // releaseFrom returns a release document from the first source that has it, or from what was seen before.
