@@ -9,6 +9,9 @@ import (
 	"dhow/manifest/sign"
 )
 
+// keyOptions change how keys are encrypted: tests make it cheap.
+var keyOptions []sign.Option
+
 func (a *app) initCommand() *cobra.Command {
 	var name string
 	c := a.command("init DIR --name NAME", "Make a fleet repository: keys, root of trust, fleet.yaml", cobra.ExactArgs(1),
@@ -17,7 +20,7 @@ func (a *app) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			created, err := sign.Init(args[0], name, pass, sign.WithNow(a.now()))
+			created, err := sign.Init(args[0], name, pass, append(keyOptions, sign.WithNow(a.now()))...)
 			if err != nil {
 				return err
 			}

@@ -25,10 +25,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/opencontainers/go-digest"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"dhow/manifest/sign"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dhowctl": main, "docker-save": dockerSave})
+	testscript.Main(m, map[string]func(){"dhowctl": cheapKeys, "docker-save": dockerSave})
+}
+
+// cheapKeys is dhowctl with keys that are encrypted in no time.
+func cheapKeys() {
+	keyOptions = []sign.Option{sign.WithWork(4)}
+	main()
 }
 
 // TestScripts runs testdata/*.txtar. Each script has a registry in memory at $REGISTRY and the passphrase in the environment, and two
