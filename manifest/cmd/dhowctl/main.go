@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // policies name time zones, also on computers that have none installed
 )
 
 func main() {
