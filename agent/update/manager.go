@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -122,6 +123,7 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	m.running, m.cancel = 0, nil
 	m.mu.Unlock()
 	m.hub.wake()
+	debug.FreeOSMemory() // the next change may be a month away, and the computer is small
 	return true, err
 }
 
