@@ -145,8 +145,8 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 	}
 	for _, c := range r.Checks {
 		previous := ahead.Previous[c.Name]
-		if c.AtLeast == "previous" && previous == "" {
-			c.AtLeast = "" // the release before had no such table: there is nothing to compare with
+		if c.AtLeast == "previous" && (previous == "" || p.ReturnTo != "") {
+			c.AtLeast = "" // the release before had no such table, or older data were put in place: there is nothing to compare with
 		}
 		probe := health.Probe{
 			Address: func(service string) (string, error) { return m.address(ctx, p.To.Project, service) },
