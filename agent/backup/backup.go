@@ -18,8 +18,11 @@
 //	trees/TREE/…         the files
 //	dumps/FILE           dumps that the caller put there and listed in Info.Dumps
 //
-// A file is taken as unchanged when size, modification time, change time and inode are what the index says and neither time was
-// so fresh that a later change could bear the same one. Everything else is compared or copied.
+// A file is taken as unchanged when size, modification time, change time and inode are what the index says, neither time was so
+// fresh that a later change could bear the same one, and the system has not started anew since: a power cut may keep what a
+// program wrote into a file and lose the times that tell of it. An index names in its first line the start of the system, the
+// kernel's boot id, that it was made in; where that is missing or another one, metadata proves nothing. Everything else is
+// compared by its SHA-256 or copied.
 //
 // Dumps, queries and row counts run the server's own client inside its container through an Exec that the caller gives. The
 // password is read inside the container and handed to the client on its standard input: it is in no argument list, no error and

@@ -123,8 +123,14 @@ func (c *copier) zeros(sum hash.Hash, n int64) error {
 	return nil
 }
 
+// quiet is c without progress, for work that is not counted.
+func (c *copier) quiet() *copier { return &copier{ctx: c.ctx, meter: &meter{}, buf: c.buf} }
+
 // hashDisk returns the SHA-256 and size of a regular file as the disk has it: what the system holds in memory is dropped first.
-func (c *copier) hashDisk(r *root, path raw) (string, int64, error) {
+func (c *copier) hashDisk(r *root, path raw) (string, int64, error) { return c.hashFile(r, path, true) }
+
+// hashFile returns the SHA-256 and size of a regular file (ErrDamaged when it is none), from the disk or as programs see it.
+func (c *copier) hashFile(r *root, path raw, disk bool) (string, int64, error) {
 	f, err := r.open(path)
 	if err != nil {
 		return "", 0, err
@@ -137,7 +143,9 @@ func (c *copier) hashDisk(r *root, path raw) (string, int64, error) {
 	if !st.Mode().IsRegular() {
 		return "", 0, r.failed("read", string(path), ErrDamaged)
 	}
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice only; synced pages are dropped
+	if disk {
+		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice only; synced pages are dropped
+	}
 	sum, err := c.hash(f, st.Size())
 	return sum, st.Size(), err
 }

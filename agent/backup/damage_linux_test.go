@@ -43,7 +43,7 @@ func TestDamage(t *testing.T) {
 			"cannot verify volume data: the snapshot is damaged: the index has another checksum", true,
 		},
 		{
-			"an index cut short", func(s string) error { return os.Truncate(s+"/index/data.jsonl", 40) },
+			"an index cut short", func(s string) error { return os.Truncate(s+"/index/data.jsonl", 90) },
 			"cannot verify volume data: the snapshot is damaged: index line 2: unexpected end of JSON input", true,
 		},
 		{

@@ -72,7 +72,7 @@ func (p *pass) settle() (string, error) {
 			return "", err
 		}
 	}
-	return writeIndex(p.index, p.entries)
+	return writeIndex(p.index, bootID(), p.entries)
 }
 
 func (p *pass) readBack() (map[raw]bool, error) {

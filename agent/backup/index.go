@@ -29,7 +29,7 @@ const (
 // maxLine bounds a line of an index: a path and its extended attributes.
 const maxLine = 16 << 20
 
-// entry is a line of an index, after a first line {"format":1}. Folders come before what is in them and the first name of a
+// entry is a line of an index, after its first, an indexHeader. Folders come before what is in them and the first name of a
 // hard-linked file before the others. Times are nanoseconds since 1970; Mode has the permission bits with setuid, setgid and
 // sticky (07777).
 type entry struct {
@@ -48,7 +48,8 @@ type entry struct {
 	Link   raw            `json:"link,omitempty"`   // target of a symbolic link
 	Hard   raw            `json:"hard,omitempty"`   // this is another name of the file with that path
 	Xattrs map[raw][]byte `json:"xattrs,omitempty"`
-	// Fresh is set when a later change could have left both times as they are: metadata proves nothing then.
+	// Fresh is set when a later change could have left both times as they are, as one before a power cut may: metadata proves
+	// nothing then.
 	Fresh bool `json:"fresh,omitempty"`
 }
 
@@ -99,17 +100,20 @@ func (r *raw) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// indexHeader is the first line of an index: {"format":1,"boot":"…"}. Boot is the boot id that the metadata was read under,
+// empty or left out when it is not known.
 type indexHeader struct {
-	Format int `json:"format"`
+	Format int    `json:"format"`
+	Boot   string `json:"boot,omitempty"`
 }
 
-// writeIndex puts an index in place and returns its SHA-256.
-func writeIndex(file string, entries []*entry) (string, error) {
+// writeIndex puts an index in place and returns its SHA-256. Every entry that is not Fresh must have been looked at under boot.
+func writeIndex(file, boot string, entries []*entry) (string, error) {
 	sum := sha256.New()
 	err := durable.Write(file, 0o600, func(w io.Writer) error {
 		buf := bufio.NewWriter(io.MultiWriter(w, sum))
 		enc := json.NewEncoder(buf)
-		if err := enc.Encode(indexHeader{Format}); err != nil {
+		if err := enc.Encode(indexHeader{Format, boot}); err != nil {
 			return err
 		}
 		for _, e := range entries {
@@ -122,26 +126,26 @@ func writeIndex(file string, entries []*entry) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// readIndex parses and checks an index, so that who uses it may trust its paths and references.
-func readIndex(r io.Reader) ([]*entry, error) {
+// readIndex parses and checks an index, so that who uses it may trust its paths and references. Whether its metadata proves
+// anything is left to who knows the present boot.
+func readIndex(r io.Reader) (boot string, entries []*entry, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
 	if !lines.Scan() {
-		return nil, errors.Join(fmt.Errorf("%w: empty index", ErrDamaged), lines.Err())
+		return "", nil, errors.Join(fmt.Errorf("%w: empty index", ErrDamaged), lines.Err())
 	}
 	var h indexHeader
 	if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Format != Format {
-		return nil, fmt.Errorf("%w: index of unknown format", ErrDamaged)
+		return "", nil, fmt.Errorf("%w: index of unknown format", ErrDamaged)
 	}
-	var entries []*entry
 	kinds := map[raw]string{}
 	for n := 2; lines.Scan(); n++ {
 		e := new(entry)
 		if err := json.Unmarshal(lines.Bytes(), e); err != nil {
-			return nil, fmt.Errorf("%w: index line %d: %v", ErrDamaged, n, err)
+			return "", nil, fmt.Errorf("%w: index line %d: %v", ErrDamaged, n, err)
 		}
 		if err := e.check(kinds); err != nil {
-			return nil, fmt.Errorf("%w: index line %d: %v", ErrDamaged, n, err)
+			return "", nil, fmt.Errorf("%w: index line %d: %v", ErrDamaged, n, err)
 		}
 		kind := e.Kind
 		if e.Hard != "" {
@@ -151,12 +155,12 @@ func readIndex(r io.Reader) ([]*entry, error) {
 		entries = append(entries, e)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("cannot read index: %w", err)
+		return "", nil, fmt.Errorf("cannot read index: %w", err)
 	}
 	if len(entries) == 0 {
-		return nil, fmt.Errorf("%w: index without entries", ErrDamaged)
+		return "", nil, fmt.Errorf("%w: index without entries", ErrDamaged)
 	}
-	return entries, nil
+	return h.Boot, entries, nil
 }
 
 // check refuses what could lead out of the tree or what refers to nothing; seen holds the kinds of the entries before.

@@ -42,6 +42,7 @@ func TestIndexRefusals(t *testing.T) {
 		{"", "empty index"},
 		{`{"format":2}` + "\n", "index of unknown format"},
 		{`{"format":1}` + "\n", "index without entries"},
+		{`{"format":1,"boot":7}` + "\n", "index of unknown format"},
 		{`{"format":1}` + "\n" + file, "index line 2: the first entry is not the folder itself"},
 		{root + root, `index line 3: "." stands twice`},
 		{root + `{"path":"../x","kind":"fifo"}`, `index line 3: bad path "../x"`},
@@ -71,7 +72,7 @@ func TestIndexRefusals(t *testing.T) {
 		if strings.HasPrefix(text, root) {
 			text = `{"format":1}` + "\n" + text
 		}
-		_, err := readIndex(strings.NewReader(text))
+		_, _, err := readIndex(strings.NewReader(text))
 		if !errors.Is(err, ErrDamaged) || err.Error() != "the snapshot is damaged: "+c.want {
 			t.Errorf("%q: %v\nwant %s", c.text, err, c.want)
 		}
@@ -83,8 +84,9 @@ func FuzzIndex(f *testing.F) {
 		`{"path":"a%25","kind":"file","size":3,"sha256":"` + someDigest + `"}` + "\n" + `{"path":"b","kind":"file","size":3,"hard":"a%25"}` + "\n" +
 		`{"path":"l","kind":"link","link":"../x"}` + "\n"))
 	f.Add([]byte(`{"format":1}` + "\n" + `{"path":"../x","kind":"dir"}`))
+	f.Add([]byte(`{"format":1,"boot":"0f1e\ufffd"}` + "\n" + `{"path":".","kind":"dir"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		entries, err := readIndex(bytes.NewReader(data))
+		boot, entries, err := readIndex(bytes.NewReader(data))
 		if err != nil {
 			return
 		}
@@ -94,7 +96,7 @@ func FuzzIndex(f *testing.F) {
 			}
 		}
 		file := filepath.Join(t.TempDir(), "i")
-		if _, err := writeIndex(file, entries); err != nil {
+		if _, err := writeIndex(file, boot, entries); err != nil {
 			t.Fatal(err)
 		}
 		again, err := os.Open(file)
@@ -102,9 +104,9 @@ func FuzzIndex(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer again.Close()
-		back, err := readIndex(again)
-		if err != nil || len(back) != len(entries) {
-			t.Fatalf("%d entries became %d: %v", len(entries), len(back), err)
+		bootBack, back, err := readIndex(again)
+		if err != nil || len(back) != len(entries) || bootBack != boot {
+			t.Fatalf("%d entries of boot %q became %d of %q: %v", len(entries), boot, len(back), bootBack, err)
 		}
 		for i := range back {
 			if back[i].Path != entries[i].Path || !back[i].same(entries[i]) {

@@ -157,19 +157,35 @@ func (p *pass) copyAll() error {
 	if err := p.to.flush(); err != nil {
 		return err
 	}
-	_, err = writeIndex(p.index, made)
+	_, err = writeIndex(p.index, bootID(), made)
 	return err
 }
 
-// keepCopy takes over what the pass before has copied.
+// keepCopy takes over what the pass before has copied, when metadata proves that the file is still the same, or else when its
+// content is; then the copy's metadata is set anew. A copy with several names is made again: they may be the wrong ones.
 func (p *pass) keepCopy(e *entry) (bool, error) {
 	old := p.old[e.Path]
-	if old == nil || old.Fresh || old.Hard != "" || !old.same(e) {
+	if old == nil || old.Hard != "" || !old.same(e) {
 		return false, nil
 	}
 	st, err := p.to.stat(e.Path)
 	if err != nil || st.Size != e.Size {
 		return false, nil
+	}
+	if old.Fresh {
+		if st.Nlink != 1 {
+			return false, nil
+		}
+		sum, _, err := p.quiet().hashFile(p.from, e.Path, false)
+		if err != nil && !vanished(err) && !errors.Is(err, ErrDamaged) { // those two are fetchFile's to judge
+			return false, err
+		}
+		if err != nil || sum != old.SHA256 {
+			return false, nil
+		}
+		if err := p.to.apply(e, p.strict); err != nil {
+			return false, err
+		}
 	}
 	e.SHA256 = old.SHA256
 	p.done[e.Path] = true
@@ -231,7 +247,7 @@ func (p *pass) save(scanned []*entry) error {
 	if err := p.to.flush(); err != nil {
 		return err
 	}
-	_, err := writeIndex(p.index, list)
+	_, err := writeIndex(p.index, bootID(), list)
 	return err
 }
 

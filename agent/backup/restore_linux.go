@@ -113,7 +113,7 @@ func (r *restorer) restore() error {
 }
 
 // keepFile leaves a file whose metadata proves that nothing touched it since the snapshot, and one that has the right content
-// already, as after an interrupted restore; of that one only the metadata is set. A file with several names is always copied:
+// already, as after an interrupted restore or a new start of the system; of that one only the metadata is set. A file with several names is always copied:
 // they may be the wrong ones.
 func (r *restorer) keepFile(e *entry) (bool, error) {
 	st, err := r.to.stat(e.Path)
@@ -168,6 +168,3 @@ func (r *restorer) readBack() error {
 	}
 	return nil
 }
-
-// quiet is r's copier without progress, for work that is not counted.
-func (r *restorer) quiet() *copier { return &copier{ctx: r.ctx, meter: &meter{}, buf: r.buf} }

@@ -128,6 +128,7 @@ func trustedIndex(dir string, t TreeInfo) ([]*entry, error) {
 	return entries, nil
 }
 
+// loadIndex reads an index and returns its SHA-256 as well. From another boot than the present one all its entries are Fresh.
 func loadIndex(file string) ([]*entry, string, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -135,6 +136,11 @@ func loadIndex(file string) ([]*entry, string, error) {
 	}
 	defer f.Close()
 	sum := sha256.New()
-	entries, err := readIndex(io.TeeReader(f, sum))
+	boot, entries, err := readIndex(io.TeeReader(f, sum))
+	if boot == "" || boot != bootID() {
+		for _, e := range entries {
+			e.Fresh = true
+		}
+	}
 	return entries, hex.EncodeToString(sum.Sum(nil)), err
 }

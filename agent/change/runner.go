@@ -26,6 +26,8 @@ type Runner struct {
 	Observer func(c *Change, p Progress)
 	// Fault is asked at the named points before and after every handler. It may be nil.
 	Fault func(point string) error
+	// Redact takes secrets out of a text before it is recorded. It may be nil.
+	Redact func(text string) string
 }
 
 // Errors of the journal stop a run: the state on disk is then the last one that was saved.
@@ -144,9 +146,9 @@ func (r *Runner) doStep(ctx context.Context, k Kind, c *Change, step *Step, stat
 		state.Begun--
 		retry := (*Retry)(nil)
 		if !errors.As(err, &retry) && !committed {
-			return r.fail(c, *causeOf(step.Name, err))
+			return r.fail(c, r.causeOf(step.Name, err))
 		}
-		state.Trouble = err.Error()
+		state.Trouble = r.redact(err.Error())
 		if err := r.pause(ctx, c, retry, delay); err != nil {
 			return err
 		}
@@ -177,7 +179,7 @@ func (r *Runner) undo(ctx context.Context, k Kind, c *Change) error {
 			if errors.Is(err, ErrJournal) {
 				return err
 			}
-			state.Trouble = err.Error()
+			state.Trouble = r.redact(err.Error())
 			retry := (*Retry)(nil)
 			_ = errors.As(err, &retry)
 			if err := r.pause(ctx, c, retry, delay); err != nil {
@@ -215,7 +217,7 @@ func (r *Runner) clean(ctx context.Context, k Kind, c *Change) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			clean, state.Trouble = false, "cleaning up: "+err.Error()
+			clean, state.Trouble = false, "cleaning up: "+r.redact(err.Error())
 		}
 	}
 	c.Cleaned = clean
@@ -283,6 +285,22 @@ func (r *Runner) observe(c *Change, p Progress) {
 	if r.Observer != nil {
 		r.Observer(c.clone(), p)
 	}
+}
+
+func (r *Runner) redact(text string) string {
+	if r.Redact == nil {
+		return text
+	}
+	return r.Redact(text)
+}
+
+// causeOf turns a handler's error into the record that the journal keeps.
+func (r *Runner) causeOf(step string, err error) Cause {
+	c := Cause{Step: step, Class: ClassInternal, Message: r.redact(err.Error())}
+	if f := (*Failure)(nil); errors.As(err, &f) {
+		c.Class, c.Code, c.Hint = f.Class, f.Code, f.Hint
+	}
+	return c
 }
 
 func (r *Runner) fault(point string) error {

@@ -3,7 +3,6 @@ package change
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -50,15 +49,6 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Err.Error() }
 func (f *Failure) Unwrap() error { return f.Err }
-
-// causeOf turns a handler's error into the record that the journal keeps.
-func causeOf(step string, err error) *Cause {
-	c := &Cause{Step: step, Class: ClassInternal, Message: err.Error()}
-	if f := (*Failure)(nil); errors.As(err, &f) {
-		c.Class, c.Code, c.Hint = f.Class, f.Code, f.Hint
-	}
-	return c
-}
 
 // Progress is how far a handler is. Done and Total are bytes; both may be 0.
 type Progress struct {

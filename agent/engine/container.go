@@ -56,6 +56,7 @@ type Mount struct {
 	Source      string
 	Destination string
 	Anonymous   bool // a volume without a name of its own
+	ReadOnly    bool
 }
 
 // Port is a port that a container publishes. HostPort is 0 as long as the engine has not chosen one.
@@ -132,7 +133,7 @@ func describe(in container.InspectResponse) Container {
 	for _, m := range in.Mounts {
 		c.Mounts = append(c.Mounts, Mount{
 			Type: string(m.Type), Name: m.Name, Source: m.Source, Destination: m.Destination,
-			Anonymous: m.Type == mount.TypeVolume && anonymous(m.Name),
+			Anonymous: m.Type == mount.TypeVolume && anonymous(m.Name), ReadOnly: !m.RW,
 		})
 	}
 	if n := in.NetworkSettings; n != nil {
@@ -188,13 +189,20 @@ func clip(s string, n int) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// Stop asks a container to end and kills it after grace; grace 0 or less means the container's own. A container that
-// does not run, or is gone, is no error.
+// Stop asks a container to end and kills it after grace, or after the container's own stop_grace_period when that is longer. A container
+// that does not run, or is gone, is no error.
 func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) error {
-	o := container.StopOptions{}
-	if grace > 0 {
-		s := int(math.Ceil(grace.Seconds()))
-		o.Timeout = &s
+	in, err := e.api().ContainerInspect(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return failure("cannot inspect container "+id, err)
+	}
+	seconds := int(math.Ceil(grace.Seconds()))
+	o := container.StopOptions{Timeout: &seconds}
+	if grace <= 0 || in.Config != nil && in.Config.StopTimeout != nil && *in.Config.StopTimeout > seconds {
+		o.Timeout = nil // its own
 	}
 	if err := e.api().ContainerStop(ctx, id, o); err != nil && !errdefs.IsNotFound(err) {
 		return failure("cannot stop container "+id, err)

@@ -27,8 +27,8 @@ func TestDescribe(t *testing.T) {
 			labelService: "db", labelHash: "abc", labelOneOff: "False", labelWorkingDir: "/srv", labelFiles: "/srv/a.yaml,/srv/b.yaml",
 		}},
 		Mounts: []container.MountPoint{
-			{Type: mount.TypeVolume, Name: "clinic_data", Destination: "/data"},
-			{Type: mount.TypeVolume, Name: strings.Repeat("0a", 32), Destination: "/tmp"},
+			{Type: mount.TypeVolume, Name: "clinic_data", Destination: "/data", RW: true},
+			{Type: mount.TypeVolume, Name: strings.Repeat("0a", 32), Destination: "/tmp", RW: true},
 			{Type: mount.TypeBind, Source: "/srv/x", Destination: "/x"},
 		},
 		NetworkSettings: &container.NetworkSettings{
@@ -41,7 +41,7 @@ func TestDescribe(t *testing.T) {
 		Mounts: []Mount{
 			{Type: "volume", Name: "clinic_data", Destination: "/data"},
 			{Type: "volume", Name: strings.Repeat("0a", 32), Destination: "/tmp", Anonymous: true},
-			{Type: "bind", Source: "/srv/x", Destination: "/x"},
+			{Type: "bind", Source: "/srv/x", Destination: "/x", ReadOnly: true},
 		},
 		Ports:      []Port{{"127.0.0.1", 8080, 80, "tcp"}},
 		WorkingDir: "/srv", ConfigFiles: []string{"/srv/a.yaml", "/srv/b.yaml"},

@@ -23,7 +23,7 @@ const labelService = api.ServiceLabel
 
 // Down stops and removes all containers of a project, one-off containers too, dependents first, and removes its
 // networks. Volumes stay. It goes by labels alone, and may be repeated at any point. grace is how long a container
-// may take to end; 0 or less means its own stop_grace_period. A network that somebody else's container uses is left.
+// may take to end, unless its own stop_grace_period is longer. A network that somebody else's container uses is left.
 func (c *Compose) Down(ctx context.Context, project string, grace time.Duration) error {
 	project = loader.NormalizeProjectName(project)
 	cl, err := c.engine(ctx)
@@ -69,16 +69,23 @@ func stop(ctx context.Context, cl *client.Client, project string, services []str
 	if err != nil {
 		return err
 	}
-	o := container.StopOptions{}
-	if grace > 0 {
-		s := int(math.Ceil(grace.Seconds()))
-		o.Timeout = &s
-	}
+	seconds := int(math.Ceil(grace.Seconds()))
 	var errs []error
 	for _, group := range stopOrder(list) {
 		errs = append(errs, each(group, func(s container.Summary) error {
 			if services != nil && !slices.Contains(services, s.Labels[labelService]) {
 				return nil
+			}
+			in, err := cl.ContainerInspect(ctx, s.ID)
+			if errdefs.IsNotFound(err) {
+				return nil
+			}
+			if err != nil {
+				return failure("cannot inspect "+nameOf(s), err)
+			}
+			o := container.StopOptions{Timeout: &seconds}
+			if grace <= 0 || in.Config != nil && in.Config.StopTimeout != nil && *in.Config.StopTimeout > seconds {
+				o.Timeout = nil // its own
 			}
 			if err := cl.ContainerStop(ctx, s.ID, o); err != nil && !errdefs.IsNotFound(err) {
 				return failure("cannot stop "+nameOf(s), err)

@@ -103,6 +103,33 @@ func (p *Project) Volumes() []Volume {
 	return out
 }
 
+// Dir is the folder to which relative paths of the documents refer.
+func (p *Project) Dir() string { return p.view.WorkingDir }
+
+// Bind is a folder or file of this computer that a service mounts. Source is absolute.
+type Bind struct {
+	Service, Source, Target string
+	ReadOnly                bool
+}
+
+// Binds returns what services mount from this computer, in the order of the documents.
+func (p *Project) Binds() []Bind {
+	var out []Bind
+	for _, name := range p.Services() {
+		for _, m := range p.view.Services[name].Volumes {
+			if m.Type == types.VolumeTypeBind {
+				out = append(out, Bind{Service: name, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
+			}
+		}
+	}
+	return out
+}
+
+// OneShot reports whether other services wait for this one to complete.
+func (p *Project) OneShot(service string) bool {
+	return needs(p.view, service) == types.ServiceConditionCompletedSuccessfully
+}
+
 // Image returns the image that a service runs, "" for an unknown service.
 func (p *Project) Image(service string) string { return p.view.Services[service].Image }
 

@@ -18,7 +18,7 @@ type UpOptions struct {
 	// Closed leaves out the published ports and sets the restart policy of every container to "no".
 	Closed bool
 	// KeepDone does not run a one-shot service again whose container is there and has ended with 0, as compose would.
-	// A one-shot service is one that others wait for to complete.
+	// A one-shot service is one that others wait for to complete, or that is not to be restarted when it ends well.
 	KeepDone bool
 	// BeforeStart is called when all containers are made and before the first is started; its error ends Up. It may be nil.
 	BeforeStart func() error
@@ -138,8 +138,12 @@ func done(ctx context.Context, cl *client.Client, project *types.Project) (map[s
 	}
 	ids := map[string]bool{}
 	for _, in := range seen {
-		if in.State != nil && in.State.Status == container.StateExited && in.State.ExitCode == 0 &&
-			needs(project, in.Config.Labels[labelService]) == types.ServiceConditionCompletedSuccessfully {
+		if in.State == nil || in.State.Status != container.StateExited || in.State.ExitCode != 0 {
+			continue
+		}
+		service := in.Config.Labels[labelService]
+		policy := restartPolicy(project.Services[service])
+		if policy.IsNone() || policy.IsOnFailure() || needs(project, service) == types.ServiceConditionCompletedSuccessfully {
 			ids[in.ID] = true
 		}
 	}

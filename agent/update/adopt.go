@@ -99,6 +99,12 @@ func (m *Manager) readStack(ctx context.Context, t *change.Task) error {
 			note.Images[c.Service] = adoptedImage{Ref: project.Image(c.Service), Config: digest.Digest(c.Image)}
 		}
 	}
+	for _, service := range project.Services() {
+		if _, ok := note.Images[service]; !ok {
+			return refuse("start all of it with: docker compose up -d; or take the service out of the compose file",
+				"service %s of the stack in %s has no container here", service, p.Dir)
+		}
+	}
 	return t.Save(note)
 }
 

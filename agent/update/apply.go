@@ -2,7 +2,6 @@ package update
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -28,10 +27,11 @@ type applyPlan struct {
 
 // Names of steps whose notes other steps read.
 const (
-	stepCopyAhead  = "copy-ahead"
-	stepCloseDoors = "close-doors"
-	stepBackUp     = "back-up"
-	stepOpenDoors  = "open-doors"
+	stepCopyAhead    = "copy-ahead"
+	stepCloseDoors   = "close-doors"
+	stepBackUp       = "back-up"
+	stepStartRelease = "start-release"
+	stepOpenDoors    = "open-doors"
 )
 
 func planOf(t *change.Task) (p applyPlan, err error) {
@@ -53,13 +53,20 @@ func (m *Manager) goodFor(r *manifest.Release, d digest.Digest, number int64) Go
 
 func (m *Manager) folder(g Good) string { return filepath.Join(m.Paths.Stacks(), g.Folder) }
 
-// behind wraps the handlers that work while the doors are closed. The maintenance page comes back first, and while the engine
-// does not answer nothing is held against the release.
+// behind wraps the handlers that work while the doors are closed: the maintenance page comes back first.
 func (m *Manager) behind(h change.Handler) change.Handler {
-	return func(ctx context.Context, t *change.Task) error {
+	return m.patient(func(ctx context.Context, t *change.Task) error {
 		if err := m.keepPage(ctx, t.Change); err != nil {
 			return err
 		}
+		return h(ctx, t)
+	})
+}
+
+// patient wraps the handlers that must not be undone because the engine is away for a while: nothing is held against anybody until it
+// answers again.
+func (m *Manager) patient(h change.Handler) change.Handler {
+	return func(ctx context.Context, t *change.Task) error {
 		err := h(ctx, t)
 		if err != nil && ctx.Err() == nil && m.engineGone(ctx) {
 			return &change.Retry{After: 3 * time.Second, Err: fmt.Errorf("the engine does not answer: %w", err)}
@@ -74,6 +81,8 @@ type closeNote struct {
 	Closed  time.Time    `json:"closed"`
 	Opened  time.Time    `json:"opened,omitzero"`
 	Healthy bool         `json:"healthy"` // whether the old release was healthy before
+	// LettingIn is set when, going back, the old release runs again and only its doors have to be opened.
+	LettingIn bool `json:"letting_in,omitempty"`
 }
 
 // openNote says when the doors were opened after the commit.
@@ -149,12 +158,9 @@ func (m *Manager) showPage(ctx context.Context, c *change.Change, shut closeNote
 	defer cancel()
 	d, err := doors.Close(wait, shut.Ports, page)
 	if err != nil {
-		if errors.Is(err, doors.ErrPortTaken) {
-			// Somebody else took a port: users can't get in there, and the update goes on without a page on it.
-			m.Log.Warn("no maintenance page", "error", err)
-			return nil
-		}
-		return err
+		// A page that can't be shown decides nothing: the doors are closed all the same.
+		m.Log.Warn("no maintenance page", "error", err)
+		return ctx.Err()
 	}
 	m.mu.Lock()
 	m.doors = d

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"dhow/agent/api"
 	"dhow/agent/backup"
@@ -15,6 +18,8 @@ import (
 	"dhow/agent/stack"
 	"dhow/bundle/durable"
 	"dhow/manifest"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Limits of check-site. The engine is the oldest on which the pipeline was tried (Debian 12's 20.10).
@@ -28,6 +33,13 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 	p, err := planOf(t)
 	if err != nil {
 		return err
+	}
+	good, err := m.good()
+	if err != nil {
+		return err
+	}
+	if (good == nil) != (p.From == nil) || good != nil && !good.same(*p.From) {
+		return refuse("order it again", "the site has changed since this update was planned")
 	}
 	info, err := m.Engine.Info(ctx)
 	if err != nil {
@@ -58,6 +70,9 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 			"a stack %q that dhow did not start is already here", p.To.Project)
 	}
 	if err := checkData(containers); err != nil {
+		return err
+	}
+	if err := checkBinds(project, r); err != nil {
 		return err
 	}
 	if err := checkPorts(project, containers); err != nil {
@@ -98,6 +113,22 @@ func checkData(containers []engine.Container) error {
 				return refuse("give it a named volume in the compose file, or move the data",
 					"service %s keeps data in an anonymous volume at %s, which an update would lose", c.Service, mount.Destination)
 			}
+		}
+	}
+	return nil
+}
+
+// checkBinds refuses a folder of data inside the release's own folder: the next release has another one, and the data would stay behind.
+func checkBinds(project *stack.Project, r *manifest.Release) error {
+	for _, b := range project.Binds() {
+		rel, err := filepath.Rel(project.Dir(), b.Source)
+		if err != nil || !filepath.IsLocal(rel) || b.ReadOnly {
+			continue
+		}
+		rel = filepath.ToSlash(rel)
+		if !slices.ContainsFunc(r.Files, func(f manifest.File) bool { return f.Path == rel || strings.HasPrefix(f.Path, rel+"/") }) {
+			return refuse("the compose file should use a named volume for it, or an absolute path",
+				"service %s would keep data in ./%s, inside the folder of the release, where the next release can't find them", b.Service, rel)
 		}
 	}
 	return nil
@@ -166,7 +197,46 @@ func (m *Manager) trees(ctx context.Context, containers []engine.Container, proj
 			trees = append(trees, backup.Tree{Name: name, Path: path})
 		}
 	}
+	for _, path := range m.boundFolders(containers) {
+		trees = append(trees, backup.Tree{Name: bindName(path), Path: path})
+	}
 	return trees, nil
+}
+
+// systemFolders hold no data of a stack; services mount them to look at the computer or to speak with the engine.
+var systemFolders = []string{"/", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/usr", "/var"}
+
+// boundFolders lists the folders of this computer that running services may write to: they hold data as much as volumes do. What Dhow has
+// staged and what belongs to the system is left out.
+func (m *Manager) boundFolders(containers []engine.Container) []string {
+	var list []string
+	for _, c := range containers {
+		for _, mount := range c.Mounts {
+			path := filepath.Clean(mount.Source)
+			if mount.Type != "bind" || mount.ReadOnly || c.OneOff || slices.Contains(list, path) || slices.Contains(systemFolders, path) {
+				continue
+			}
+			if rel, err := filepath.Rel(m.Paths.State(), path); err == nil && filepath.IsLocal(rel) {
+				continue
+			}
+			if info, err := os.Lstat(path); err == nil && info.IsDir() && !inside(path, "/dev", "/proc", "/run", "/sys", "/var/run") {
+				list = append(list, path)
+			}
+		}
+	}
+	// A folder inside another one of the list is copied with it.
+	return slices.DeleteFunc(slices.Clone(list), func(path string) bool {
+		return slices.ContainsFunc(list, func(other string) bool { return other != path && inside(path, other) })
+	})
+}
+
+func inside(path string, folders ...string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") })
+}
+
+// bindName names the copy of a folder in a backup.
+func bindName(path string) string {
+	return "folder-" + filepath.Base(path) + "-" + digest.FromString(path).Encoded()[:12]
 }
 
 // checkDatabases proves that every database of the running release can be dumped: server there, password right.
@@ -202,22 +272,36 @@ func (m *Manager) checkSpace(ctx context.Context, info engine.Info, images []pin
 	if err != nil {
 		return err
 	}
-	for _, need := range []struct {
-		what, where string
-		bytes       int64
-	}{
+	return m.checkNeeds([]need{
 		{"the images", info.Root, load},
 		// The snapshot, and a dump which is rarely larger than a quarter of the data.
 		{"a safe copy of the data", m.Paths.Backups(), data + data/4},
-	} {
-		free, err := site.Free(need.where)
+	})
+}
+
+// need is room for something somewhere.
+type need struct {
+	what, where string
+	bytes       int64
+}
+
+// checkNeeds adds up what is needed on each disk.
+func (m *Manager) checkNeeds(needs []need) error {
+	for _, n := range needs {
+		free, err := site.Free(n.where)
 		if err != nil {
 			continue // the engine's folder may be on another computer or hidden: the effect is checked later
 		}
-		if free < need.bytes+spaceReserve {
+		what, total := n.what, n.bytes
+		for _, other := range needs {
+			if other != n && other.bytes > 0 && site.SameDisk(n.where, other.where) {
+				what, total = what+" and "+other.what, total+other.bytes
+			}
+		}
+		if free < total+spaceReserve {
 			return &change.Failure{
 				Class: change.ClassSpace, Code: api.CodeRefused,
-				Err:  fmt.Errorf("not enough space in %s for %s: %s free, %s needed", need.where, need.what, size(free), size(need.bytes+spaceReserve)),
+				Err:  fmt.Errorf("not enough space in %s for %s: %s free, %s needed", n.where, what, size(free), size(total+spaceReserve)),
 				Hint: "delete what is not needed on this disk; dhow tries again by itself",
 			}
 		}

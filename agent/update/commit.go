@@ -88,21 +88,26 @@ func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
 	return t.Save(openNote{Opened: m.now()})
 }
 
-// applyEnded says what follows from an apply that was undone: a release that is itself the reason is not tried again by itself, anything else
-// is, after a while.
+// applyEnded says what follows from an apply that was undone: a release that was started and is itself the reason is not tried again by itself,
+// anything else is, after a while.
 func (m *Manager) applyEnded(c *change.Change) map[string]any {
 	var p applyPlan
-	if err := c.ReadPlan(&p); err != nil {
+	if err := c.ReadPlan(&p); err != nil || c.Kind != KindApply {
 		return nil
 	}
 	facts := map[string]any{}
-	r, err := m.ready()
-	if err == nil && r != nil && c.Kind == KindApply {
+	if r, err := m.ready(); err == nil && r != nil {
 		r.Now, r.NotBefore = false, m.now().Add(pauseAfterRefusal)
+		if downtime(c) {
+			r.NotBefore = m.now().Add(pauseAfterDowntime)
+		}
 		facts[factReady] = r
 	}
-	begun := c.Step(stepCloseDoors).Status != change.StepPending
-	if c.Kind == KindApply && begun && (c.Cause.Class == change.ClassRelease || c.Cause.Class == change.ClassInternal) {
+	if c.Cause.Class == change.ClassTrust {
+		facts[factReady] = nil // what is in the store has rotted: fetch it again
+	}
+	started := c.Step(stepStartRelease).Status != change.StepPending
+	if started && (c.Cause.Class == change.ClassRelease || c.Cause.Class == change.ClassInterrupted) {
 		bad, err := m.bad()
 		if err != nil {
 			return facts

@@ -7,17 +7,22 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"dhow/agent/backup"
 	"dhow/agent/change"
 	"dhow/agent/engine"
 	"dhow/agent/health"
+	"dhow/agent/stack"
 	"dhow/manifest"
 )
 
 // stopGrace is how long services may take to stop: a database that is killed has to recover later.
 const stopGrace = 90 * time.Second
+
+// disturbedFor is how long the last copy is tried again while somebody else writes into the data.
+const disturbedFor = 5 * time.Minute
 
 // copyNote says what is copied where. Previous holds the answers of the checks that compare with the release before.
 type copyNote struct {
@@ -219,7 +224,7 @@ func (m *Manager) backUp(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	if err := m.stopAll(ctx, p.To.Project); err != nil {
-		return err
+		return m.disturbed(t, err)
 	}
 	if err := t.Fault("copy"); err != nil {
 		return err
@@ -227,11 +232,14 @@ func (m *Manager) backUp(ctx context.Context, t *change.Task) error {
 	if _, err := backup.Finish(ctx, dir, ahead.Trees, info, progressOf(t)); err != nil {
 		err = fmt.Errorf("cannot complete the copy of the data: %w", err)
 		if errors.Is(err, backup.ErrChanged) {
-			return &change.Retry{After: time.Second, Err: err}
+			return m.disturbed(t, err)
 		}
 		return err
 	}
-	return m.nothingRuns(ctx, p.To.Project)
+	if err := m.nothingRuns(ctx, p.To.Project); err != nil {
+		return m.disturbed(t, err)
+	}
+	return nil
 }
 
 // rows counts the rows of every database that runs. One that a crash has stopped is left out: its rows are in the copied volumes.
@@ -269,6 +277,9 @@ func (m *Manager) stopAll(ctx context.Context, project string) error {
 	return m.nothingRuns(ctx, project)
 }
 
+// errDisturbed says that somebody works on the stack beside us.
+var errDisturbed = errors.New("somebody started it")
+
 // nothingRuns fails when somebody started a service while the data were being copied.
 func (m *Manager) nothingRuns(ctx context.Context, project string) error {
 	containers, err := m.Engine.Containers(ctx, project)
@@ -277,19 +288,30 @@ func (m *Manager) nothingRuns(ctx context.Context, project string) error {
 	}
 	for _, c := range containers {
 		if c.State == "running" {
-			return &change.Retry{After: time.Second, Err: fmt.Errorf("service %s runs although it was stopped: somebody started it", c.Service)}
+			return fmt.Errorf("service %s runs although it was stopped: %w", c.Service, errDisturbed)
 		}
 	}
 	return nil
+}
+
+// disturbed asks for another try while the data do not hold still, for some minutes: then users should have their system back.
+func (m *Manager) disturbed(t *change.Task, err error) error {
+	if !errors.Is(err, errDisturbed) && !errors.Is(err, backup.ErrChanged) {
+		return err
+	}
+	if since := m.now().Sub(t.Change.Step(t.Step).Started); since < 0 || since > disturbedFor {
+		return refuse("find out who writes there: another stack, a cron job, a person", "%w", err)
+	}
+	return &change.Retry{After: time.Second, Err: err}
 }
 
 func progressOf(t *change.Task) backup.Progress {
 	return func(done, total int64) { t.Progress(change.Progress{Done: done, Total: total}) }
 }
 
-// services lists the stack for package health. Without a project every service that ended well counts as a one-shot.
-func (m *Manager) services(ctx context.Context, project string, restart func(service string) string) ([]health.Service, error) {
-	containers, err := m.Engine.Containers(ctx, project)
+// services lists the stack for package health. Without a project nothing is known of restart policies.
+func (m *Manager) services(ctx context.Context, name string, project *stack.Project) ([]health.Service, error) {
+	containers, err := m.Engine.Containers(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -298,14 +320,20 @@ func (m *Manager) services(ctx context.Context, project string, restart func(ser
 		if c.OneOff {
 			continue
 		}
-		policy := ""
-		if restart != nil {
-			policy = restart(c.Service)
-		}
-		list = append(list, health.Service{
+		s := health.Service{
 			Name: c.Service, State: c.State, Health: c.Health, HealthLog: c.HealthLog, ExitCode: c.ExitCode, Restarts: c.Restarts,
-			OneShot: policy == "" || policy == "no" || policy == "on-failure",
-		})
+		}
+		endedWell := c.State == "exited" && c.ExitCode == 0
+		s.OneShot = endedWell && project == nil
+		if project != nil {
+			s.OneShot = project.OneShot(c.Service) || endedWell && !comesBack(project.Restart(c.Service), 0)
+		}
+		list = append(list, s)
 	}
 	return list, nil
+}
+
+// comesBack reports whether a restart policy starts a container again that has ended with a code.
+func comesBack(policy string, code int) bool {
+	return policy == "always" || policy == "unless-stopped" || strings.HasPrefix(policy, "on-failure") && code != 0
 }

@@ -112,7 +112,7 @@ func (m *Manager) returnToOld(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return engineTrouble(err)
 	}
-	held := false
+	held := note.LettingIn
 	for _, c := range containers {
 		held = held || (c.State == "running" && len(c.Ports) > 0)
 	}
@@ -124,6 +124,9 @@ func (m *Manager) returnToOld(ctx context.Context, t *change.Task) error {
 	r, err := m.releaseOf(*p.From)
 	if err != nil {
 		return err
+	}
+	if note.LettingIn {
+		return m.letOldIn(ctx, t, p, r, note)
 	}
 	images, err := m.pin(ctx, *p.From, r)
 	if err != nil {
@@ -137,6 +140,19 @@ func (m *Manager) returnToOld(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	if err := m.start(ctx, t, project, r, note.Healthy); err != nil {
+		return err
+	}
+	note.LettingIn = true
+	if err := t.Save(note); err != nil {
+		return err
+	}
+	return m.letOldIn(ctx, t, p, r, note)
+}
+
+// letOldIn opens the doors of the old release, which runs.
+func (m *Manager) letOldIn(ctx context.Context, t *change.Task, p applyPlan, r *manifest.Release, note closeNote) error {
+	project, err := m.project(ctx, *p.From, r)
+	if err != nil {
 		return err
 	}
 	if err := t.Fault("open"); err != nil {

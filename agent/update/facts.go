@@ -38,6 +38,11 @@ type Good struct {
 	Dir string `json:"dir,omitempty"`
 }
 
+// same reports whether two records speak of the same stay of a release.
+func (g Good) same(o Good) bool {
+	return g.Release == o.Release && g.Digest == o.Digest && g.Folder == o.Folder && g.Since.Equal(o.Since)
+}
+
 // Past is a release that ran before, with the snapshot of its data at the moment when it was left.
 type Past struct {
 	Good

@@ -12,6 +12,7 @@ import (
 	"dhow/agent/change"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
+	"dhow/manifest"
 )
 
 // fetchPlan is what a fetch is about. From is a path given by a person; empty means the configured sources.
@@ -243,6 +244,9 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 			break
 		}
 		if err := m.Store.VerifyImage(ctx, image); err != nil {
+			if ctx.Err() == nil {
+				err = errors.Join(err, m.dropImage(ctx, release.Version, image))
+			}
 			return untrusted(fmt.Errorf("image %s: %w", release.Images[i].Ref, err))
 		}
 	}
@@ -259,16 +263,30 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	}
 	if before != nil && before.Digest == ready.Digest {
 		ready.Bytes += before.Bytes // fetched last night, say
+		ready.NotBefore = before.NotBefore
 	}
 	return t.Set(factReady, ready)
 }
 
-// dropRefused removes from the store what a refused release left there. Parts that wait for the line stay.
-func (m *Manager) dropRefused(ctx context.Context, t *change.Task) error {
-	if c := t.Change.Cause; c == nil || c.Class != change.ClassTrust {
+// dropImage removes from the store what a refused image brought, unless a kept release has it too.
+func (m *Manager) dropImage(ctx context.Context, refused string, image manifest.PlatformImage) error {
+	keep, err := m.keptBlobs(ctx, refused)
+	if err != nil {
+		return err
+	}
+	for _, l := range image.Layers {
+		for _, d := range []digest.Digest{l.Digest, l.DiffID} {
+			if !keep[d] {
+				if err := m.Store.Remove(d); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if keep[image.Config.Digest] {
 		return nil
 	}
-	return m.pruneStore(ctx)
+	return m.Store.Remove(image.Config.Digest)
 }
 
 // fetchEnded keeps the reason for status.

@@ -2,8 +2,10 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/engine"
+	"dhow/bundle"
 	"dhow/manifest"
 )
 
@@ -105,10 +108,14 @@ func (m *Manager) loadImages(ctx context.Context, t *change.Task) error {
 			return err
 		}
 	}
-	if err := m.ensureImages(ctx, t, images); err != nil {
-		return space(err)
+	err = m.ensureImages(ctx, t, images)
+	if errors.Is(err, bundle.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+		return &change.Failure{
+			Class: change.ClassTrust, Code: api.CodeNotTrusted, Err: errors.Join(err, m.dropRotten(images)),
+			Hint: "the disk may be failing; dhow fetches the damaged part again at the next check",
+		}
 	}
-	return nil
+	return space(err)
 }
 
 // ensureImages makes the engine hold every image under its tag, from the store, whatever happened to the engine's own copies.
@@ -160,6 +167,27 @@ func (m *Manager) loadImage(ctx context.Context, t *change.Task, image pinned) e
 	return nil
 }
 
+// dropRotten removes the blobs of an image that are not what they were when they were verified, so that they are fetched again.
+func (m *Manager) dropRotten(images []pinned) error {
+	var errs []error
+	for _, image := range images {
+		for _, l := range image.Layers {
+			r, err := m.Store.OpenLayer(l)
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+				err = errors.Join(err, r.Close())
+			}
+			if errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge) {
+				errs = append(errs, m.Store.Remove(l.Digest), m.Store.Remove(l.DiffID))
+			}
+		}
+		if _, err := m.Store.Read(image.Config, maxConfig); errors.Is(err, bundle.ErrDamaged) {
+			errs = append(errs, m.Store.Remove(image.Config.Digest))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // unloadImages takes away the tags that loadImages added, and with them the images that nothing else uses.
 func (m *Manager) unloadImages(ctx context.Context, t *change.Task) error {
 	var note imagesNote
@@ -168,7 +196,10 @@ func (m *Manager) unloadImages(ctx context.Context, t *change.Task) error {
 	}
 	for _, tag := range note.Tags {
 		if err := m.Engine.Untag(ctx, tag); err != nil {
-			return engineTrouble(err)
+			if m.engineGone(ctx) {
+				return engineTrouble(err)
+			}
+			m.Log.Warn("an image stays: somebody else uses it", "image", tag, "error", err)
 		}
 	}
 	return nil

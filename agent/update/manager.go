@@ -18,6 +18,7 @@ import (
 	"dhow/agent/site"
 	"dhow/agent/stack"
 	"dhow/bundle"
+	"dhow/bundle/durable"
 	"dhow/manifest/trust"
 )
 
@@ -50,15 +51,18 @@ type Manager struct {
 // lookEvery is how often an idle manager looks whether the window has opened.
 const lookEvery = 20 * time.Second
 
-// pauseAfterRefusal is how long a release that was refused here waits for the next try.
-const pauseAfterRefusal = 30 * time.Minute
+// A release waits for the next try after it was refused here, and longer when users had to wait for nothing.
+const (
+	pauseAfterRefusal  = 30 * time.Minute
+	pauseAfterDowntime = 6 * time.Hour
+)
 
 // New makes a manager. Nothing happens before Run.
 func New(p Parts) *Manager {
 	m := &Manager{Parts: p, wake: make(chan struct{}, 1)}
 	m.hub.init()
 	m.runner = &change.Runner{
-		Kinds: m.kinds(), Journal: p.Journal, Now: p.Now, Observer: m.hub.publish, Fault: fault.Point,
+		Kinds: m.kinds(), Journal: p.Journal, Now: p.Now, Observer: m.hub.publish, Fault: fault.Point, Redact: m.masked,
 	}
 	return m
 }
@@ -67,6 +71,9 @@ func (m *Manager) now() time.Time { return m.Now().UTC() }
 
 // Run finishes what was interrupted and then works off what is asked, until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
+	if err := m.tidyUp(ctx); err != nil {
+		return err
+	}
 	if err := m.adoptIfAsked(); err != nil {
 		return err
 	}
@@ -74,7 +81,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		worked, err := m.work(ctx)
 		if err != nil && ctx.Err() == nil {
 			// The journal can't be written or the change can't be read: nothing was done that it does not know of. Say it and try again.
-			m.Log.Error("cannot go on", "error", err)
+			m.Log.Error("cannot go on", "error", m.masked(err.Error()))
 		}
 		if worked && err == nil {
 			continue
@@ -91,6 +98,26 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer m.mu.Unlock()
 	if m.doors != nil {
 		return m.doors.Open()
+	}
+	return nil
+}
+
+// tidyUp finishes what a stop in the middle of tidying has left.
+func (m *Manager) tidyUp(ctx context.Context) error {
+	if err := durable.Clean(m.Paths.State()); err != nil {
+		return err
+	}
+	list, err := m.Journal.Changes(func(c *change.Change) bool { return !c.Finished.IsZero() && !c.Cleaned })
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	if c, err := m.unfinished(); err != nil || c != nil {
+		return err // what is under way tidies up at its own end
+	}
+	for _, c := range list {
+		if err := m.runner.Run(ctx, c); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -134,13 +161,16 @@ func (m *Manager) after(c *change.Change) error {
 		log = log.With("step", c.Cause.Step, "class", c.Cause.Class, "reason", c.Cause.Message)
 	}
 	log.Info("change ended")
-	if c.Kind != KindFetch || c.Finished.IsZero() {
+	if c.Finished.IsZero() {
 		return nil
+	}
+	if c.Kind != KindFetch {
+		return m.forget()
 	}
 	if _, err := m.startDue(); err != nil {
 		return err
 	}
-	return m.forgetFetches()
+	return m.forget()
 }
 
 // unfinished returns the oldest change that is not at its end. Cleanups that failed are tried when the agent starts or a change ends.
@@ -156,13 +186,19 @@ func (m *Manager) unfinished() (*change.Change, error) {
 func (m *Manager) startDue() (*change.Change, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if c, err := m.unfinished(); err != nil || c != nil {
+		return nil, err // somebody has asked for something else: that comes first
+	}
 	r, err := m.ready()
 	if err != nil || r == nil {
 		return nil, err
 	}
 	now := m.now()
+	if !r.Now && m.clockWrong() {
+		return nil, nil // the window can't be told
+	}
 	// A pause that lies far ahead was set by a clock that was wrong.
-	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterRefusal
+	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterDowntime
 	if !r.Now && (paused || !m.window().Open(now)) {
 		return nil, nil
 	}
@@ -227,7 +263,7 @@ func (m *Manager) Check(context.Context) error {
 func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.free(true); err != nil {
+	if err := m.free(req.From != ""); err != nil {
 		return api.Started{}, err
 	}
 	c, err := m.runner.Start(KindFetch, fetchPlan{From: req.From, Now: req.Now, Person: true}, nil)
@@ -239,9 +275,10 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 }
 
 // replaced is why a fetch of the schedule ends when a person asks for an update.
-var replaced = change.Cause{Class: change.ClassReplaced, Message: "a person asked for an update"}
+var replaced = change.Cause{Class: change.ClassReplaced, Message: "a person asked for something else"}
 
-// free fails when a change is under way. With yield, a fetch of the schedule gives way instead. The caller holds m.mu.
+// free fails when a change is under way. A fetch of the schedule gives way, and with yield a person's as well: what it brought stays. The
+// caller holds m.mu.
 func (m *Manager) free(yield bool) error {
 	c, err := m.unfinished()
 	if err != nil {
@@ -250,16 +287,16 @@ func (m *Manager) free(yield bool) error {
 	if c == nil && m.running == 0 {
 		return nil
 	}
-	if c != nil && yield && c.Kind == KindFetch {
+	if c != nil && c.Kind == KindFetch {
 		var p fetchPlan
 		if err := c.ReadPlan(&p); err != nil {
 			return err
 		}
-		if !p.Person && m.running == c.ID {
+		if (yield || !p.Person) && m.running == c.ID {
 			m.cancel()
 			return nil
 		}
-		if !p.Person {
+		if yield || !p.Person {
 			return m.runner.Abandon(c, replaced)
 		}
 	}
@@ -277,23 +314,5 @@ func (m *Manager) poke() {
 	}
 }
 
-// forgetFetches removes the records of looks that found nothing, and old ones.
-func (m *Manager) forgetFetches() error {
-	list, err := m.Journal.Changes(func(c *change.Change) bool { return c.Kind == KindFetch && !c.Finished.IsZero() })
-	if err != nil {
-		return err
-	}
-	var drop []uint64
-	for i, c := range list {
-		var target targetNote
-		if _, err := c.ReadNote(stepPlan, &target); err != nil {
-			return err
-		}
-		if i >= keepFetches || (i > 0 && target.Nothing != "") {
-			drop = append(drop, c.ID)
-		}
-	}
-	return m.Journal.Delete(drop...)
-}
-
-const keepFetches = 20
+// clockWrong reports whether the computer's clock is behind a moment that has certainly passed.
+func (m *Manager) clockWrong() bool { return m.Trust.Time().Sub(m.now()) > time.Hour }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -54,6 +55,13 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 				Hint: "check the line, or use a stick: dhow update --from PATH",
 			}
 		}
+		bad, err := m.bad()
+		if err != nil {
+			return err
+		}
+		if err := t.Set(factBad, slices.DeleteFunc(bad, func(b Bad) bool { return b.Release != as.Pin })); err != nil {
+			return err
+		}
 		return t.Save(targetNote{Nothing: nothing})
 	}
 	return m.planRelease(ctx, t, p, as, good, current.Number)
@@ -85,6 +93,11 @@ func (m *Manager) planRelease(ctx context.Context, t *change.Task, p fetchPlan, 
 	if err != nil {
 		return err
 	}
+	// A release that the manifest has turned away from in between may be tried again.
+	wanted := slices.DeleteFunc(slices.Clone(bad), func(b Bad) bool { return b.Release != as.Pin })
+	if err := t.Set(factBad, wanted); err != nil {
+		return err
+	}
 	if b := findBad(bad, d); b != nil {
 		if p.Person {
 			return refuse("the central team must pin another release; it has been told why by: dhow history",
@@ -112,7 +125,7 @@ func (m *Manager) planRelease(ctx context.Context, t *change.Task, p fetchPlan, 
 	}
 	var bytes int64
 	for _, w := range wants {
-		bytes += w.Blob.Size
+		bytes += w.Blob.Size - m.Store.PartialSize(w.Blob)
 	}
 	free, err := site.Free(m.Paths.Store())
 	if err != nil {

@@ -39,6 +39,11 @@ func (m *Manager) putDataBack(ctx context.Context, t *change.Task) error {
 	if found, err := t.Note(&note); err != nil || !found {
 		return err
 	}
+	return m.restore(ctx, t, p, note)
+}
+
+// restore takes the stack down and makes its volumes what they were when the restore record was written.
+func (m *Manager) restore(ctx context.Context, t *change.Task, p applyPlan, note restoreNote) error {
 	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
 		return err
 	}
@@ -77,8 +82,16 @@ func (m *Manager) returnData(ctx context.Context, t *change.Task) error {
 	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
 		return err
 	}
+	var ahead copyNote
+	if _, err := t.Change.ReadNote(stepCopyAhead, &ahead); err != nil {
+		return err
+	}
 	var trees []backup.Tree
 	for _, kept := range snapshot.Trees {
+		if i := slices.IndexFunc(ahead.Trees, func(t backup.Tree) bool { return t.Name == kept.Name }); i >= 0 {
+			trees = append(trees, ahead.Trees[i])
+			continue
+		}
 		path, err := m.volumePath(ctx, kept.Name)
 		if err != nil {
 			return err

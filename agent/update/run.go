@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"dhow/agent/backup"
@@ -18,6 +22,8 @@ import (
 const (
 	// defaultWithin is how long a release may take to become healthy when its checks don't say.
 	defaultWithin = 15 * time.Minute
+	// defaultMigrate is how long a migration may take when the release doesn't say.
+	defaultMigrate = 2 * time.Hour
 	// settle is how long everything must have been well without a break.
 	settle = 2 * time.Second
 )
@@ -50,19 +56,52 @@ func (m *Manager) start(ctx context.Context, t *change.Task, project *stack.Proj
 	return m.waitHealthy(ctx, project, r)
 }
 
+// startsAgain is how often a service that ends is started again while the release is watched, as its restart policy would.
+const startsAgain = 5
+
+// waitHealthy waits until every service is well. Restart policies are off meanwhile, so it does what they say: a service that waits for
+// another one by ending, or that a power cut has stopped, is started again.
 func (m *Manager) waitHealthy(ctx context.Context, project *stack.Project, r *manifest.Release) error {
+	started := map[string]int{}
 	return health.Wait(ctx, func(ctx context.Context) ([]health.Service, error) {
-		return m.services(ctx, project.Name(), project.Restart)
+		containers, err := m.Engine.Containers(ctx, project.Name())
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range containers {
+			if c.OneOff || c.State != "exited" || !comesBack(project.Restart(c.Service), c.ExitCode) || started[c.ID] >= startsAgain {
+				continue
+			}
+			started[c.ID]++
+			if err := m.Engine.Start(ctx, c.ID); err != nil {
+				return nil, err
+			}
+		}
+		return m.services(ctx, project.Name(), project)
 	}, health.Options{Within: within(r), Settle: settle})
 }
 
-// startRelease replaces the old containers by the new release's, with the doors still closed.
+// startNote counts the attempts that the engine, not the release, made fail.
+type startNote struct {
+	Attempts int `json:"attempts"`
+}
+
+// engineAttempts is how often a start is tried again when the engine fails at it without a service being the reason.
+const engineAttempts = 3
+
+// startRelease replaces the old containers by the new release's, with the doors still closed. Begun once before, it starts from the data of the
+// snapshot again: what an interrupted migration has left must not be migrated a second time.
 func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	p, err := planOf(t)
 	if err != nil {
 		return err
 	}
-	if err := t.Save(struct{}{}); err != nil {
+	var note startNote
+	again, err := t.Note(&note)
+	if err != nil {
+		return err
+	}
+	if err := t.Save(note); err != nil {
 		return err
 	}
 	r, err := m.releaseOf(p.To)
@@ -73,9 +112,6 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	if err := m.ensureImages(ctx, t, images); err != nil {
-		return err
-	}
 	project, err := m.project(ctx, p.To, r)
 	if err != nil {
 		return err
@@ -83,7 +119,15 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
 		return err
 	}
+	if again {
+		if err := m.freshData(ctx, t, p); err != nil {
+			return err
+		}
+	}
 	if err := t.Fault("down"); err != nil {
+		return err
+	}
+	if err := m.ensureImages(ctx, t, images); err != nil {
 		return err
 	}
 	for _, step := range r.Migrate {
@@ -91,19 +135,50 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 			return m.blame(err)
 		}
 	}
+	if len(r.Migrate) > 0 {
+		if err := m.ensureImages(ctx, t, images); err != nil {
+			return err
+		}
+	}
 	if err := m.start(ctx, t, project, r, false); err != nil {
-		return m.blame(err)
+		return m.blameStart(ctx, t, note, err)
 	}
 	return t.Fault("up")
 }
 
-func (m *Manager) migrate(ctx context.Context, project *stack.Project, step manifest.Migrate) error {
-	limit := ctx
-	if step.Timeout > 0 {
-		var cancel context.CancelFunc
-		limit, cancel = context.WithTimeout(ctx, step.Timeout)
-		defer cancel()
+// freshData puts in place the data with which the release is to be started.
+func (m *Manager) freshData(ctx context.Context, t *change.Task, p applyPlan) error {
+	var armed restoreNote
+	if found, err := t.Change.ReadNote("arm-restore", &armed); err != nil || !found {
+		return err
 	}
+	if err := m.restore(ctx, t, p, armed); err != nil {
+		return err
+	}
+	return m.returnData(ctx, t)
+}
+
+// blameStart tells a release that does not start from an engine that does not start it.
+func (m *Manager) blameStart(ctx context.Context, t *change.Task, note startNote, err error) error {
+	if s := (*stack.ServiceError)(nil); errors.As(err, &s) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return m.blame(err)
+	}
+	if note.Attempts++; note.Attempts >= engineAttempts {
+		return m.blame(err)
+	}
+	if serr := t.Save(note); serr != nil {
+		return serr
+	}
+	return &change.Retry{After: 3 * time.Second, Err: err}
+}
+
+func (m *Manager) migrate(ctx context.Context, project *stack.Project, step manifest.Migrate) error {
+	timeout := step.Timeout
+	if timeout == 0 {
+		timeout = defaultMigrate
+	}
+	limit, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	if _, err := m.Compose.RunOnce(limit, project, step.Service); err != nil {
 		return fmt.Errorf("migration %s failed: %w", step.Service, err)
 	}
@@ -132,6 +207,12 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 	project, err := m.project(ctx, p.To, r)
 	if err != nil {
 		return err
+	}
+	// After a power cut nothing runs: all of it is started again before it is judged.
+	limit, cancel := context.WithTimeout(ctx, within(r))
+	defer cancel()
+	if err := m.Compose.Up(limit, project, stack.UpOptions{Closed: true, KeepDone: true}); err != nil {
+		return m.blame(err)
 	}
 	if err := m.waitHealthy(ctx, project, r); err != nil {
 		return m.blame(err)
@@ -190,25 +271,38 @@ func (m *Manager) query(ctx context.Context, g Good, r *manifest.Release, servic
 }
 
 // blame turns what went wrong while the new release started into a failure of the release. A shutdown, a full disk and a step's request to try
-// again stay what they are. Values of settings are taken out of the text.
+// again stay what they are.
 func (m *Manager) blame(err error) error {
 	retry, failure := (*change.Retry)(nil), (*change.Failure)(nil)
 	if errors.Is(err, context.Canceled) || errors.As(err, &retry) || errors.As(err, &failure) || space(err) != err {
 		return err
 	}
-	return broken("%s", m.masked(err.Error()))
+	if strings.Contains(err.Error(), "no space left on device") { // the engine's words for ENOSPC
+		return space(fmt.Errorf("%w (%w)", err, syscall.ENOSPC))
+	}
+	return broken("%w", err)
 }
 
-// masked replaces the values of this site's settings in a text: what a service says of its trouble may hold a password.
+// secretName finds settings whose values are secrets however short they are.
+var secretName = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|cred|auth|salt`)
+
+// masked replaces the values of this site's settings in a text that is to be recorded: what a service says of its trouble may hold a password.
 func (m *Manager) masked(text string) string {
 	settings, err := site.ReadSettings(m.Paths.Settings())
 	if err != nil {
 		return "the reason can't be shown: " + err.Error()
 	}
-	for _, v := range settings {
-		if len(v) >= 4 {
-			text = strings.ReplaceAll(text, v, "***")
+	var secrets []string
+	for name, v := range settings {
+		if len(v) < 4 || len(v) < 12 && !secretName.MatchString(name) {
+			continue // a port, a user: reasons are to be understood
 		}
+		quoted := strconv.Quote(v)
+		secrets = append(secrets, v, quoted[1:len(quoted)-1])
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	for _, v := range secrets {
+		text = strings.ReplaceAll(text, v, "***")
 	}
 	return text
 }

@@ -11,6 +11,7 @@ import (
 
 	"dhow/agent/change"
 	"dhow/bundle/durable"
+	"dhow/manifest"
 )
 
 // sweep removes what nothing can need any more: older releases beyond the number to keep, with their folders, images, backups and blobs.
@@ -33,13 +34,8 @@ func (m *Manager) sweep(ctx context.Context, _ *change.Task) error {
 	if err != nil {
 		return err
 	}
-	if err := m.sweepStacks(ctx, kept); err != nil {
-		return err
-	}
-	if err := m.sweepBackups(past); err != nil {
-		return err
-	}
-	return m.pruneStore(ctx)
+	// One thing that can't be removed keeps nothing else.
+	return errors.Join(m.sweepStacks(ctx, kept), m.sweepBackups(past), m.pruneStore(ctx))
 }
 
 // keptReleases lists everything that runs, ran and may be gone back to, or is ready.
@@ -59,16 +55,17 @@ func (m *Manager) keptReleases() ([]Good, error) {
 	for _, p := range past {
 		kept = append(kept, p.Good)
 	}
-	r, err := m.ready()
+	current, err := m.Trust.Current()
 	if err != nil {
-		return nil, err
+		return kept, nil // a stack that was adopted, and no manifest yet
 	}
-	if r != nil {
-		release, d, err := m.Trust.CachedRelease(r.Release)
-		if err != nil {
-			return nil, err
-		}
-		kept = append(kept, m.goodFor(release, d, r.Manifest))
+	as, err := current.Fleet.Assignment(m.Config.Site)
+	if err != nil || as.Pin == "" {
+		return kept, nil
+	}
+	// What the manifest asks for is on its way, or here and waiting.
+	if release, d, err := m.Trust.CachedRelease(as.Pin); err == nil {
+		kept = append(kept, m.goodFor(release, d, current.Number))
 	}
 	return kept, nil
 }
@@ -97,6 +94,7 @@ func (m *Manager) sweepStacks(ctx context.Context, kept []Good) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, e := range entries {
 		if folders[e.Name()] {
 			continue
@@ -109,17 +107,13 @@ func (m *Manager) sweepStacks(ctx context.Context, kept []Good) error {
 			}
 			for _, image := range images {
 				if !tags[image.Tag] {
-					if err := m.Engine.Untag(ctx, image.Tag); err != nil {
-						return err
-					}
+					errs = append(errs, m.Engine.Untag(ctx, image.Tag))
 				}
 			}
 		}
-		if err := os.RemoveAll(filepath.Join(m.Paths.Stacks(), e.Name())); err != nil {
-			return err
-		}
+		errs = append(errs, os.RemoveAll(filepath.Join(m.Paths.Stacks(), e.Name())))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // sweepBackups removes the backups that no release to go back to needs.
@@ -140,27 +134,46 @@ func (m *Manager) sweepBackups(past []Past) error {
 
 // pruneStore removes the blobs that no kept release has.
 func (m *Manager) pruneStore(ctx context.Context) error {
-	kept, err := m.keptReleases()
+	keep, err := m.keptBlobs(ctx, "")
 	if err != nil {
 		return err
+	}
+	_, err = m.Store.Prune(keep)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// keptBlobs names everything in the store that a kept release needs, in whichever form it came, without the release except.
+func (m *Manager) keptBlobs(ctx context.Context, except string) (map[digest.Digest]bool, error) {
+	kept, err := m.keptReleases()
+	if err != nil {
+		return nil, err
 	}
 	platform, err := m.platform(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	keep := map[digest.Digest]bool{}
 	for _, g := range kept {
+		if g.Release == except {
+			continue
+		}
 		r, err := m.releaseOf(g)
 		if err != nil {
-			return err
+			return nil, err
+		}
+		images, err := r.PlatformImages(platform)
+		if errors.Is(err, manifest.ErrPlatform) {
+			continue // asked for, and refused: nothing of it is here
+		}
+		if err != nil {
+			return nil, err
 		}
 		blobs, err := r.Blobs(platform)
 		if err != nil {
-			return err
-		}
-		images, err := r.PlatformImages(platform)
-		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, b := range blobs {
 			keep[b.Digest] = true
@@ -171,9 +184,42 @@ func (m *Manager) pruneStore(ctx context.Context) error {
 			}
 		}
 	}
-	_, err = m.Store.Prune(keep)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
+	return keep, nil
 }
+
+// forget removes the records of looks that found nothing, of refusals that came again and again, and old ones.
+func (m *Manager) forget() error {
+	fetches, err := m.Journal.Changes(func(c *change.Change) bool { return c.Kind == KindFetch && !c.Finished.IsZero() })
+	if err != nil {
+		return err
+	}
+	var drop []uint64
+	for i, c := range fetches {
+		var target targetNote
+		if _, err := c.ReadNote(stepPlan, &target); err != nil {
+			return err
+		}
+		if i >= keepRecords || (i > 0 && target.Nothing != "") {
+			drop = append(drop, c.ID)
+		}
+	}
+	refused, err := m.Journal.Changes(func(c *change.Change) bool {
+		return c.Kind != KindFetch && !c.Finished.IsZero() && c.Cleaned && !downtime(c) && c.Cause != nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range refused[min(len(refused), keepRecords):] {
+		drop = append(drop, c.ID)
+	}
+	return m.Journal.Delete(drop...)
+}
+
+// downtime reports whether a change closed the doors.
+func downtime(c *change.Change) bool {
+	s := c.Step(stepCloseDoors)
+	return s != nil && s.Status != change.StepPending
+}
+
+// keepRecords is how many fetches and refusals are remembered.
+const keepRecords = 20

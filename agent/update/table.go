@@ -20,7 +20,7 @@ func (m *Manager) kinds() map[string]change.Kind {
 	fetch := []change.Step{
 		{Name: "refresh-manifest", Do: m.refreshManifest},
 		{Name: "plan", Do: m.plan},
-		{Name: "fetch-blobs", Do: m.fetchBlobs, Cleanup: m.dropRefused},
+		{Name: "fetch-blobs", Do: m.fetchBlobs},
 		{Name: "verify", Do: m.verify},
 	}
 
@@ -28,14 +28,14 @@ func (m *Manager) kinds() map[string]change.Kind {
 	loadImages := change.Step{Name: "load-images", Do: m.loadImages, Undo: m.unloadImages}
 	stageRelease := change.Step{Name: "stage-release", Do: m.stageRelease, Undo: m.unstageRelease}
 	copyAhead := change.Step{Name: "copy-ahead", Do: m.copyAhead, Undo: m.dropCopies}
-	closeDoors := change.Step{Name: "close-doors", Do: m.closeDoors, Undo: behind(m.returnToOld)}
+	closeDoors := change.Step{Name: "close-doors", Do: m.patient(m.closeDoors), Undo: behind(m.returnToOld)}
 	backUp := change.Step{Name: "back-up", Do: behind(m.backUp)}
 	armRestore := change.Step{Name: "arm-restore", Do: behind(m.armRestore), Undo: behind(m.putDataBack)}
 	returnData := change.Step{Name: "return-data", Do: behind(m.returnData)}
 	startRelease := change.Step{Name: "start-release", Do: behind(m.startRelease), Undo: behind(m.stopRelease)}
 	checkHealth := change.Step{Name: "check-health", Do: behind(m.checkHealth)}
 	commitRelease := change.Step{Name: "commit-release", Do: behind(m.commitRelease), Commit: true}
-	openDoors := change.Step{Name: "open-doors", Do: m.openDoors}
+	openDoors := change.Step{Name: "open-doors", Do: m.patient(m.openDoors)}
 
 	adopt := []change.Step{
 		{Name: "read-stack", Do: m.readStack, Undo: m.forgetStack},

@@ -119,15 +119,31 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestReasonsHoldNoSettings(t *testing.T) {
-	m := settled(t, map[string]string{"OMRS_DB_PASSWORD": "s3cret-of-the-site"})
-	err := m.blame(errors.New("backend is unhealthy: access denied (using password s3cret-of-the-site)"))
+	m := settled(t, map[string]string{
+		"DB_PASSWORD": "s3cret", "ROOT_PASSWORD": "s3cret-of-the-site", "PORT": "8080", "DB_USER": "openmrs", "SMTP": `smtp://me:a"b@mail.example.org`,
+	})
+	for text, want := range map[string]string{
+		"denied (using password s3cret-of-the-site)":                "denied (using password ***)",
+		"denied for openmrs with s3cret":                            "denied for openmrs with ***",
+		"port 8080 is used by another program":                      "port 8080 is used by another program",
+		`unhealthy: "cannot reach smtp://me:a\"b@mail.example.org"`: `unhealthy: "cannot reach ***"`,
+	} {
+		if got := m.masked(text); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	err := m.blame(errors.New("backend is unhealthy"))
 	f := (*change.Failure)(nil)
-	if !errors.As(err, &f) || f.Class != change.ClassRelease || err.Error() != "backend is unhealthy: access denied (using password ***)" {
+	if !errors.As(err, &f) || f.Class != change.ClassRelease || err.Error() != "backend is unhealthy" {
 		t.Fatalf("got %v", err)
 	}
 	full := fmt.Errorf("write: %w", syscall.ENOSPC)
 	if got := m.blame(full); !errors.Is(got, syscall.ENOSPC) || errors.As(got, &f) && f.Class == change.ClassRelease {
 		t.Fatalf("a full disk was held against the release: %v", got)
+	}
+	words := errors.New("Error response from daemon: mkdir /var/lib/docker/overlay2/x: no space left on device")
+	if err := m.blame(words); !errors.As(err, &f) || f.Class != change.ClassSpace {
+		t.Fatalf("a full disk in the engine's words was held against the release: %v", err)
 	}
 }
 

@@ -191,9 +191,8 @@ func (c *carrier) bind(service, source, target string) error {
 	info, err := c.documents.root.Stat(filepath.FromSlash(rel))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		c.report.warn("%s: ./%s (mounted at %s) is not there, so it is taken for a data folder of the site: it is not part of the "+
-			"snapshot yet; a named volume would be", service, rel, target)
-		return nil
+		return problem(where, "give the data a named volume, or a folder with an absolute path",
+			"service %s mounts ./%s at %s, which is not there: data in it would not follow from one release to the next", service, rel, target)
 	case err != nil:
 		return problem(where, "", "cannot read %s: %w", rel, err)
 	case info.IsDir():

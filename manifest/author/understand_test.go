@@ -21,7 +21,7 @@ services:
     network_mode: host
     pull_policy: always
     environment: ["ADMIN_PASSWORD=${ADMIN_PASSWORD:-Admin123}", "A=${X:-1}", "B=${X:-2}", "T=${API_TOKEN}"]
-    volumes: ["/srv/data:/srv", "./data:/data", "/scratch", "ext:/ext", "nfs:/nfs", "/etc/localtime:/etc/localtime:ro"]
+    volumes: ["/srv/data:/srv", "/scratch", "ext:/ext", "nfs:/nfs", "/etc/localtime:/etc/localtime:ro"]
   web:
     image: web@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     ports: ["8080"]
@@ -54,7 +54,6 @@ volume nfs: it has a driver or options of its own: a site may not be able to mak
 network shared: it is external: each site needs it before the first update
 web: no check of the application itself; "web running" will be taken as success. Say more under x-dhow.checks (dhowctl release create --help)
 app: /srv/data (mounted at /srv) is the site's own folder: it is neither taken along nor backed up
-app: ./data (mounted at /data) is not there, so it is taken for a data folder of the site: it is not part of the snapshot yet; a named volume would be
 secret key: the file key.txt goes into the release, where every site can read it; an absolute path stays at the site
 r.env: API_TOKEN looks like a secret and goes into the release, where every site can read it; leave it out to make it a site setting
 compose.yaml:10: ADMIN_PASSWORD has a default, so every site that sets none has the same; ${ADMIN_PASSWORD:?} would make it required

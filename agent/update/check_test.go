@@ -1,0 +1,112 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"dhow/agent/change"
+	"dhow/agent/engine"
+	"dhow/agent/stack"
+	"dhow/manifest"
+)
+
+// loaded reads a compose file as a release would be.
+func loaded(t *testing.T, text string) *stack.Project {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := stack.Load(context.Background(), stack.Source{Dir: dir, Files: []string{"compose.yaml"}, Project: "dhow-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDataInTheReleaseFolderIsRefused(t *testing.T) {
+	r := &manifest.Release{Files: []manifest.File{{Path: "compose.yaml"}, {Path: "gateway/default.conf"}}}
+	for _, tt := range []struct{ volume, want string }{
+		{"./mysql:/var/lib/mysql", "service db would keep data in ./mysql, inside the folder of the release, where the next release can't find them"},
+		{"./mysql:/var/lib/mysql:ro", ""},
+		{"./gateway:/etc/gateway", ""},
+		{"./gateway/default.conf:/etc/gateway.conf", ""},
+		{"/srv/mysql:/var/lib/mysql", ""},
+	} {
+		err := checkBinds(loaded(t, "services: {db: {image: db, volumes: ['"+tt.volume+"']}}\n"), r)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.volume, got, tt.want)
+		}
+	}
+}
+
+func TestBoundFoldersAreData(t *testing.T) {
+	m := settled(t, nil)
+	data := t.TempDir()
+	inner := filepath.Join(data, "inner")
+	staged := filepath.Join(m.Paths.Stacks(), "1.0.0")
+	for _, dir := range []string{inner, staged} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bind := func(source string, readOnly bool) engine.Mount {
+		return engine.Mount{Type: "bind", Source: source, Destination: "/x", ReadOnly: readOnly}
+	}
+	got := m.boundFolders([]engine.Container{
+		{Mounts: []engine.Mount{bind(data, false), bind(inner, false), bind("/", false), bind("/etc", false), bind("/dev/shm", false), bind(staged, false)}},
+		{Mounts: []engine.Mount{bind(data, false), bind(filepath.Join(data, "gone"), false)}},
+		{OneOff: true, Mounts: []engine.Mount{bind(m.Paths.Prefix, false)}},
+		{Mounts: []engine.Mount{bind(t.TempDir(), true)}},
+	})
+	if !slices.Equal(got, []string{data}) {
+		t.Fatalf("got %v, want %v", got, []string{data})
+	}
+}
+
+func TestNeedsOnOneDiskAreAddedUp(t *testing.T) {
+	m := settled(t, nil)
+	here := m.Paths.State()
+	if err := m.checkNeeds([]need{{"the images", here, 1 << 20}, {"a safe copy", here, 1 << 20}}); err != nil {
+		t.Fatal(err)
+	}
+	// Each half alone fits on any disk that is smaller than this; together they don't.
+	const half = 1 << 61
+	err := m.checkNeeds([]need{{"the images", here, half}, {"a safe copy", here, half}})
+	f := (*change.Failure)(nil)
+	if !errors.As(err, &f) || f.Class != change.ClassSpace || f.Hint == "" {
+		t.Fatalf("got %v", err)
+	}
+	if want := "not enough space in " + here + " for the images and a safe copy: "; !strings.HasPrefix(err.Error(), want) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestComesBack(t *testing.T) {
+	for _, tt := range []struct {
+		policy string
+		code   int
+		want   bool
+	}{
+		{"always", 0, true},
+		{"unless-stopped", 1, true},
+		{"on-failure", 1, true},
+		{"on-failure:3", 1, true},
+		{"on-failure:3", 0, false},
+		{"no", 1, false},
+		{"", 1, false},
+	} {
+		if got := comesBack(tt.policy, tt.code); got != tt.want {
+			t.Errorf("%s after %d: got %v", tt.policy, tt.code, got)
+		}
+	}
+}
