@@ -1,0 +1,11 @@
+// Package e2e holds the end-to-end tests: the two programs, a Docker Engine, a registry and stacks with real data.
+//
+// The tests carry the build tag e2e and are run by scripts/test, which builds the images of the stacks "clinic" (MariaDB, an
+// application, a gateway; folder clinic) and "ledger" (two static programs; folder ledger), pushes them to a registry on loopback
+// and says where it is: DHOW_E2E_REGISTRY=HOST:PORT. Without an engine or a registry they fail. DHOW_E2E_COMPOSE is a docker
+// compose of another version; DHOW_E2E_FIGURES a file to which measured figures are appended.
+//
+// Everything on the engine is named dhow-e2e-…, and every test removes what it has made. The words of the harness: a Centre is a
+// fleet folder with dhowctl, a Site is a folder (dhow --prefix) with an agent that can be killed, a Line is the connection
+// to the registry that can be cut, a Watcher is the user who reloads the page all the time.
+package e2e
