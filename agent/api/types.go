@@ -73,6 +73,8 @@ type Backup struct {
 type UpdateRequest struct {
 	From string `json:"from,omitempty"`
 	Now  bool   `json:"now,omitempty"`
+	// Retry also takes a release that did not work here, or that a person left.
+	Retry bool `json:"retry,omitempty"`
 }
 
 // RollbackRequest is the body of POST /v1/rollback. To is a version, empty for the known-good release before the current one.

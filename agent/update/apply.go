@@ -141,9 +141,10 @@ func (m *Manager) showPage(ctx context.Context, c *change.Change, shut closeNote
 	if err := c.ReadPlan(&p); err != nil {
 		return err
 	}
+	config := m.config()
 	page := doors.Page{
 		Title: p.To.Project, To: p.To.Release, Started: shut.Closed, Expected: m.expectedDowntime(),
-		Contact: m.Config.Contact, Language: m.Config.Language,
+		Contact: config.Contact, Language: config.Language,
 	}
 	if p.From != nil {
 		page.From = p.From.Release

@@ -7,8 +7,12 @@ import (
 	"dhow/agent/change"
 )
 
-// keepPast is how many earlier releases stay ready to go back to, with their data, when the manifest doesn't say.
-const keepPast = 2
+// keepPast is how many earlier releases stay ready to go back to, with their data, when the manifest doesn't say; keepTaken how many backups
+// of data that a rollback took out of the running system.
+const (
+	keepPast  = 2
+	keepTaken = 5
+)
 
 // commitRelease records the new release as known-good, in the transaction that ends this step. From here on users' work belongs to it.
 func (m *Manager) commitRelease(_ context.Context, t *change.Task) error {
@@ -25,13 +29,12 @@ func (m *Manager) commitRelease(_ context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	past = slices.DeleteFunc(past, func(x Past) bool { return x.Release == to.Release })
 	if p.From != nil {
 		var b backupNote
 		if _, err := t.Change.ReadNote(stepBackUp, &b); err != nil {
 			return err
 		}
-		past = append([]Past{{Good: *p.From, Backup: b.Name, Left: m.now()}}, past...)
+		past = append([]Past{{Good: *p.From, Backup: b.Name, Left: m.now(), TakenBack: p.ReturnTo != ""}}, past...)
 	}
 	if err := t.Set(factPast, past); err != nil {
 		return err
@@ -41,13 +44,38 @@ func (m *Manager) commitRelease(_ context.Context, t *change.Task) error {
 		return err
 	}
 	bad = slices.DeleteFunc(bad, func(b Bad) bool { return b.Digest == to.Digest })
-	if p.ByHand && p.From != nil && p.From.Digest != "" {
-		bad = append(bad, Bad{Release: p.From.Release, Digest: p.From.Digest, Reason: "a person went back to " + to.Release, When: m.now()})
+	if p.ByHand {
+		bad = m.leftByHand(bad, to)
 	}
 	if err := t.Set(factBad, bad); err != nil {
 		return err
 	}
+	var poll Poll
+	if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
+		return err
+	}
+	poll.Error = "" // it spoke of the way here
+	if err := t.Set(factPoll, poll); err != nil {
+		return err
+	}
 	return t.Set(factReady, nil)
+}
+
+// leftByHand adds the release that the manifest asks for to those that are not taken by themselves, when a person has chosen another one.
+func (m *Manager) leftByHand(bad []Bad, to Good) []Bad {
+	current, err := m.Trust.Current()
+	if err != nil {
+		return bad
+	}
+	as, err := current.Fleet.Assignment(m.Config.Site)
+	if err != nil || as.Pin == "" || as.Pin == to.Release {
+		return bad
+	}
+	_, d, err := m.Trust.CachedRelease(as.Pin)
+	if err != nil || findBad(bad, d) != nil {
+		return bad
+	}
+	return append(bad, Bad{Release: as.Pin, Digest: d, Reason: "a person chose " + to.Release, When: m.now(), ByHand: true})
 }
 
 // openDoors publishes the ports of the new release. It is past the commit: it is repeated until it works.
@@ -85,6 +113,7 @@ func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("open"); err != nil {
 		return err
 	}
+	m.awaitOpen(ctx, project, r)
 	return t.Save(openNote{Opened: m.now()})
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"dhow/agent/change"
 	"dhow/agent/doors"
+	"dhow/agent/health"
 	"dhow/agent/stack"
 	"dhow/manifest"
 )
@@ -151,6 +153,13 @@ func (m *Manager) returnToOld(ctx context.Context, t *change.Task) error {
 
 // letOldIn opens the doors of the old release, which runs.
 func (m *Manager) letOldIn(ctx context.Context, t *change.Task, p applyPlan, r *manifest.Release, note closeNote) error {
+	images, err := m.pin(ctx, *p.From, r)
+	if err != nil {
+		return err
+	}
+	if err := m.ensureImages(ctx, t, images); err != nil {
+		return err
+	}
 	project, err := m.project(ctx, *p.From, r)
 	if err != nil {
 		return err
@@ -161,8 +170,20 @@ func (m *Manager) letOldIn(ctx context.Context, t *change.Task, p applyPlan, r *
 	if err := m.letIn(ctx, t.Change, project, note); err != nil {
 		return err
 	}
+	m.awaitOpen(ctx, project, r)
 	note.Opened = m.now()
 	return t.Save(note)
+}
+
+// awaitOpen waits until the services that publish, which were made anew to open the doors, answer again: only then is the system back. It
+// decides nothing: the release has been judged before.
+func (m *Manager) awaitOpen(ctx context.Context, project *stack.Project, r *manifest.Release) {
+	err := health.Wait(ctx, func(ctx context.Context) ([]health.Service, error) {
+		return m.services(ctx, project.Name(), project)
+	}, health.Options{Within: within(r), Settle: time.Millisecond})
+	if err != nil && ctx.Err() == nil {
+		m.Log.Warn("the doors are open, but not all is well", "reason", m.masked(err.Error()))
+	}
 }
 
 // letIn publishes the ports and gives the containers their restart policies back. The maintenance page goes away when the publishing containers are

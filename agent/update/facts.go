@@ -1,6 +1,7 @@
 package update
 
 import (
+	"fmt"
 	"time"
 
 	"dhow/agent/journal"
@@ -48,6 +49,8 @@ type Past struct {
 	Good
 	Backup string    `json:"backup"`
 	Left   time.Time `json:"left"`
+	// TakenBack is set when a rollback put older data in place: the backup is then the only copy of what was entered since.
+	TakenBack bool `json:"taken_back,omitempty"`
 }
 
 // Ready is a release whose bytes are all here.
@@ -68,6 +71,17 @@ type Bad struct {
 	Digest  digest.Digest `json:"digest"`
 	Reason  string        `json:"reason"`
 	When    time.Time     `json:"when"`
+	// ByHand is set when the release is not broken: a person chose another one.
+	ByHand bool `json:"by_hand,omitempty"`
+}
+
+// text says what is known, for people.
+func (b Bad) text() string {
+	when := b.When.Local().Format("2 Jan 15:04")
+	if b.ByHand {
+		return fmt.Sprintf("%s is not put in place by itself: %s on %s", b.Release, b.Reason, when)
+	}
+	return fmt.Sprintf("%s did not work here on %s and is not tried again: %s", b.Release, when, b.Reason)
 }
 
 // Poll is how the last look at the sources ended.

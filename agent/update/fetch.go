@@ -13,6 +13,7 @@ import (
 	"dhow/bundle"
 	"dhow/bundle/fetch"
 	"dhow/manifest"
+	"dhow/manifest/trust"
 )
 
 // fetchPlan is what a fetch is about. From is a path given by a person; empty means the configured sources.
@@ -20,6 +21,7 @@ type fetchPlan struct {
 	From   string `json:"from,omitempty"`
 	Now    bool   `json:"now,omitempty"`
 	Person bool   `json:"person,omitempty"` // a person asked for it
+	Retry  bool   `json:"retry,omitempty"`  // also a release that did not work here
 }
 
 // refreshNote says what the sources answered. Unreachable is set when none did; the newest manifest seen before counts then.
@@ -56,17 +58,18 @@ const (
 // sources opens what the fetch may use; with none that opens it returns the last error. A file with images and no manifest (docker save)
 // gives bytes only: what else a release needs comes from the configured sources.
 func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, error) {
+	sources := m.config().Sources
 	if p.From == "" {
-		if len(m.Config.Sources) == 0 {
+		if len(sources) == 0 {
 			return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source")
 		}
-		return openAll(ctx, m.Config.Sources)
+		return openAll(ctx, sources)
 	}
 	given, err := openAll(ctx, []string{p.From})
 	if err != nil || !bytesOnly(ctx, given[0]) {
 		return given, err
 	}
-	others, _ := openAll(ctx, m.Config.Sources)
+	others, _ := openAll(ctx, sources)
 	return append(given, others...), nil
 }
 
@@ -111,16 +114,20 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 	if err := m.refresh(ctx, p, &note); err != nil {
 		f := (*change.Failure)(nil)
 		unreachable := errors.As(err, &f) && f.Class == change.ClassNetwork
-		if _, cerr := m.Trust.Current(); cerr != nil || !unreachable || p.From != "" {
+		// A registry that lags behind the stick that was used last is no attack: what the site knows already counts.
+		behind := errors.Is(err, trust.ErrStale)
+		if _, cerr := m.Trust.Current(); cerr != nil || !unreachable && !behind || p.From != "" {
 			return err
 		}
-		// What was fetched before may be enough.
-		note.Unreachable = err.Error()
+		text := err.Error()
+		if unreachable {
+			note.Unreachable = text // what was fetched before may be enough
+		}
 		poll = Poll{}
 		if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
 			return err
 		}
-		poll.Error = note.Unreachable
+		poll.Error = text
 	}
 	if err := t.Set(factPoll, poll); err != nil {
 		return err

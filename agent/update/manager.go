@@ -67,6 +67,17 @@ func New(p Parts) *Manager {
 	return m
 }
 
+// config is the configuration as it is now: hours and sources that somebody changes count at once. While it can't be read the one of the
+// start counts.
+func (m *Manager) config() *site.Config {
+	c, err := site.LoadConfig(m.Paths.Config())
+	if err != nil {
+		m.Log.Warn("the configuration can't be read, so the old one counts", "error", err)
+		return m.Config
+	}
+	return c
+}
+
 func (m *Manager) now() time.Time { return m.Now().UTC() }
 
 // Run finishes what was interrupted and then works off what is asked, until ctx ends.
@@ -227,7 +238,8 @@ func (m *Manager) startDue() (*change.Change, error) {
 
 // window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.
 func (m *Manager) window() site.Window {
-	hours, zone := m.Config.Window, m.Config.TimeZone
+	c := m.config()
+	hours, zone := c.Window, c.TimeZone
 	if current, err := m.Trust.Current(); err == nil {
 		if hours == "" {
 			hours = current.Fleet.Policy.Window
@@ -266,7 +278,7 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 	if err := m.free(req.From != ""); err != nil {
 		return api.Started{}, err
 	}
-	c, err := m.runner.Start(KindFetch, fetchPlan{From: req.From, Now: req.Now, Person: true}, nil)
+	c, err := m.runner.Start(KindFetch, fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry}, nil)
 	if err != nil {
 		return api.Started{}, err
 	}

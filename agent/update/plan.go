@@ -50,10 +50,7 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 	}
 	if nothing := nothingToDo(as, good); nothing != "" {
 		if refreshed.Unreachable != "" && p.Person {
-			return &change.Failure{
-				Class: change.ClassNetwork, Code: api.CodeUnreachable, Err: errors.New(refreshed.Unreachable),
-				Hint: "check the line, or use a stick: dhow update --from PATH",
-			}
+			return noSource(refreshed)
 		}
 		bad, err := m.bad()
 		if err != nil {
@@ -64,7 +61,14 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 		}
 		return t.Save(targetNote{Nothing: nothing})
 	}
-	return m.planRelease(ctx, t, p, as, good, current.Number)
+	return m.planRelease(ctx, t, p, refreshed, as, good, current.Number)
+}
+
+func noSource(r refreshNote) error {
+	return &change.Failure{
+		Class: change.ClassNetwork, Code: api.CodeUnreachable, Err: errors.New(r.Unreachable),
+		Hint: "check the line, or use a stick: dhow update --from PATH",
+	}
 }
 
 func nothingToDo(as manifest.Assignment, good *Good) string {
@@ -79,12 +83,19 @@ func nothingToDo(as manifest.Assignment, good *Good) string {
 	return ""
 }
 
-func (m *Manager) planRelease(ctx context.Context, t *change.Task, p fetchPlan, as manifest.Assignment, good *Good, number int64) error {
+func (m *Manager) planRelease(
+	ctx context.Context, t *change.Task, p fetchPlan, refreshed refreshNote, as manifest.Assignment, good *Good, number int64,
+) error {
 	sources, err := m.sources(ctx, p)
 	if err != nil && p.From != "" {
 		return err
 	}
 	defer closeAll(sources)
+	if p.From != "" {
+		if err := madeForOthers(ctx, sources[0], as); err != nil {
+			return err
+		}
+	}
 	release, d, err := m.releaseFrom(ctx, sources, as.Pin)
 	if err != nil {
 		return m.explainMissing(ctx, sources, as, err)
@@ -98,12 +109,14 @@ func (m *Manager) planRelease(ctx context.Context, t *change.Task, p fetchPlan, 
 	if err := t.Set(factBad, wanted); err != nil {
 		return err
 	}
-	if b := findBad(bad, d); b != nil {
-		if p.Person {
-			return refuse("the central team must pin another release; it has been told why by: dhow history",
-				"%s did not work here on %s and is not tried again: %s", b.Release, b.When.Format("2 Jan 15:04"), b.Reason)
+	if b := findBad(bad, d); b != nil && !p.Retry {
+		if p.Person && refreshed.Unreachable != "" {
+			return noSource(refreshed)
 		}
-		return t.Save(targetNote{Nothing: b.Release + " did not work here and is not tried again"})
+		if p.Person {
+			return refuse("the central team can pin another release; dhow update --retry takes this one all the same", "%s", b.text())
+		}
+		return t.Save(targetNote{Nothing: b.text()})
 	}
 	from := ""
 	if good != nil {
@@ -143,6 +156,28 @@ func (m *Manager) planRelease(ctx context.Context, t *change.Task, p fetchPlan, 
 		Release: release.Version, Digest: d, Manifest: number, Bytes: bytes,
 		Verified: ready != nil && ready.Digest == d && len(wants) == 0,
 	})
+}
+
+// madeForOthers refuses a bundle that says itself that it is for another site or ring: somebody has mixed up the sticks.
+func madeForOthers(ctx context.Context, src bundle.Source, as manifest.Assignment) error {
+	hint, err := bundle.ReadHint(ctx, src)
+	if err != nil {
+		return nil // no hint, no say
+	}
+	who := ""
+	switch {
+	case hint.Site != "" && hint.Site != as.Site:
+		who = "site " + hint.Site
+	case hint.Ring != "" && hint.Ring != as.Ring:
+		who = "ring " + hint.Ring
+	default:
+		return nil
+	}
+	return &change.Failure{
+		Class: change.ClassTrust, Code: api.CodeNotTrusted,
+		Err:  fmt.Errorf("%s was made for %s, not for %s", src.Name(), who, as.Site),
+		Hint: "use the stick of this site, or ask the central team for one",
+	}
 }
 
 // releaseFrom returns a release document from the first source that has it, or from what was seen before.

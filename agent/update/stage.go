@@ -61,9 +61,11 @@ func (m *Manager) environment(g Good, r *manifest.Release) (map[string]string, e
 	}
 	var missing []string
 	for _, s := range r.Settings {
-		if v, ok := settings[s.Name]; ok {
+		v, ok := settings[s.Name]
+		if ok {
 			env[s.Name] = v
-		} else if s.Required {
+		}
+		if s.Required && v == "" {
 			missing = append(missing, s.Name)
 		}
 	}
@@ -132,6 +134,9 @@ func (m *Manager) writeRelease(ctx context.Context, dir string, g Good, r *manif
 	}
 	defer root.Close()
 	for _, f := range r.Files {
+		if f.Path == releaseFile || f.Path == overrideFile || f.Path == envFile {
+			return broken("release %s brings a file %s, a name that dhow writes itself", r.Version, f.Path)
+		}
 		if err := m.writeFile(root, f); err != nil {
 			return fmt.Errorf("file %s of release %s: %w", f.Path, r.Version, err)
 		}

@@ -35,7 +35,7 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	}
 	for _, b := range bad {
 		if b.Release == s.Pinned && b.Release != s.Release {
-			s.Warnings = append(s.Warnings, b.Release+" did not work here and is not tried again: "+b.Reason)
+			s.Warnings = append(s.Warnings, b.text())
 		}
 	}
 	r, err := m.ready()
@@ -144,7 +144,7 @@ func (m *Manager) updateOf(c *change.Change) (*api.Update, error) {
 		var b backupNote
 		if found, err := c.ReadNote(stepBackUp, &b); err != nil {
 			return nil, err
-		} else if found && c.Status() == change.Done {
+		} else if found && p.From != nil && c.Status() == change.Done {
 			u.Backup = b.Name
 		}
 	}
@@ -174,6 +174,9 @@ func (m *Manager) healthNow(ctx context.Context, project string) string {
 		return "stopped"
 	}
 	for _, s := range list {
+		if s.State == "running" && s.Health == "starting" {
+			return "starting"
+		}
 		done := s.OneShot && s.State == "exited" && s.ExitCode == 0
 		if !done && (s.State != "running" || s.Health == "unhealthy") {
 			return "unhealthy"

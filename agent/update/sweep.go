@@ -24,8 +24,8 @@ func (m *Manager) sweep(ctx context.Context, _ *change.Task) error {
 	if current, err := m.Trust.Current(); err == nil && current.Fleet.Policy.Keep > keep {
 		keep = current.Fleet.Policy.Keep
 	}
-	if len(past) > keep {
-		past = past[:keep]
+	if trimmed := trim(past, keep); len(trimmed) < len(past) {
+		past = trimmed
 		if err := m.Journal.SetFact(factPast, past); err != nil {
 			return err
 		}
@@ -36,6 +36,23 @@ func (m *Manager) sweep(ctx context.Context, _ *change.Task) error {
 	}
 	// One thing that can't be removed keeps nothing else.
 	return errors.Join(m.sweepStacks(ctx, kept), m.sweepBackups(past), m.pruneStore(ctx))
+}
+
+// trim keeps the newest entries of each sort.
+func trim(past []Past, keep int) (kept []Past) {
+	taken := 0
+	for _, p := range past {
+		switch {
+		case p.TakenBack && taken < keepTaken:
+			taken++
+		case !p.TakenBack && keep > 0:
+			keep--
+		default:
+			continue
+		}
+		kept = append(kept, p)
+	}
+	return kept
 }
 
 // keptReleases lists everything that runs, ran and may be gone back to, or is ready.
