@@ -118,7 +118,7 @@ func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
 }
 
 // applyEnded says what follows from an apply that was undone: a release that was started and is itself the reason is not tried again by itself,
-// anything else is, after a while.
+// anything else, a generator that fails five times among it, is tried again after a while.
 func (m *Manager) applyEnded(c *change.Change) map[string]any {
 	var p applyPlan
 	if err := c.ReadPlan(&p); err != nil || c.Kind != KindApply {
@@ -136,7 +136,7 @@ func (m *Manager) applyEnded(c *change.Change) map[string]any {
 		facts[factReady] = nil // what is in the store has rotted: fetch it again
 	}
 	started := c.Step(stepStartRelease).Status != change.StepPending
-	if started && (c.Cause.Class == change.ClassRelease || c.Cause.Class == change.ClassInterrupted) {
+	if started && c.Cause.Class == change.ClassRelease {
 		bad, err := m.bad()
 		if err != nil {
 			return facts
