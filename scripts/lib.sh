@@ -167,11 +167,14 @@ wait_gone() {
 	wait "$1" 2>/dev/null || true
 }
 
-# build_program NAME FOLDER OUT builds one of the two programs. This is the only place that says how.
+# build_program NAME FOLDER OUT builds one of the two programs. This is the only place that says how. Without inlining (-l) and without the
+# tracing of grpc, which only the compose library brings, dhow is a tenth smaller; its work is done by the disk and the engine.
 build_program() {
-	local version
+	local version built
 	version=$(git -C "$root" describe --always --dirty 2>/dev/null || echo dev)
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$version" ${4:-} -o "$3" "$2" || fail "cannot build $1"
+	built=$(TZ=UTC git -C "$root" log -1 --date=format-local:%FT%TZ --format=%cd 2>/dev/null || true)
+	CGO_ENABLED=0 go build -trimpath -tags "grpcnotrace${4:+,$4}" -gcflags=all=-l \
+		-ldflags "-s -w -X main.version=$version -X main.built=$built" -o "$3" "$2" || fail "cannot build $1"
 }
 
 build_programs() {
