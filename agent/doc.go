@@ -16,7 +16,7 @@
 //	                     fetch.Source ─▶ trust (verified documents) ─┐
 //	                            └──────▶ bundle.Store (verified blobs)┤
 //	                                                                 ▼
-//	         dhow, page ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal
+//	               dhow ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal
 //	                                             │
 //	                  engine  stack  backup  health  doors  ─▶ the Docker Engine, the volumes, the ports
 //
@@ -24,7 +24,7 @@
 //
 // cmd → daemon → update → change. The adapters (engine, stack, backup, health, doors, and fetch and trust outside of agent) know nothing
 // of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
-// the release author are not linked into dhow. TestImports enforces this.
+// the release author are not linked into dhow. imports_test.go enforces this.
 //
 // # Where to begin reading
 //
@@ -37,5 +37,5 @@
 //   - A note is saved before the effect that it describes. Undo reads the note, never what it finds lying about.
 //   - Users come in only after the commit, so undoing never throws away what somebody typed.
 //   - From close-doors to the commit no container has a restart policy: after a power cut the engine starts nothing by itself.
-//   - Nothing that a rollback could need is removed before the next release has proved itself; update/sweep.go is the only place that removes.
+//   - Undo removes what its own step made. Everything older is removed in update/sweep.go only, when a change has ended and nothing can need it.
 package agent
