@@ -338,3 +338,39 @@ func TestCleanupIsTriedAgain(t *testing.T) {
 		t.Fatalf("events %s: Do ran again", got)
 	}
 }
+
+func TestSecretsAreTakenOutOfCausesAndTrouble(t *testing.T) {
+	w := &world{fails: map[string]int{"b": 1, "-b": 1}, journal: &memory{}}
+	k := w.program("a b!")
+	do, undo := k.Steps[1].Do, k.Steps[1].Undo
+	k.Steps[1].Do = func(ctx context.Context, t *Task) error {
+		return fmt.Errorf("denied for s3cret: %w", do(ctx, t))
+	}
+	k.Steps[1].Undo = func(ctx context.Context, t *Task) error {
+		if err := undo(ctx, t); err != nil {
+			return fmt.Errorf("s3cret is not right: %w", err)
+		}
+		return nil
+	}
+	r := w.runner(k, nil)
+	r.Redact = func(text string) string { return strings.ReplaceAll(text, "s3cret", "***") }
+	var seen []string
+	r.Observer = func(c *Change, _ Progress) {
+		if s := c.Steps[1].Trouble; s != "" && !slices.Contains(seen, s) {
+			seen = append(seen, s)
+		}
+	}
+	c, err := r.Start("test", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Cause.Message != "denied for ***: b is broken" || c.Cause.Class != ClassRelease {
+		t.Errorf("cause %+v", c.Cause)
+	}
+	if !slices.Equal(seen, []string{"*** is not right: cannot undo"}) {
+		t.Errorf("trouble %q", seen)
+	}
+}
