@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"dhow/agent/api"
+	"dhow/agent/site"
 )
 
 // Site is one computer of the fleet: a folder, an agent, a compose project.
@@ -58,8 +59,25 @@ func (s *Site) install(source string, more ...string) {
 		args = append(args, "--set", name+"="+value)
 	}
 	args = append(args, "--set", fmt.Sprintf("%s=%d", s.stack.port, s.port))
+	// The hours for updates are others than now: nothing happens that the test does not ask for.
+	closed := time.Now().Add(6 * time.Hour)
+	args = append(args, "--window", closed.Format("15:04")+"-"+closed.Add(time.Minute).Format("15:04"))
 	s.must(append(args, more...)...)
 	s.start()
+}
+
+// configure changes the configuration of the site.
+func (s *Site) configure(change func(*site.Config)) {
+	s.t.Helper()
+	path := site.Paths{Prefix: s.prefix}.Config()
+	c, err := site.LoadConfig(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	change(c)
+	if err := c.Save(path); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // run calls dhow as somebody at the site would.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dhow/agent/api"
+	"dhow/agent/site"
 )
 
 const (
@@ -41,6 +42,7 @@ func (s *Site) common() Data {
 // TestClinic is the life of one site: installed from the registry, updated, saved from a broken release by itself, updated from a
 // stick, and taken back by hand.
 func TestClinic(t *testing.T) {
+	t.Parallel()
 	centre := clinicCentre(t)
 	line := newLine(t)
 	source := line.source("dhow-e2e/clinic-life")
@@ -123,18 +125,45 @@ func broken(t *testing.T, s *Site, source string, before Data) {
 	figure(t, "1.2.0 broken and rolled back: downtime %.1f s", away.Seconds())
 }
 
-// notAgain restarts the agent, which looks at its sources, and expects that nothing happens while the manifest says the same.
+// notAgain opens the window, lets the agent look at its sources by itself, and expects that nothing happens while the manifest says the same.
 func notAgain(t *testing.T, s *Site) {
 	number := s.last().ID
+	s.expect(api.CodeRefused, "update", "--now")
 	s.stop()
+	s.configure(func(c *site.Config) { c.Window, c.Fetch = "", "* * * * *" })
 	s.start()
-	poll(t, 20*time.Second, "the agent to look at its sources", func() (bool, string) {
+	restarted := time.Now()
+	poll(t, 3*time.Minute, "the agent to look at its sources by itself", func() (bool, string) {
 		st := s.status()
-		return st.LastCheck != nil && st.State == api.StateIdle, fmt.Sprintf("%+v", st)
+		return st.LastCheck != nil && st.LastCheck.After(restarted) && st.State == api.StateIdle, fmt.Sprintf("%+v", st)
 	})
 	if u := s.last(); u.ID != number {
 		t.Errorf("the broken release was tried again: %+v", u)
 	}
+	s.sane("1.1.0")
+	s.stop()
+	s.configure(func(c *site.Config) { c.Fetch = "0 0 1 1 *" })
+	s.start()
+}
+
+// TestBrokenReleaseAgain has a broken release tried again: when a person asks for it, and when the manifest has asked for another one since.
+func TestBrokenReleaseAgain(t *testing.T) {
+	t.Parallel()
+	f := killFleet(t, "again")
+	s := newSite(t, f.centre, "again")
+	source := folderSource(t)
+	f.centre.pin(t, s.name, "1.1.0", source)
+	s.install(source)
+	s.must("update", "--now")
+	f.centre.pin(t, s.name, "1.2.0", source)
+	s.expect(api.CodeRolledBack, "update", "--now")
+	s.expect(api.CodeRefused, "update", "--now")
+	s.expect(api.CodeRolledBack, "update", "--now", "--retry")
+	s.expect(api.CodeRefused, "update", "--now")
+	f.centre.pin(t, s.name, "1.1.0", source)
+	s.must("update", "--now")
+	f.centre.pin(t, s.name, "1.2.0", source)
+	s.expect(api.CodeRolledBack, "update", "--now")
 	s.sane("1.1.0")
 }
 

@@ -16,8 +16,11 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// ErrNotRunning means that no engine answers.
-var ErrNotRunning = errors.New("the Docker Engine does not answer")
+// ErrNotRunning means that nothing answers; ErrNoImage that an image which a service runs is not in the engine.
+var (
+	ErrNotRunning = errors.New("the Docker Engine does not answer")
+	ErrNoImage    = errors.New("it is not in the engine")
+)
 
 // Compose runs projects on one engine. It keeps one client, made when it is needed first. Its methods may be called
 // at once for different projects; for one project it is the caller who must see to their order.

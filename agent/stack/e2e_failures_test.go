@@ -83,7 +83,7 @@ func TestE2EMissingImage(t *testing.T) {
 		Dir: folder(t, map[string]string{"c.yaml": "services: {web: {image: registry.example.org/x:1, pull_policy: always}}"}), Files: []string{"c.yaml"}, Project: r.project,
 		Images: map[string]string{"web": "dhow.local/dhow-stack-none:0"},
 	}
-	want := "service web needs image dhow.local/dhow-stack-none:0, which is not in the engine"
+	want := "service web needs image dhow.local/dhow-stack-none:0: it is not in the engine"
 	if err := r.Up(r.ctx, load(t, s), UpOptions{}); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -162,7 +161,7 @@ func haveImages(ctx context.Context, cl *client.Client, project *types.Project) 
 		}
 		_, err := cl.ImageInspect(ctx, s.Image)
 		if errdefs.IsNotFound(err) {
-			return &ServiceError{Service: name, Reason: fmt.Sprintf("needs image %s, which is not in the engine", s.Image)}
+			return &ServiceError{Service: name, Reason: "needs image " + s.Image, Err: ErrNoImage}
 		}
 		if err != nil {
 			return failure("cannot look for image "+s.Image, err)

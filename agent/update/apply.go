@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"dhow/agent/change"
 	"dhow/agent/doors"
+	"dhow/agent/stack"
 	"dhow/manifest"
 )
 
@@ -68,6 +70,9 @@ func (m *Manager) behind(h change.Handler) change.Handler {
 func (m *Manager) patient(h change.Handler) change.Handler {
 	return func(ctx context.Context, t *change.Task) error {
 		err := h(ctx, t)
+		if errors.Is(err, stack.ErrNoImage) && ctx.Err() == nil {
+			return &change.Retry{After: time.Second, Err: fmt.Errorf("somebody has removed an image: %w", err)}
+		}
 		if err != nil && ctx.Err() == nil && m.engineGone(ctx) {
 			return &change.Retry{After: 3 * time.Second, Err: fmt.Errorf("the engine does not answer: %w", err)}
 		}

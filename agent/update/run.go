@@ -160,6 +160,9 @@ func (m *Manager) freshData(ctx context.Context, t *change.Task, p applyPlan) er
 
 // blameStart tells a release that does not start from an engine that does not start it.
 func (m *Manager) blameStart(ctx context.Context, t *change.Task, note startNote, err error) error {
+	if errors.Is(err, stack.ErrNoImage) {
+		return err
+	}
 	if s := (*stack.ServiceError)(nil); errors.As(err, &s) || errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 		return m.blame(err)
 	}
@@ -206,6 +209,13 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 	}
 	project, err := m.project(ctx, p.To, r)
 	if err != nil {
+		return err
+	}
+	images, err := m.pin(ctx, p.To, r)
+	if err != nil {
+		return err
+	}
+	if err := m.ensureImages(ctx, t, images); err != nil {
 		return err
 	}
 	// After a power cut nothing runs: all of it is started again before it is judged.
@@ -274,7 +284,7 @@ func (m *Manager) query(ctx context.Context, g Good, r *manifest.Release, servic
 // again stay what they are.
 func (m *Manager) blame(err error) error {
 	retry, failure := (*change.Retry)(nil), (*change.Failure)(nil)
-	if errors.Is(err, context.Canceled) || errors.As(err, &retry) || errors.As(err, &failure) || space(err) != err {
+	if errors.Is(err, context.Canceled) || errors.Is(err, stack.ErrNoImage) || errors.As(err, &retry) || errors.As(err, &failure) || space(err) != err {
 		return err
 	}
 	if strings.Contains(err.Error(), "no space left on device") { // the engine's words for ENOSPC
