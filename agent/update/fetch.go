@@ -217,7 +217,22 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if errors.Is(err, bundle.ErrUnreachable) && p.From == "" && note.Idle < idleAttempts {
 		return &change.Retry{After: idleDelay, Err: err}
 	}
+	if p.From != "" && (errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge) || errors.Is(err, bundle.ErrUnsafePath)) {
+		err = errors.Join(err, m.dropBrought(wants))
+	}
 	return untrusted(err)
+}
+
+// dropBrought removes what a refused stick has brought for wants, which were missing before. What came over a line stays: it was dear.
+func (m *Manager) dropBrought(wants []fetch.Want) error {
+	var errs []error
+	for _, w := range wants {
+		errs = append(errs, m.Store.Remove(w.Blob.Digest))
+		if w.DiffID != "" {
+			errs = append(errs, m.Store.Remove(w.DiffID))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // verify unpacks every new image once, as the engine will, and declares the release ready.

@@ -48,11 +48,11 @@ func (m *Manager) kinds() map[string]change.Kind {
 		KindApply: {Steps: []change.Step{
 			checkSite, loadImages, stageRelease, copyAhead, closeDoors, backUp, armRestore,
 			startRelease, checkHealth, commitRelease, openDoors,
-		}, Interruptions: 5, Ended: m.applyEnded},
+		}, Interruptions: 10, Ended: m.applyEnded},
 		KindRollback: {Steps: []change.Step{
 			checkSite, loadImages, stageRelease, copyAhead, closeDoors, backUp, armRestore, returnData,
 			startRelease, checkHealth, commitRelease, openDoors,
-		}, Interruptions: 5, Ended: m.applyEnded},
-		KindAdopt: {Steps: adopt, Interruptions: 5},
+		}, Interruptions: 10, Ended: m.applyEnded},
+		KindAdopt: {Steps: adopt, Interruptions: 10},
 	}
 }
