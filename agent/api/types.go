@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // States of a site, as status says them.
 const (
@@ -20,21 +23,21 @@ const (
 	ResultRefused    = "refused" // stopped by a check before any downtime
 )
 
-// Status answers GET /v1/status.
+// Status answers GET /v1/status. Scripts find site, release, known_good, pinned, state, step and last_update in it at all times.
 type Status struct {
 	Site       string  `json:"site"`
 	Fleet      string  `json:"fleet,omitempty"`
-	Release    string  `json:"release,omitempty"`    // what runs now
-	KnownGood  string  `json:"known_good,omitempty"` // last release that passed its checks here
-	Pinned     string  `json:"pinned,omitempty"`     // what the manifest asks for
-	Hold       string  `json:"hold,omitempty"`       // reason of a hold
-	Manifest   int64   `json:"manifest,omitempty"`   // number of the newest manifest seen
+	Release    string  `json:"release"`            // what runs now
+	KnownGood  string  `json:"known_good"`         // last release that passed its checks here
+	Pinned     string  `json:"pinned"`             // what the manifest asks for
+	Hold       string  `json:"hold,omitempty"`     // reason of a hold
+	Manifest   int64   `json:"manifest,omitempty"` // number of the newest manifest seen
 	State      string  `json:"state"`
-	Step       string  `json:"step,omitempty"`
+	Step       string  `json:"step"`
 	StepNumber int     `json:"step_number,omitempty"`
 	StepCount  int     `json:"step_count,omitempty"`
 	Health     string  `json:"health,omitempty"` // healthy, unhealthy or stopped, asked of the engine
-	LastUpdate *Update `json:"last_update,omitempty"`
+	LastUpdate *Update `json:"last_update"`      // nil before the first
 	// LastCheck is when a source last answered; LastError why the newest attempt failed, in words.
 	LastCheck  *time.Time `json:"last_check,omitempty"`
 	LastError  string     `json:"last_error,omitempty"`
@@ -43,19 +46,33 @@ type Status struct {
 	Warnings   []string   `json:"warnings,omitempty"`
 }
 
-// Update is one line of the history: an ended (or running) apply or rollback. Finished is zero while it runs.
+// Update is one line of the history: an ended (or running) apply or rollback. Finished is zero while it runs. All but backup is always
+// there.
 type Update struct {
 	ID              uint64    `json:"id"`
 	Kind            string    `json:"kind"` // apply, rollback or adopt
-	From            string    `json:"from,omitempty"`
+	From            string    `json:"from"`
 	To              string    `json:"to"`
-	Result          string    `json:"result,omitempty"`
-	Reason          string    `json:"reason,omitempty"` // why it was rolled back or refused
+	Result          string    `json:"result"`
+	Reason          string    `json:"reason"` // why it was rolled back or refused
 	Started         time.Time `json:"started"`
-	Finished        time.Time `json:"finished,omitzero"`
+	Finished        time.Time `json:"finished"` // null while it runs
 	DowntimeSeconds float64   `json:"downtime_seconds"`
 	BytesFetched    int64     `json:"bytes_fetched"`
 	Backup          string    `json:"backup,omitempty"` // name of the backup that it made
+}
+
+// MarshalJSON writes null for Finished while the update runs: the zero time is no moment that anybody should read.
+func (u Update) MarshalJSON() ([]byte, error) {
+	type plain Update
+	out := struct {
+		plain
+		Finished *time.Time `json:"finished"`
+	}{plain: plain(u)}
+	if !u.Finished.IsZero() {
+		out.Finished = &u.Finished
+	}
+	return json.Marshal(out)
 }
 
 // Backup is one line of GET /v1/backups.

@@ -122,7 +122,7 @@ func TestAdopt(t *testing.T) {
 
 	step(t, "taking over")
 	centre.pin(t, s.name, "1.1.0", source)
-	s.must("install", "--site", s.name, "--source", source, "--root", centre.root(), "--adopt", dir)
+	s.must("install", "--site", s.name, "--source", source, "--root", centre.root(), "--adopt", dir, "--yes")
 	s.start()
 	s.settled(time.Minute)
 	unchanged(t, before, s.containers())

@@ -77,7 +77,7 @@ func TestMissingSetting(t *testing.T) {
 	step(t, "a new site without a required value")
 	empty := newSite(t, centre, "setting-new")
 	centre.pin(t, empty.name, "1.0.0", source)
-	r := empty.run("install", "--site", empty.name, "--source", source, "--root", centre.root(), "--project", empty.project)
+	r := empty.run("install", "--site", empty.name, "--source", source, "--root", centre.root(), "--project", empty.project, "--yes")
 	if r.Code == api.CodeOK {
 		empty.start()
 		r = empty.expect(api.CodeRefused, "update", "--now")

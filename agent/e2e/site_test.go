@@ -54,7 +54,7 @@ func newSite(t testing.TB, c *Centre, name string) *Site {
 // install runs dhow install with the settings of the stack, less those in without, and starts the agent.
 func (s *Site) install(source string, more ...string) {
 	s.t.Helper()
-	args := []string{"install", "--site", s.name, "--source", source, "--root", s.centre.root(), "--project", s.project}
+	args := []string{"install", "--site", s.name, "--source", source, "--root", s.centre.root(), "--project", s.project, "--yes"}
 	for name, value := range s.stack.settings {
 		args = append(args, "--set", name+"="+value)
 	}

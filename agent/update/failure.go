@@ -11,6 +11,8 @@ import (
 	"dhow/agent/change"
 	"dhow/agent/engine"
 	"dhow/bundle"
+	"dhow/bundle/fetch"
+	"dhow/manifest"
 	"dhow/manifest/trust"
 )
 
@@ -65,6 +67,10 @@ func untrusted(err error) error {
 		f.Hint = "do not use it; tell the central team"
 	case errors.Is(err, bundle.ErrNoMetadata):
 		f.Hint = "use a bundle made by dhowctl, or connect the site once so that it knows the signed manifest"
+	case errors.Is(err, fetch.ErrSeveral):
+		f.Class, f.Code, f.Hint = change.ClassSite, api.CodeUsage, "name the file, not the folder"
+	case errors.Is(err, manifest.ErrNewer):
+		f.Class, f.Code, f.Hint = change.ClassSite, api.CodeRefused, "install the newest dhow on this computer"
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		f.Class, f.Code, f.Hint = change.ClassSite, api.CodeUsage, "check the path, and whether the stick is plugged in"
 	default:

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"dhow/bundle"
@@ -18,10 +17,11 @@ import (
 //
 //	oci://HOST/PATH             a repository; plain http for loopback hosts only, or with ?insecure behind it
 //	https://HOST/PATH, http://  a web folder with the layout of package bundle
-//	a folder                    with that layout, or one that holds a single bundle file
+//	a folder                    with that layout, or one with bundle files, of which the one with the newest release is opened
 //	a file                      a bundle (.tar, .tgz, .tar.zst) or what docker save has written; recognised by content, not by name
 //
-// Nothing is asked of a network yet. A path that is not there, such as a stick that is not plugged in, fails with bundle.ErrUnreachable.
+// Nothing is asked of a network yet. A path that is not there, such as a stick that is not plugged in, fails with bundle.ErrUnreachable,
+// a folder with several bundles of which none can be chosen with ErrSeveral.
 func Open(ctx context.Context, spec string) (bundle.Source, error) {
 	src, err := open(ctx, spec)
 	if err != nil {
@@ -67,40 +67,11 @@ func openPath(ctx context.Context, path string) (bundle.Source, error) {
 			return openFolder(path)
 		}
 	}
-	file, err := onlyBundle(path)
+	file, err := bundleIn(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	return openArchive(ctx, file)
-}
-
-// onlyBundle finds the bundle file in a folder that has no layout itself: people name the stick, not the file on it.
-func onlyBundle(dir string) (string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
-	}
-	var found []string
-	for _, e := range entries {
-		name := strings.ToLower(e.Name())
-		if !e.Type().IsRegular() || strings.HasPrefix(name, ".") {
-			continue
-		}
-		for _, end := range []string{".tgz", ".tar", ".tar.gz", ".tar.zst"} {
-			if strings.HasSuffix(name, end) {
-				found = append(found, e.Name())
-				break
-			}
-		}
-	}
-	sort.Strings(found)
-	switch len(found) {
-	case 0:
-		return "", fmt.Errorf("the folder %w and no bundle", bundle.ErrNoMetadata)
-	case 1:
-		return filepath.Join(dir, found[0]), nil
-	}
-	return "", fmt.Errorf("the folder holds several bundles, name one of them: %s", strings.Join(found, ", "))
 }
 
 // redact takes a password out of an address.

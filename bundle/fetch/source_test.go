@@ -112,7 +112,7 @@ func TestOpen(t *testing.T) {
 	stick, full, empty := t.TempDir(), t.TempDir(), t.TempDir()
 	copyFile(t, archive(t, p, ".tgz"), filepath.Join(stick, "emr-1.0.0.tgz"))
 	copyFile(t, archive(t, p, ".tgz"), filepath.Join(stick, ".hidden.tgz"))
-	copyFile(t, archive(t, p, ".tgz"), filepath.Join(full, "a.tgz"))
+	copyFile(t, writeArchive(t, bundle.Plain, items(t, p)), filepath.Join(full, "a.tgz")) // without a hint
 	copyFile(t, archive(t, p, ".tar"), filepath.Join(full, "B.TAR"))
 	odd := filepath.Join(t.TempDir(), "renamed.doc") // by content, not by name
 	copyFile(t, archive(t, p, ".tar.zst"), odd)
@@ -155,7 +155,7 @@ func TestOpen(t *testing.T) {
 		{"https:///a", "it must look like https://HOST/PATH", nil},
 		{"/no/stick/here", "cannot open source /no/stick/here: source does not answer: stat /no/stick/here: no such file or directory", bundle.ErrUnreachable},
 		{empty, "the folder holds no signed manifest and no bundle", bundle.ErrNoMetadata},
-		{full, "the folder holds several bundles, name one of them: B.TAR, a.tgz", nil},
+		{full, "the folder holds several bundles, name one of them: B.TAR, a.tgz (a.tgz: it does not say what is in it)", fetch.ErrSeveral},
 		{text, "it is damaged", bundle.ErrDamaged},
 		{"/dev/null", "it is neither a file nor a folder", nil},
 	} {

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -52,7 +53,8 @@ const DefaultMaxFiles = 64 << 20
 // Create makes a release, and a report on what it understood. The report is there with an error too, as far as it got.
 func Create(ctx context.Context, o Options) (*manifest.Release, *Report, error) {
 	a := &making{
-		o: o, report: &Report{Version: o.Version},
+		passed: map[string]bool{},
+		o:      o, report: &Report{Version: o.Version},
 		release: &manifest.Release{Format: manifest.ReleaseFormat, Fleet: o.Fleet, Created: o.Now.UTC().Truncate(time.Second)},
 	}
 	if err := a.options(); err != nil {
@@ -83,6 +85,7 @@ type making struct {
 	images    map[string]string                   // service to image reference
 	configs   map[string]imageConfig              // image reference to its config for the first platform
 	pinned    map[string][]manifest.PlatformImage // by image reference
+	passed    map[string]bool                     // names in a service's own .env; whether they have a value
 }
 
 func (a *making) options() error {
@@ -272,11 +275,23 @@ func (a *making) samePlatforms() error {
 	return nil
 }
 
+// withPassed adds the names of a service's .env to the settings, unless the release itself gives them a value.
+func (a *making) withPassed(settings []manifest.Setting) []manifest.Setting {
+	for name, required := range a.passed {
+		_, fixed := a.release.Variables[name]
+		if !fixed && !slices.ContainsFunc(settings, func(s manifest.Setting) bool { return s.Name == name }) {
+			settings = append(settings, manifest.Setting{Name: name, Required: required})
+		}
+	}
+	slices.SortFunc(settings, func(x, y manifest.Setting) int { return strings.Compare(x.Name, y.Name) })
+	return settings
+}
+
 // finish puts the release together and checks it as a site will.
 func (a *making) finish(context.Context) error {
 	a.release.Variables = a.variables.release()
 	settings, warnings := a.variables.settings()
-	a.release.Settings = settings
+	a.release.Settings = a.withPassed(settings)
 	for _, w := range slices.Concat(a.variables.exposed(), warnings, a.variables.unused()) {
 		a.report.warn("%s", w)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -97,6 +98,12 @@ func (a *making) carry(ctx context.Context) error {
 	return nil
 }
 
+// siteEnv is the file in which compose and, at a site, Dhow keep the values of variables.
+const siteEnv = ".env"
+
+// reserved are the files that the agent writes beside those of a release.
+var reserved = []string{"dhow.yaml", "release.json", siteEnv}
+
 type carrier struct {
 	*making
 	ctx  context.Context
@@ -138,12 +145,39 @@ func (c *carrier) named(service, key, file string, optional bool) error {
 	if err != nil {
 		return err
 	}
+	if key == "env_file" && rel == siteEnv {
+		return c.siteEnv(where, service, optional)
+	}
 	err = c.file(where, rel)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
 }
+
+// siteEnv leaves a service's .env at the centre: its names become settings of the site, whose .env the agent writes from them.
+func (c *carrier) siteEnv(where, service string, optional bool) error {
+	f, err := c.documents.root.Open(siteEnv)
+	if errors.Is(err, fs.ErrNotExist) && optional {
+		return nil
+	}
+	if err != nil {
+		return problem(where, "", "cannot read %s: %w", siteEnv, err)
+	}
+	defer f.Close()
+	values, err := dotenv.ParseWithLookup(io.LimitReader(f, maxSiteEnv), func(string) (string, bool) { return "", true })
+	if err != nil {
+		return problem(where, "", "cannot read %s: a line is not NAME=value", siteEnv) // the parser's words may hold a value
+	}
+	c.report.warn("%s: env_file %s is not taken along: its %d names become settings of the site", service, siteEnv, len(values))
+	for name, value := range values {
+		c.passed[name] = c.passed[name] || value != ""
+	}
+	return nil
+}
+
+// maxSiteEnv bounds the .env of a service, in bytes.
+const maxSiteEnv = 1 << 20
 
 func (c *carrier) object(section, name, file string) error {
 	what := strings.TrimSuffix(section, "s") + " " + name
@@ -230,6 +264,9 @@ func (c *carrier) file(where, rel string) error {
 		return problem(where, "", "cannot take along %s: %w", rel, err)
 	}
 	defer f.Close()
+	if slices.Contains(reserved, rel) {
+		return problem(where, "rename it", "cannot take along %s: dhow writes this name itself at the site", rel)
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return problem(where, "", "cannot take along %s: %w", rel, err)

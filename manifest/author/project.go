@@ -113,6 +113,10 @@ func (l *load) project(ctx context.Context, values map[string]string) (*project,
 func (d *documents) composeError(err error) error {
 	text := strings.ReplaceAll(err.Error(), d.dir+string(filepath.Separator), "")
 	text = strings.Join(strings.Fields(text), " ")
+	if e := d.mistyped(text); e != nil {
+		e.Err = err
+		return e
+	}
 	hint := ""
 	var missing *template.MissingRequiredError
 	if errors.As(err, &missing) {

@@ -2,7 +2,9 @@ package author
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +42,11 @@ func readEnvFiles(files []string) (*variables, error) {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return nil, problem("", "", "cannot read env file: %w", err)
+			hint := ""
+			if errors.Is(err, fs.ErrNotExist) {
+				hint = "name it as it is seen from the folder in which you are, or leave --env-file away"
+			}
+			return nil, problem("", hint, "cannot read env file: %w", err)
 		}
 		values, err := dotenv.ParseWithLookup(bytes.NewReader(data), func(name string) (string, bool) {
 			value, ok := v.values[name]

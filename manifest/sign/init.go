@@ -170,9 +170,12 @@ name: ` + name + `
 
 # Defaults for all sites; a site's own configuration wins.
 policy:
-  # fetch: "*/30 * * * *"     # when sites look for something new
-  # window: 21:00-05:00       # hours in which a site may be down for an update
-  # timeZone: Africa/Kinshasa # empty: that of the site's computer
+  # When sites look for something new and fetch it: minute, hour, day, month, weekday. Here: every hour.
+  fetch: "0 * * * *"
+  # Hours in which a site may be down for an update, by its own clock. Outside of them an update that is fetched waits.
+  # "dhow update --now" at the site puts it in place at once. Without a window sites update whenever something new is there.
+  window: "21:00-05:00"
+  # timeZone: Africa/Kinshasa # of fetch and window; without it that of each site's computer
   # contact: +000 000 000     # whom a site calls
   keep: 3 # snapshots that a site keeps
 

@@ -133,6 +133,18 @@ var attacks = []attack{
 	{name: "root with a key of the wrong length", kind: trust.ErrDamaged, make: func(f *forge) map[string][]byte {
 		f.rotate(func() {})
 		path := "metadata/2.root.json"
+		m, err := metadata.Root().FromBytes(f.files[path])
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for _, k := range m.Signed.Keys {
+			k.Value.PublicKey = "abcd"
+		}
+		return with(f.next(), map[string][]byte{path: seal(f.t, m, f.keys[root])})
+	}},
+	{name: "unsigned root with a key of the wrong length", kind: trust.ErrForged, make: func(f *forge) map[string][]byte {
+		f.rotate(func() {})
+		path := "metadata/2.root.json"
 		data := edit(f.t, f.files[path], func(s map[string]any) {
 			for _, k := range s["keys"].(map[string]any) {
 				k.(map[string]any)["keyval"].(map[string]any)["public"] = "abcd"

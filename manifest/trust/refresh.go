@@ -118,8 +118,8 @@ func (w *walk) roots(ctx context.Context) (rotated bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if _, err := readRoot(path, data); err != nil {
-			return false, w.blame(ctx, err)
+		if err := w.readRoot(ctx, path, data); err != nil {
+			return false, err
 		}
 		if _, err := w.set.UpdateRoot(data); err != nil {
 			if errors.Is(err, &metadata.ErrBadVersionNumber{}) {
@@ -133,6 +133,30 @@ func (w *walk) roots(ctx context.Context) (rotated bool, err error) {
 		}
 	}
 	return false, fmt.Errorf("the source is %w: more than %d new roots", ErrDamaged, maxRoots)
+}
+
+// readRoot looks into a new root in the order that is safe: first who signed it, then for which program it is, then what is in it.
+func (w *walk) readRoot(ctx context.Context, path string, data []byte) error {
+	root, err := parseRoot(path, data)
+	if err != nil {
+		return w.blame(ctx, err)
+	}
+	if err := w.signed(ctx, path, metadata.ROOT, root); err != nil {
+		return err
+	}
+	if err := checkHead(path, root.Signed.SpecVersion, root.Signed.Version); err != nil {
+		return err
+	}
+	return checkRoot(path, root)
+}
+
+// signed stops a document that the present root's keys have not signed, before anything that it says is judged. document is a
+// *metadata.Metadata of the role.
+func (w *walk) signed(ctx context.Context, path, role string, document any) error {
+	if err := w.set.Root.VerifyDelegate(role, document); err != nil {
+		return w.blame(ctx, classify(path, err))
+	}
+	return nil
 }
 
 func (w *walk) keep() error {

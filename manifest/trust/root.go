@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
@@ -50,19 +51,21 @@ func identity(data []byte) ([]byte, error) {
 
 // selfSigned reads a root that is signed by enough of its own keys.
 func selfSigned(data []byte) (*metadata.Metadata[metadata.RootType], error) {
-	if _, err := readRoot("root", data); err != nil {
+	root, err := parseRoot("root", data)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRoot("root", root); err != nil { // before its keys are used
 		return nil, err
 	}
 	set, err := trustedmetadata.New(data)
 	if err != nil {
 		return nil, classify("root", err)
 	}
-	return set.Root, nil
+	return set.Root, checkHead("root", root.Signed.SpecVersion, root.Signed.Version)
 }
 
-// readRoot parses a root and sees to it that go-tuf can use it safely: all roles there, all keys of a kind and length that the
-// crypto libraries take without a panic, thresholds that can be met.
-func readRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType], error) {
+func parseRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType], error) {
 	if err := checkJSON(path, data, maxRoot); err != nil {
 		return nil, err
 	}
@@ -70,35 +73,38 @@ func readRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType], 
 	if err != nil {
 		return nil, classify(path, err)
 	}
+	return root, nil
+}
+
+// checkRoot sees to it that go-tuf can use a root safely: all roles there, all keys of a kind and length that the crypto libraries
+// take without a panic, thresholds that can be met.
+func checkRoot(path string, root *metadata.Metadata[metadata.RootType]) error {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("%s is %w: %s", path, ErrDamaged, fmt.Sprintf(format, args...))
 	}
-	if err := checkHead(path, root.Signed.SpecVersion, root.Signed.Version); err != nil {
-		return nil, err
-	}
 	if !root.Signed.ConsistentSnapshot {
-		return nil, fail("it has no consistent snapshots")
+		return fail("it has no consistent snapshots")
 	}
 	if len(root.Signed.Keys) > 256 {
-		return nil, fail("it has more than 256 keys")
+		return fail("it has more than 256 keys")
 	}
 	for id, key := range root.Signed.Keys {
 		if err := checkKey(key); err != nil {
-			return nil, fail("key %.16q: %v", id, err)
+			return fail("key %.16q: %v", id, err)
 		}
 	}
 	for _, name := range metadata.TOP_LEVEL_ROLE_NAMES {
 		role := root.Signed.Roles[name]
 		if role == nil || role.Threshold < 1 || role.Threshold > len(role.KeyIDs) || len(role.KeyIDs) > 256 {
-			return nil, fail("role %s is missing or can never be signed", name)
+			return fail("role %s is missing or can never be signed", name)
 		}
 		for _, id := range role.KeyIDs {
 			if root.Signed.Keys[id] == nil {
-				return nil, fail("role %s has a key that is not there", name)
+				return fail("role %s has a key that is not there", name)
 			}
 		}
 	}
-	return root, nil
+	return nil
 }
 
 func checkKey(key *metadata.Key) error {
@@ -119,8 +125,15 @@ func checkKey(key *metadata.Key) error {
 	return nil
 }
 
-// checkHead checks what every role's document begins with.
+// specVersion is how a document names the version of TUF that it follows.
+var specVersion = regexp.MustCompile(`^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$`)
+
+// checkHead checks what every role's document begins with. It comes after the signature: a newer TUF is what the fleet says, and
+// not what a flipped bit does.
 func checkHead(path, spec string, version int64) error {
+	if !specVersion.MatchString(spec) {
+		return fmt.Errorf("%s is %w: its TUF version %.20q is none", path, ErrDamaged, spec)
+	}
 	if !strings.HasPrefix(spec, "1.") {
 		return fmt.Errorf("%s: %w: TUF version %.20q", path, manifest.ErrNewer, spec)
 	}

@@ -26,6 +26,9 @@ func (w *walk) timestamp(ctx context.Context, stamp []byte) error {
 	if err != nil {
 		return classify(timestampPath, err)
 	}
+	if err := w.signed(ctx, timestampPath, metadata.TIMESTAMP, m); err != nil {
+		return err
+	}
 	if err := checkHead(timestampPath, m.Signed.SpecVersion, m.Signed.Version); err != nil {
 		return err
 	}
@@ -118,6 +121,9 @@ func (w *walk) snapshot(ctx context.Context) error {
 	if err != nil {
 		return classify(path, err)
 	}
+	if err := w.signed(ctx, path, metadata.SNAPSHOT, m); err != nil {
+		return err
+	}
 	if err := checkHead(path, m.Signed.SpecVersion, m.Signed.Version); err != nil {
 		return err
 	}
@@ -167,6 +173,9 @@ func (w *walk) targets(ctx context.Context) error {
 	m, err := metadata.Targets().FromBytes(data)
 	if err != nil {
 		return classify(path, err)
+	}
+	if err := w.signed(ctx, path, metadata.TARGETS, m); err != nil {
+		return err
 	}
 	if err := checkHead(path, m.Signed.SpecVersion, m.Signed.Version); err != nil {
 		return err

@@ -83,8 +83,8 @@ func (s *shell) adoptStack(ctx context.Context, docker *engine.Engine, dir strin
 	}
 	config.Project = project
 	config.Adopt = &site.Adopt{Dir: dir, Files: files, Project: project}
-	s.printf("running   the stack %q is here (%d containers, %s); the agent takes it over without restarting it\n",
-		project, running, strings.Join(files, ", "))
+	s.printf("running   the stack %q is here (%s, %s); the agent takes it over without restarting it\n",
+		project, count(running, "container"), strings.Join(files, ", "))
 	return nil
 }
 

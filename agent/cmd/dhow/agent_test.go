@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,7 +15,7 @@ import (
 )
 
 // actor is a Manager whose changes end as its name says: done, next (a fetch that goes on as an apply), rolled-back, refused, nothing,
-// busy, new (nothing installed yet).
+// waits (fetched, and the window is closed), running, echo (says what was asked for), busy, new (nothing installed yet).
 type actor struct{ name string }
 
 var noon = time.Date(2020, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -33,7 +35,15 @@ func (a actor) update(id uint64) *api.Update {
 }
 
 func (a actor) Status(context.Context) (api.Status, error) {
-	if a.name == "new" {
+	switch a.name {
+	case "running":
+		last := a.update(17)
+		last.Result, last.Finished, last.From = "", time.Time{}, ""
+		check := noon.AddDate(100, 0, 0)
+		return api.Status{Site: "kin-001", State: api.StateUpdating, LastUpdate: last, NextCheck: &check}, nil
+	case "waits":
+		return api.Status{Site: "kin-001", Release: "1.0.0", Pinned: "1.1.0", State: api.StateReady}, nil
+	case "new":
 		check := noon.AddDate(100, 0, 0)
 		return api.Status{Site: "kin-001", State: api.StateNew, NextCheck: &check, LastError: "no source answers"}, nil
 	}
@@ -68,7 +78,7 @@ func (a actor) Update(_ context.Context, r api.UpdateRequest) (api.Started, erro
 	case "busy":
 		return api.Started{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "another change is under way: apply 17")
 	case "echo":
-		return api.Started{Nothing: true, Message: "asked for " + r.From}, nil
+		return api.Started{Nothing: true, Message: strings.TrimSpace(fmt.Sprintf("asked for %s now %v retry %v", r.From, r.Now, r.Retry))}, nil
 	}
 	return api.Started{Change: 17}, nil
 }
@@ -95,6 +105,10 @@ func (a actor) Events(_ context.Context, id uint64) (<-chan api.Event, error) {
 	if a.name == "next" && id == 17 {
 		out <- api.Event{Change: id, Kind: "fetch", Step: "fetch-blobs", StepNumber: 3, StepCount: 4, Done: 10, Total: 100}
 		out <- api.Event{Change: id, Kind: "fetch", End: true, Next: 18}
+		return out, nil
+	}
+	if a.name == "waits" {
+		out <- api.Event{Change: id, Kind: "fetch", End: true, Message: "1.1.0 is here and waits for 21:00"}
 		return out, nil
 	}
 	if a.name == "nothing" {

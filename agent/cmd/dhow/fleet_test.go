@@ -16,12 +16,14 @@ import (
 	"dhow/manifest/sign"
 )
 
-// fleet is a small signed fleet: one release, one image with one layer, the site kin-001 in the ring pilot.
+// fleet is a small signed fleet: one release, one image with one layer, the site kin-001 in the ring pilot. The manifest of partial lists
+// an older release as well, of which the bytes are missing.
 type fleet struct {
 	root, otherRoot []byte
 	fingerprint     string
 	files           map[string][]byte // of the published folder
 	release         digest.Digest     // of the release's compose file
+	partial         map[string][]byte
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -73,6 +75,9 @@ func newFleet(t *testing.T) *fleet {
 		})
 	}
 	must(repo.AddRelease(release))
+	lost := *release
+	lost.Version = "0.9.0"
+	lost.Files = []manifest.File{release.Files[0], {Path: "lost.txt", Mode: 0o644, Blob: manifest.Blob{Digest: digest.FromString("lost"), Size: 4}}}
 	must(repo.Fleet().SetRing("pilot", "1.0.0"))
 	must(repo.Fleet().SetSite("kin-001", manifest.Site{Ring: "pilot"}))
 	must(repo.SaveFleet())
@@ -82,14 +87,24 @@ func newFleet(t *testing.T) *fleet {
 	for d, data := range blobs {
 		f.files[bundle.BlobPath(d)] = data
 	}
+	must(repo.AddRelease(&lost))
+	docs, err = repo.Sign(pass, time.Now())
+	must(err)
+	f.partial = docs.Files
+	for d, data := range blobs {
+		f.partial[bundle.BlobPath(d)] = data
+	}
 	return f
 }
 
 // write puts the fleet below dir.
 func (f *fleet) write(dir string) error {
 	files := map[string][]byte{"root.json": f.root, "other-root.json": f.otherRoot}
+	for path, data := range f.partial {
+		files["partial/"+path] = data
+	}
 	for path, data := range f.files {
-		files["fleet/"+path] = data
+		files["fleet/"+path], files["fleet2/"+path] = data, data
 		if path == bundle.BlobPath(f.release) {
 			files["compose-blob-name"] = []byte(path)
 		}

@@ -13,7 +13,7 @@ import (
 // outcome is what update and rollback print with --json.
 type outcome struct {
 	Change  uint64      `json:"change,omitempty"`
-	Result  string      `json:"result"` // done, rolled back, refused, failed or nothing
+	Result  string      `json:"result"` // done, rolled back, refused, failed, ready or nothing
 	Message string      `json:"message,omitempty"`
 	Update  *api.Update `json:"update,omitempty"`
 	Error   *api.Error  `json:"error,omitempty"`
@@ -22,6 +22,7 @@ type outcome struct {
 // Results that a change does not have.
 const (
 	resultNothing = "nothing" // nothing to do, or not yet
+	resultReady   = "ready"   // a release is here and waits
 	resultFailed  = "failed"
 )
 
@@ -46,6 +47,14 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 			err = api.Fail(api.CodeInternal, "look how it goes: dhow status", "the change goes on without this window")
 		}
 		o = outcomeOf(last, err)
+	}
+	if o.Result == resultNothing {
+		if status, err := c.Status(ctx); err == nil && status.State == api.StateReady {
+			o.Result = resultReady
+		}
+	}
+	if o.Error != nil {
+		o.Error = s.hinted(o.Error)
 	}
 	if asJSON {
 		if err := s.json(o); err != nil {
@@ -99,10 +108,12 @@ func outcomeOf(last api.Event, err error) outcome {
 func (s *shell) tell(o outcome) {
 	p := newProgress(s.out)
 	switch {
-	case o.Result == resultNothing && o.Message != "":
+	case (o.Result == resultNothing || o.Result == resultReady) && o.Message != "":
 		s.printf("%s\n", sentence(o.Message))
 	case o.Result == resultNothing:
 		s.printf("Nothing to do.\n")
+	case o.Result == resultReady:
+		s.printf("An update is ready; put it in place now with: %s\n", s.command("update --now"))
 	case o.Result == api.ResultDone:
 		s.printf("%s\n", p.paint(32, "Done.")+" "+doneText(o.Update))
 	case o.Result == api.ResultRolledBack && o.Update != nil:

@@ -93,14 +93,22 @@ func (s *shell) install(ctx context.Context, in installation) error {
 			return trustError(err)
 		}
 	}
-	if err := keepSettings(paths, settings); err != nil {
+	otherSettings, err := keepSettings(paths, settings)
+	if err != nil {
 		return err
 	}
 	s.printf("settings  %d in %s, readable by its owner only\n", len(settings), paths.Settings())
-	if err := keepConfig(paths, config); err != nil {
+	otherConfig, err := keepConfig(paths, config)
+	if err != nil {
 		return err
 	}
 	s.printf("installed site %s, configuration in %s\n", config.Site, paths.Config())
+	if otherConfig {
+		s.printf("changed   the configuration; the agent takes it at once\n")
+	}
+	if otherSettings {
+		s.printf("changed   the settings; the system gets them with the next release\n")
+	}
 	return s.installService(in)
 }
 
@@ -213,7 +221,12 @@ func (s *shell) checkRoot(paths site.Paths, in installation) ([]byte, error) {
 	case in.fingerprint != "" || in.yes:
 		return root, nil
 	}
-	if answer, asked := s.ask("Does the central team read the same? [y/N] "); asked && !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes") {
+	answer, asked := s.ask("Does the central team read the same? [y/N] ")
+	switch {
+	case !asked:
+		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+print+", or --yes",
+			"nobody has confirmed the root fingerprint %s; nothing was done", print)
+	case !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes"):
 		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done")
 	}
 	return root, nil
@@ -261,20 +274,22 @@ func wantedSettings(paths site.Paths, in installation) (map[string]string, error
 	return settings, nil
 }
 
-// keepSettings leaves a file that says the same already as people wrote it.
-func keepSettings(paths site.Paths, settings map[string]string) error {
-	if there, err := site.ReadSettings(paths.Settings()); err == nil && maps.Equal(there, settings) {
-		return site.SecureSettings(paths.Settings())
+// keepSettings leaves a file that says the same already as people wrote it. other is set when one that was there says something else.
+func keepSettings(paths site.Paths, settings map[string]string) (other bool, err error) {
+	there, err := site.ReadSettings(paths.Settings())
+	if err == nil && maps.Equal(there, settings) {
+		return false, site.SecureSettings(paths.Settings())
 	}
-	return site.WriteSettings(paths.Settings(), settings)
+	return err == nil, site.WriteSettings(paths.Settings(), settings)
 }
 
-// keepConfig leaves a file that says the same already as people wrote it.
-func keepConfig(paths site.Paths, c *site.Config) error {
-	if there, err := site.LoadConfig(paths.Config()); err == nil && sameConfig(*there, *c) {
-		return nil
+// keepConfig leaves a file that says the same already as people wrote it. other is set when one that was there says something else.
+func keepConfig(paths site.Paths, c *site.Config) (other bool, err error) {
+	there, err := site.LoadConfig(paths.Config())
+	if err == nil && sameConfig(*there, *c) {
+		return false, nil
 	}
-	return c.Save(paths.Config())
+	return err == nil, c.Save(paths.Config())
 }
 
 func sameConfig(a, b site.Config) bool {
@@ -289,10 +304,7 @@ func sameConfig(a, b site.Config) bool {
 }
 
 func (s *shell) installService(in installation) error {
-	byHand := "dhow agent"
-	if s.prefix != "" {
-		byHand += " --prefix " + s.prefix
-	}
+	byHand := s.command("agent")
 	if s.prefix != "" || in.noService {
 		s.printf("service   none; run the agent with: %s\n", byHand)
 		return nil

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	if err == nil {
 		return api.CodeOK
 	}
-	e := explain(err)
+	e := s.hinted(explain(err))
 	fmt.Fprintf(errOut, "dhow: %s\n", e.Message)
 	if e.Hint != "" {
 		fmt.Fprintf(errOut, "hint: %s\n", e.Hint)
@@ -117,6 +117,30 @@ func explain(err error) *api.Error {
 		return api.Fail(api.CodeInternal, "try it with sudo", "%v", err)
 	}
 	return api.Fail(api.CodeInternal, "", "%v", err)
+}
+
+// hinted names the right command for the agent of a prefix: no service runs it.
+func (s *shell) hinted(e *api.Error) *api.Error {
+	if e.Code != api.CodeNoAgent || s.prefix == "" {
+		return e
+	}
+	return api.Fail(e.Code, "start it with: "+s.command("agent"), "%s", e.Message)
+}
+
+// command is how a person calls dhow for this site.
+func (s *shell) command(args string) string {
+	if s.prefix == "" {
+		return "dhow " + args
+	}
+	return "dhow --prefix " + s.prefix + " " + args
+}
+
+// count says how many of something there are.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (s *shell) paths() site.Paths { return site.Paths{Prefix: s.prefix} }

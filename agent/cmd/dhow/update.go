@@ -11,7 +11,7 @@ import (
 
 func (s *shell) updateCommand() *cobra.Command {
 	var from string
-	var now, asJSON bool
+	var now, retry, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "update",
 		Short: "Bring this site to the release that is pinned for it",
@@ -27,12 +27,13 @@ func (s *shell) updateCommand() *cobra.Command {
 				from = abs
 			}
 			return s.follow(cmd.Context(), asJSON, func(c *api.Client) (api.Started, error) {
-				return c.Update(cmd.Context(), api.UpdateRequest{From: from, Now: now})
+				return c.Update(cmd.Context(), api.UpdateRequest{From: from, Now: now, Retry: retry})
 			})
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "a bundle, or a folder such as a stick's, to take everything from")
 	cmd.Flags().BoolVar(&now, "now", false, "do not wait for the window")
+	cmd.Flags().BoolVar(&retry, "retry", false, "try a release again that did not work here, or that somebody left by hand")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
 }

@@ -28,7 +28,7 @@ type verified struct {
 	Fleet    string    `json:"fleet"`
 	Manifest int64     `json:"manifest"`
 	Expires  time.Time `json:"expires"`
-	Releases []string  `json:"releases"`
+	Releases []string  `json:"releases"`          // those whose bytes are all here
 	Release  string    `json:"release,omitempty"` // the one for this site
 	Platform string    `json:"platform,omitempty"`
 	Images   int       `json:"images,omitempty"`
@@ -87,7 +87,9 @@ func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &verified{Bundle: path, Fleet: m.Fleet.Name, Manifest: m.Number, Expires: m.Expires, Releases: m.Releases, Warnings: m.Warnings}
+	v := &verified{Bundle: path, Fleet: m.Fleet.Name, Manifest: m.Number, Expires: m.Expires, Releases: []string{}, Warnings: m.Warnings}
+	v.Platform = platform(ctx, config)
+	src, have := watch(src)
 	if unsigned {
 		v.Warnings = append(v.Warnings, "it holds no signed manifest; it was compared with what this site knows already")
 	}
@@ -97,14 +99,23 @@ func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
 	}
 	if as.Pin == "" {
 		v.Warnings = append(v.Warnings, "no release is pinned for this site")
-		return v, nil
+		v.Releases, err = have.releases(ctx, client, m.Releases, v.Platform)
+		return v, err
 	}
 	release, _, err := client.Release(ctx, src, as.Pin)
 	if err != nil {
 		return nil, err
 	}
-	v.Release, v.Platform = as.Pin, platform(ctx, config)
-	return v, s.verifyBytes(ctx, src, release, v)
+	v.Release = as.Pin
+	if err := s.verifyBytes(ctx, src, release, v); err != nil {
+		return nil, err
+	}
+	if unsigned {
+		v.Releases = []string{v.Release} // docker save names nothing; this one was compared byte by byte
+		return v, nil
+	}
+	v.Releases, err = have.releases(ctx, client, m.Releases, v.Platform)
+	return v, err
 }
 
 // verifyBytes brings the release into a store of its own, where every byte is checked, and unpacks every layer.
@@ -165,9 +176,13 @@ func platform(ctx context.Context, config *site.Config) string {
 func (s *shell) tellVerified(v *verified) {
 	s.printf("%s is good.\n", v.Bundle)
 	s.printf("fleet     %s, manifest %d, expires %s\n", v.Fleet, v.Manifest, v.Expires.Format(time.DateOnly))
-	s.printf("releases  %s\n", strings.Join(v.Releases, ", "))
+	if len(v.Releases) > 0 {
+		s.printf("releases  %s\n", strings.Join(v.Releases, ", "))
+	} else {
+		s.printf("releases  none is whole for %s\n", v.Platform)
+	}
 	if v.Release != "" {
-		s.printf("site      %s for %s: %d images, %d files, %s, all here\n", v.Release, v.Platform, v.Images, v.Files, size(v.Bytes))
+		s.printf("site      %s for %s: %s, %s, %s, all here\n", v.Release, v.Platform, count(v.Images, "image"), count(v.Files, "file"), size(v.Bytes))
 	}
 	for _, w := range v.Warnings {
 		s.printf("warning   %s\n", w)
@@ -191,6 +206,10 @@ func trustError(err error) error {
 		hint = "do not use it; tell the central team"
 	case errors.Is(err, trust.ErrDamaged), errors.Is(err, bundle.ErrDamaged):
 		hint = "copy it to the stick again, or use another stick"
+	case errors.Is(err, manifest.ErrNewer):
+		code, hint = api.CodeRefused, "install the newest dhow on this computer"
+	case errors.Is(err, fetch.ErrSeveral):
+		code, hint = api.CodeUsage, "name the file, not the folder"
 	case errors.Is(err, trust.ErrNoRoot):
 		code, hint = api.CodeUsage, "install it first: dhow install --help"
 	case errors.Is(err, trust.ErrNothing), errors.Is(err, bundle.ErrNoMetadata):

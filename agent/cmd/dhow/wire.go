@@ -55,20 +55,30 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	}), nil
 }
 
-// schedule is the site's own schedule, else the manifest's, else first.
+// schedule is the site's own schedule as it is configured now, else the manifest's, else first.
 func (w *wiring) schedule(first *site.Schedule) *site.Schedule {
-	if w.trust == nil || w.config.Fetch != "" {
+	config := w.config
+	if now, err := site.LoadConfig(w.paths.Config()); err == nil { // somebody may just be writing it
+		config = now
+	}
+	if config.Fetch != "" {
+		if s, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site); err == nil {
+			return s
+		}
+		return first
+	}
+	if w.trust == nil {
 		return first
 	}
 	current, err := w.trust.Current()
 	if err != nil || current.Fleet.Policy.Fetch == "" {
 		return first
 	}
-	zone := w.config.TimeZone
+	zone := config.TimeZone
 	if zone == "" {
 		zone = current.Fleet.Policy.TimeZone
 	}
-	s, err := site.ParseSchedule(current.Fleet.Policy.Fetch, zone, w.config.Site)
+	s, err := site.ParseSchedule(current.Fleet.Policy.Fetch, zone, config.Site)
 	if err != nil {
 		w.log.Warn("the fleet's fetch schedule can't be read, so it is every hour", "error", err)
 		return first

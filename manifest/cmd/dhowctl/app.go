@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, in *os.File, out, errs io.Writer) i
 		e := explain(err, a.running)
 		fmt.Fprintf(errs, "dhowctl: %s\n", e.Message)
 		if e.Hint != "" {
-			fmt.Fprintf(errs, "  %s\n", e.Hint)
+			fmt.Fprintf(errs, "hint: %s\n", e.Hint)
 		}
 		return e.Code
 	}

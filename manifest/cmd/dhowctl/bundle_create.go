@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +26,9 @@ func (a *app) bundleCreate() *cobra.Command {
 	var version, site, ring, platform, out string
 	c := a.command("create --release VERSION -o FILE", "Write a release with its signed manifest into one file or folder", cobra.NoArgs,
 		func(ctx context.Context, _ []string) error {
+			if err := checkOutput(out); err != nil {
+				return err
+			}
 			r, store, err := a.withStore()
 			if err != nil {
 				return err
@@ -78,6 +83,28 @@ func (a *app) bundleCreate() *cobra.Command {
 	_ = c.MarkFlagRequired("output")
 	c.MarkFlagsMutuallyExclusive("site", "ring")
 	return c
+}
+
+// checkOutput refuses names that look like files of a kind that is not written: they would become folders.
+func checkOutput(out string) error {
+	name := strings.ToLower(filepath.Base(out))
+	if strings.HasSuffix(out, "/") || strings.HasSuffix(out, string(filepath.Separator)) {
+		return nil
+	}
+	for _, end := range []string{".tgz", ".tar.gz", ".tar.zst", ".tar"} {
+		if strings.HasSuffix(name, end) {
+			return nil
+		}
+	}
+	if info, err := os.Stat(out); err == nil && info.IsDir() {
+		return nil
+	}
+	end := filepath.Ext(name)
+	if !strings.ContainsFunc(end, unicode.IsLetter) { // none, or the end of a version
+		return nil
+	}
+	return fail(api.CodeUsage, fmt.Sprintf("cannot write bundle %s: %s is no kind of bundle", out, end),
+		"write FILE.tgz, FILE.tar.gz, FILE.tar.zst or FILE.tar, or a folder: "+out+"/")
 }
 
 // mayTake refuses a bundle that the site or ring it is for would not take: what counts is what was signed, not what fleet.yaml says.

@@ -6,11 +6,14 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"regexp"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"dhow/agent/api"
 	"dhow/bundle"
+	"dhow/bundle/fetch"
 	"dhow/manifest"
 	"dhow/manifest/author"
 	"dhow/manifest/sign"
@@ -32,7 +35,7 @@ var kinds = []struct {
 	{sign.ErrBusy, api.CodeBusy, "wait for it to end and try again"},
 	{sign.ErrFleetFile, api.CodeUsage, ""},
 	{sign.ErrUnknownRelease, api.CodeUsage, "dhowctl release list shows what is there"},
-	{sign.ErrNotSigned, api.CodeRefused, "publish first: dhowctl publish --to oci://HOST/PATH or a folder"},
+	{sign.ErrNotSigned, api.CodeUsage, "publish first: dhowctl publish --to oci://HOST/PATH or a folder"},
 	{sign.ErrExists, api.CodeUsage, ""},
 	{manifest.ErrUnknownSite, api.CodeUsage, "dhowctl site list shows them"},
 	{trust.ErrOtherFleet, api.CodeNotTrusted, "it was made for another fleet; is the root the right one?"},
@@ -45,11 +48,35 @@ var kinds = []struct {
 	{bundle.ErrUnsafePath, api.CodeNotTrusted, "do not use it; ask where it comes from"},
 	{bundle.ErrTooLarge, api.CodeNotTrusted, "do not use it; ask where it comes from"},
 	{bundle.ErrNoMetadata, api.CodeNotTrusted, "a bundle is made with dhowctl bundle create"},
+	{fetch.ErrSeveral, api.CodeUsage, "name the file, not the folder"},
 	{bundle.ErrDamaged, api.CodeNotTrusted, "copy it again, or make a new one"},
 	{bundle.ErrUnreachable, api.CodeUnreachable, "is it there, and is the network up?"},
 	{manifest.ErrPlatform, api.CodeRefused, "dhowctl release show says for which computers a release is made"},
+	{manifest.ErrNewer, api.CodeRefused, "install the newest dhowctl"},
 	{manifest.ErrInvalid, api.CodeUsage, ""},
 	{context.Canceled, api.CodeInternal, ""},
+}
+
+// missingFlags and missingOne match what cobra says about flags that a command can't do without.
+var (
+	missingFlags = regexp.MustCompile(`^required flag\(s\) (.*) not set$`)
+	missingOne   = regexp.MustCompile(`^at least one of the flags in the group \[(.*)\] is required$`)
+)
+
+// wanting says that in our words.
+func wanting(text string) string {
+	if m := missingFlags.FindStringSubmatch(text); m != nil {
+		names := strings.Split(strings.ReplaceAll(m[1], `"`, ""), ", ")
+		verb := " is missing"
+		if len(names) > 1 {
+			verb = " are missing"
+		}
+		return "--" + strings.Join(names, " and --") + verb
+	}
+	if m := missingOne.FindStringSubmatch(text); m != nil {
+		return "--" + strings.Join(strings.Fields(m[1]), " or --") + " is missing"
+	}
+	return text
 }
 
 // explain turns any error into what is printed. running is false when the command line itself was wrong.
@@ -59,6 +86,9 @@ func explain(err error, running bool) *api.Error {
 		return known
 	}
 	e := &api.Error{Code: api.CodeInternal, Message: err.Error()}
+	if !running {
+		e.Message = wanting(e.Message)
+	}
 	for _, k := range kinds {
 		if errors.Is(err, k.kind) {
 			e.Code, e.Hint = k.code, k.hint

@@ -9,6 +9,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/bundle"
+	"dhow/bundle/fetch"
 	"dhow/manifest"
 	"dhow/manifest/author"
 	"dhow/manifest/sign"
@@ -28,7 +29,9 @@ func TestExitCodes(t *testing.T) {
 		{wrap(sign.ErrBusy), api.CodeBusy},
 		{wrap(sign.ErrFleetFile), api.CodeUsage},
 		{wrap(sign.ErrUnknownRelease), api.CodeUsage},
-		{wrap(sign.ErrNotSigned), api.CodeRefused},
+		{wrap(sign.ErrNotSigned), api.CodeUsage},
+		{wrap(fetch.ErrSeveral), api.CodeUsage},
+		{wrap(manifest.ErrNewer), api.CodeRefused},
 		{wrap(trust.ErrForged), api.CodeNotTrusted},
 		{wrap(trust.ErrStale), api.CodeNotTrusted},
 		{wrap(trust.ErrOtherFleet), api.CodeNotTrusted},
@@ -53,6 +56,19 @@ func TestExitCodes(t *testing.T) {
 	}
 	if got := explain(errors.New("unknown flag: --x"), false); got.Code != api.CodeUsage {
 		t.Errorf("wrong command line: exit code %d", got.Code)
+	}
+}
+
+func TestWanting(t *testing.T) {
+	for text, want := range map[string]string{
+		`required flag(s) "to" not set`:                                  "--to is missing",
+		`required flag(s) "output", "release" not set`:                   "--output and --release are missing",
+		`at least one of the flags in the group [ring site] is required`: "--ring or --site is missing",
+		`unknown flag: --x`:                                              "unknown flag: --x",
+	} {
+		if got := explain(errors.New(text), false); got.Message != want || got.Code != api.CodeUsage {
+			t.Errorf("%s:\n got %s\nwant %s", text, got.Message, want)
+		}
 	}
 }
 

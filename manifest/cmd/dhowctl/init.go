@@ -2,12 +2,18 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"dhow/agent/api"
 	"dhow/manifest/sign"
 )
+
+// minPassphrase is how many characters the passphrase of new keys must have.
+const minPassphrase = 8
 
 // keyOptions change how keys are encrypted: tests make it cheap.
 var keyOptions []sign.Option
@@ -19,6 +25,10 @@ func (a *app) initCommand() *cobra.Command {
 			pass, err := a.passphrase(true)
 			if err != nil {
 				return err
+			}
+			if utf8.RuneCount(pass) < minPassphrase {
+				return fail(api.CodeUsage, fmt.Sprintf("the passphrase is shorter than %d characters", minPassphrase),
+					"it guards the keys of the whole fleet: take several words")
 			}
 			created, err := sign.Init(args[0], name, pass, append(keyOptions, sign.WithNow(a.now()))...)
 			if err != nil {

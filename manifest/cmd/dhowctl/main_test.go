@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,11 +41,12 @@ func cheapKeys() {
 	main()
 }
 
-// TestScripts runs testdata/*.txtar. Each script has a registry in memory at $REGISTRY and the passphrase in the environment, and two
+// TestScripts runs testdata/*.txtar. Each script has a registry in memory at $REGISTRY and the passphrase in the environment, and these
 // commands more:
 //
 //	push REF [PLATFORM…]   puts an image (or an index of several) into the registry
 //	flip FILE WORD         flips a bit of FILE behind the first WORD in it, or in its middle when WORD is ""
+//	exits CODE PROGRAM ARG… runs a program and compares its exit code
 //	cut FILE               takes the second half of FILE away
 //
 // The program docker-save FILE REF… writes images as docker save does.
@@ -57,7 +60,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv(passphraseVariable, "correct horse")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "flip": flip, "cut": cut},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "flip": flip, "cut": cut, "exits": exits},
 	})
 }
 
@@ -134,6 +137,19 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	data[at] ^= 1
 	ts.Check(os.WriteFile(file, data, 0o644))
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
 }
 
 func cut(ts *testscript.TestScript, _ bool, args []string) {

@@ -22,7 +22,8 @@ func (a *app) passphrase(fresh bool) ([]byte, error) {
 	if a.passphraseFile != "" {
 		f, err := os.Open(a.passphraseFile)
 		if err != nil {
-			return nil, fail(api.CodeUsage, "cannot read the passphrase: "+err.Error(), "")
+			return nil, fail(api.CodeUsage, "cannot read the passphrase: "+err.Error(),
+				"--passphrase-file names a file whose only line is the passphrase")
 		}
 		defer f.Close()
 		data, err := io.ReadAll(io.LimitReader(f, maxPassphrase))

@@ -32,6 +32,11 @@ func (a *app) publish() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			for _, place := range to { // all, before anything is signed
+				if err := a.mayReplace(ctx, r, place); err != nil {
+					return err
+				}
+			}
 			pass, err := a.passphrase(false)
 			if err != nil {
 				return err

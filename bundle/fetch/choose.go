@@ -1,0 +1,117 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"dhow/bundle"
+	"dhow/manifest"
+)
+
+// ErrSeveral: a folder holds several bundles, and what they say about themselves does not tell which one is meant. A person must name it.
+var ErrSeveral = errors.New("several bundles")
+
+// bundleIn finds the bundle file in a folder that has no layout itself: people name the stick, not the file on it. Of several the one
+// with the newest release is meant, and of those the one that was made last. What a hint says is not signed: it chooses, and nothing more.
+func bundleIn(ctx context.Context, dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
+	}
+	var found []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && named(e.Name()) {
+			found = append(found, e.Name())
+		}
+	}
+	sort.Strings(found)
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("the folder %w and no bundle", bundle.ErrNoMetadata)
+	case 1:
+		return filepath.Join(dir, found[0]), nil
+	}
+	best, err := newest(ctx, dir, found)
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if errors.Is(err, bundle.ErrUnreachable) { // the stick was pulled out
+		return "", err
+	}
+	if err != nil {
+		return "", fmt.Errorf("the folder holds %w, name one of them: %s (%v)", ErrSeveral, strings.Join(found, ", "), err)
+	}
+	return filepath.Join(dir, best), nil
+}
+
+// named reports whether a file is called like a bundle.
+func named(file string) bool {
+	name := strings.ToLower(file)
+	if strings.HasPrefix(name, ".") {
+		return false
+	}
+	for _, end := range []string{".tgz", ".tar", ".tar.gz", ".tar.zst"} {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// newest chooses by the hints. Files that are no bundles, such as those of docker save, don't count.
+func newest(ctx context.Context, dir string, files []string) (string, error) {
+	var best string
+	var most bundle.Hint
+	for _, file := range files {
+		hint, err := hintOf(ctx, filepath.Join(dir, file))
+		if errors.Is(err, bundle.ErrNoMetadata) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
+		}
+		if best != "" && hint.Fleet != most.Fleet {
+			return "", fmt.Errorf("%s is of fleet %q and %s of fleet %q", best, most.Fleet, file, hint.Fleet)
+		}
+		order := manifest.CompareVersions(highest(hint), highest(most))
+		if best == "" || order > 0 || order == 0 && hint.Made.After(most.Made) {
+			best, most = file, hint
+		}
+	}
+	if best == "" {
+		return "", errors.New("none says what is in it")
+	}
+	return best, nil
+}
+
+func hintOf(ctx context.Context, file string) (bundle.Hint, error) {
+	src, err := openArchive(ctx, file)
+	if err != nil {
+		return bundle.Hint{}, err
+	}
+	defer src.Close()
+	hint, err := bundle.ReadHint(ctx, src)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return hint, errors.New("it does not say what is in it")
+	case err == nil && highest(hint) == "":
+		return hint, errors.New("it does not say which release is in it")
+	}
+	return hint, err
+}
+
+// highest returns the newest release of a hint, "" when it names none.
+func highest(h bundle.Hint) (version string) {
+	for _, v := range h.Releases {
+		if _, err := manifest.ParseVersion(v); err == nil && (version == "" || manifest.CompareVersions(v, version) > 0) {
+			version = v
+		}
+	}
+	return version
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"dhow/agent/api"
+	"dhow/bundle"
+	"dhow/bundle/fetch"
+	"dhow/manifest/sign"
+	"dhow/manifest/trust"
+)
+
+// pullFirst is what to do when somebody else has published from another clone of the fleet repository.
+const pullFirst = "git pull, then publish again"
+
+// maxSigned is the size in bytes up to which a signed document of a destination is read.
+const maxSigned = 8 << 20
+
+// mayReplace looks at what is published at a place before anything is signed. It refuses to put older or other documents over those of
+// another fleet, or over what somebody else has published: sites that have seen those would refuse ours.
+func (a *app) mayReplace(ctx context.Context, r *sign.Repository, place string) error {
+	if !strings.HasPrefix(place, "oci://") {
+		switch _, err := os.Stat(filepath.Join(place, bundle.MetadataDir)); {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // a folder to begin with
+		case err != nil:
+			return fail(api.CodeUnreachable, "cannot look at what is published: "+err.Error(), "is it a folder that you may read?")
+		}
+	}
+	src, err := fetch.Open(ctx, place)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	root, err := r.Root()
+	if err != nil {
+		return err
+	}
+	client, err := trust.Scratch(root, trust.Options{Now: a.now})
+	if err != nil {
+		return err
+	}
+	there, err := client.Refresh(ctx, src, true)
+	switch {
+	case errors.Is(err, trust.ErrOtherFleet):
+		return a.otherFleet(ctx, src, place)
+	case errors.Is(err, bundle.ErrUnreachable), errors.Is(err, context.Canceled):
+		return fmt.Errorf("cannot look at what is published: %w", err)
+	case errors.Is(err, bundle.ErrNoMetadata), errors.Is(err, fs.ErrNotExist) && !errors.Is(err, trust.ErrDamaged):
+		return nil // nothing, or a first publishing that was interrupted: the timestamp is written last
+	case err != nil:
+		return fail(api.CodeNotTrusted, fmt.Sprintf("what is published at %s is not in order: %v", place, err),
+			"find out who changed it; then empty that place and publish again")
+	}
+	ours, err := r.Documents()
+	if errors.Is(err, sign.ErrNotSigned) {
+		return fail(api.CodeRefused, fmt.Sprintf("%s holds manifest %d of this fleet, and here nothing was signed yet: somebody else has published",
+			place, there.Number), pullFirst)
+	}
+	if err != nil {
+		return err
+	}
+	return notBehind(ctx, r, ours, src, place, there.Number)
+}
+
+// notBehind compares what is published with what was signed here last.
+func notBehind(ctx context.Context, r *sign.Repository, ours *sign.Documents, src bundle.Source, place string, number int64) error {
+	if number > ours.Number {
+		return fail(api.CodeRefused, fmt.Sprintf("%s holds manifest %d, and the newest here is %d: somebody else has published",
+			place, number, ours.Number), pullFirst)
+	}
+	// What was signed earlier stays in the repository: it tells an older manifest of ours from somebody else's.
+	path := fmt.Sprintf("%s/%d.targets.json", bundle.MetadataDir, number)
+	mine, err := os.ReadFile(filepath.Join(r.Dir(), filepath.FromSlash(path)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	theirs, err := src.Document(ctx, path, maxSigned)
+	if err != nil {
+		return err
+	}
+	if mine != nil && !bytes.Equal(mine, theirs) {
+		return fail(api.CodeRefused, fmt.Sprintf("%s holds another manifest %d than the one that was signed here: somebody else has published",
+			place, number), pullFirst)
+	}
+	mine = ours.Files[bundle.TimestampPath]
+	if theirs, err = src.Document(ctx, bundle.TimestampPath, maxSigned); err != nil {
+		return err
+	}
+	if newer := signedVersion(theirs); newer > signedVersion(mine) || newer == signedVersion(mine) && !bytes.Equal(mine, theirs) {
+		return fail(api.CodeRefused, fmt.Sprintf("%s holds manifest %d with a newer date of signing than here: somebody else has published",
+			place, number), pullFirst)
+	}
+	return nil
+}
+
+// signedVersion returns the number of a signed document that was verified already.
+func signedVersion(data []byte) int64 {
+	var document struct {
+		Signed struct {
+			Version int64 `json:"version"`
+		} `json:"signed"`
+	}
+	_ = json.Unmarshal(data, &document)
+	return document.Signed.Version
+}
+
+// otherFleet names the fleet whose manifest is at a place, as far as that verifies with the root that stands beside it.
+func (a *app) otherFleet(ctx context.Context, src bundle.Source, place string) error {
+	hint := "publish to another place, or name the right fleet repository with -C"
+	root, err := src.Document(ctx, bundle.MetadataDir+"/1.root.json", maxRoot)
+	if err != nil {
+		return err
+	}
+	fingerprint, err := trust.Fingerprint(root)
+	if err != nil {
+		return err
+	}
+	name := ""
+	if client, err := trust.Scratch(root, trust.Options{Now: a.now}); err == nil {
+		if m, err := client.Refresh(ctx, src, true); err == nil {
+			name = " " + m.Fleet.Name
+		}
+	}
+	return fail(api.CodeRefused, fmt.Sprintf("%s holds the manifest of another fleet%s (root fingerprint %s)", place, name, fingerprint), hint)
+}
