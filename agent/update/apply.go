@@ -53,6 +53,28 @@ func (m *Manager) goodFor(r *manifest.Release, d digest.Digest, number int64) Go
 	}
 }
 
+// side is one of the two releases of a change with all that handlers need of it. It is read anew in every handler: nothing of it may be
+// older than the folder that it comes from.
+type side struct {
+	Good
+	doc     *manifest.Release
+	images  []pinned
+	project *stack.Project
+}
+
+// side reads a release from its folder, where it was staged.
+func (m *Manager) side(ctx context.Context, g Good) (s side, err error) {
+	s.Good = g
+	if s.doc, err = m.releaseOf(g); err != nil {
+		return s, err
+	}
+	if s.images, err = m.pin(ctx, g, s.doc); err != nil {
+		return s, err
+	}
+	s.project, err = m.project(ctx, g, s.doc)
+	return s, err
+}
+
 func (m *Manager) folder(g Good) string { return filepath.Join(m.Paths.Stacks(), g.Folder) }
 
 // behind wraps the handlers that work while the doors are closed: the maintenance page comes back first.

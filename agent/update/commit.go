@@ -92,28 +92,20 @@ func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
 	if found, err := t.Note(&done); err != nil || found {
 		return err
 	}
-	r, err := m.releaseOf(p.To)
+	to, err := m.side(ctx, p.To)
 	if err != nil {
 		return err
 	}
-	images, err := m.pin(ctx, p.To, r)
-	if err != nil {
+	if err := m.ensureImages(ctx, t, to.images); err != nil {
 		return err
 	}
-	if err := m.ensureImages(ctx, t, images); err != nil {
-		return err
-	}
-	project, err := m.project(ctx, p.To, r)
-	if err != nil {
-		return err
-	}
-	if err := m.letIn(ctx, t.Change, project, shut); err != nil {
+	if err := m.letIn(ctx, t.Change, to.project, shut); err != nil {
 		return err
 	}
 	if err := t.Fault("open"); err != nil {
 		return err
 	}
-	m.awaitOpen(ctx, project, r)
+	m.awaitOpen(ctx, to)
 	return t.Save(openNote{Opened: m.now()})
 }
 

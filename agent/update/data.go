@@ -98,11 +98,7 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	r, err := m.releaseOf(p.To)
-	if err != nil {
-		return err
-	}
-	project, err := m.project(ctx, p.To, r)
+	to, err := m.side(ctx, p.To)
 	if err != nil {
 		return err
 	}
@@ -119,10 +115,10 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		return err
 	} else if !found {
 		note.Name = fmt.Sprintf("%s-%04d", m.now().Format("2006-01-02T150405"), t.Change.ID)
-		if note.Trees, err = m.trees(ctx, containers, project, r); err != nil {
+		if note.Trees, err = m.trees(ctx, containers, to.project, to.doc); err != nil {
 			return err
 		}
-		note.Previous = m.previous(ctx, r, servers)
+		note.Previous = m.previous(ctx, to.doc, servers)
 		if err := t.Save(note); err != nil {
 			return err
 		}

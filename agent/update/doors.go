@@ -30,16 +30,12 @@ func (m *Manager) closeDoors(ctx context.Context, t *change.Task) error {
 		}
 		return t.Save(closeNote{})
 	}
-	r, err := m.releaseOf(*p.From)
-	if err != nil {
-		return err
-	}
-	project, err := m.project(ctx, *p.From, r)
+	from, err := m.side(ctx, *p.From)
 	if err != nil {
 		return err
 	}
 	if !found {
-		note = closeNote{Closed: m.now(), Healthy: m.healthNow(ctx, p.From.Project) == "healthy", Ports: doorsOf(project)}
+		note = closeNote{Closed: m.now(), Healthy: m.healthNow(ctx, p.From.Project) == "healthy", Ports: doorsOf(from.project)}
 		if err := t.Save(note); err != nil {
 			return err
 		}
@@ -51,7 +47,7 @@ func (m *Manager) closeDoors(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("held"); err != nil {
 		return err
 	}
-	if err := m.Compose.Stop(ctx, p.From.Project, publishing(project), stopGrace); err != nil {
+	if err := m.Compose.Stop(ctx, p.From.Project, publishing(from.project), stopGrace); err != nil {
 		return err
 	}
 	if err := m.showPage(ctx, t.Change, note); err != nil {
@@ -60,7 +56,7 @@ func (m *Manager) closeDoors(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("page"); err != nil {
 		return err
 	}
-	return m.Compose.Stop(ctx, p.From.Project, writers(project, r), stopGrace)
+	return m.Compose.Stop(ctx, p.From.Project, writers(from), stopGrace)
 }
 
 // doorsOf lists the published TCP ports of a stack.
@@ -86,10 +82,10 @@ func publishing(project *stack.Project) []string {
 }
 
 // writers lists the services that may write, those first that need the others. The databases stay up for a last look.
-func writers(project *stack.Project, r *manifest.Release) []string {
+func writers(from side) []string {
 	var list []string
-	for _, s := range project.Services() {
-		if !slices.ContainsFunc(r.Databases, func(db manifest.Database) bool { return db.Service == s }) {
+	for _, s := range from.project.Services() {
+		if !slices.ContainsFunc(from.doc.Databases, func(db manifest.Database) bool { return db.Service == s }) {
 			list = append(list, s)
 		}
 	}
@@ -123,64 +119,45 @@ func (m *Manager) returnToOld(ctx context.Context, t *change.Task) error {
 			return err
 		}
 	}
-	r, err := m.releaseOf(*p.From)
+	from, err := m.side(ctx, *p.From)
 	if err != nil {
+		return err
+	}
+	if err := m.ensureImages(ctx, t, from.images); err != nil {
 		return err
 	}
 	if note.LettingIn {
-		return m.letOldIn(ctx, t, p, r, note)
+		return m.letOldIn(ctx, t, from, note)
 	}
-	images, err := m.pin(ctx, *p.From, r)
-	if err != nil {
-		return err
-	}
-	if err := m.ensureImages(ctx, t, images); err != nil {
-		return err
-	}
-	project, err := m.project(ctx, *p.From, r)
-	if err != nil {
-		return err
-	}
-	if err := m.start(ctx, t, project, r, note.Healthy); err != nil {
+	if err := m.start(ctx, t, from, note.Healthy); err != nil {
 		return err
 	}
 	note.LettingIn = true
 	if err := t.Save(note); err != nil {
 		return err
 	}
-	return m.letOldIn(ctx, t, p, r, note)
+	return m.letOldIn(ctx, t, from, note)
 }
 
 // letOldIn opens the doors of the old release, which runs.
-func (m *Manager) letOldIn(ctx context.Context, t *change.Task, p applyPlan, r *manifest.Release, note closeNote) error {
-	images, err := m.pin(ctx, *p.From, r)
-	if err != nil {
-		return err
-	}
-	if err := m.ensureImages(ctx, t, images); err != nil {
-		return err
-	}
-	project, err := m.project(ctx, *p.From, r)
-	if err != nil {
-		return err
-	}
+func (m *Manager) letOldIn(ctx context.Context, t *change.Task, from side, note closeNote) error {
 	if err := t.Fault("open"); err != nil {
 		return err
 	}
-	if err := m.letIn(ctx, t.Change, project, note); err != nil {
+	if err := m.letIn(ctx, t.Change, from.project, note); err != nil {
 		return err
 	}
-	m.awaitOpen(ctx, project, r)
+	m.awaitOpen(ctx, from)
 	note.Opened = m.now()
 	return t.Save(note)
 }
 
 // awaitOpen waits until the services that publish, which were made anew to open the doors, answer again: only then is the system back. It
 // decides nothing: the release has been judged before.
-func (m *Manager) awaitOpen(ctx context.Context, project *stack.Project, r *manifest.Release) {
+func (m *Manager) awaitOpen(ctx context.Context, s side) {
 	err := health.Wait(ctx, func(ctx context.Context) ([]health.Service, error) {
-		return m.services(ctx, project.Name(), project)
-	}, health.Options{Within: within(r), Settle: time.Millisecond})
+		return m.services(ctx, s.Project, s.project)
+	}, health.Options{Within: within(s.doc), Settle: time.Millisecond})
 	if err != nil && ctx.Err() == nil {
 		m.Log.Warn("the doors are open, but not all is well", "reason", m.masked(err.Error()))
 	}

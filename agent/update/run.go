@@ -41,19 +41,19 @@ func within(r *manifest.Release) time.Duration {
 }
 
 // start brings a project up behind closed doors and, when insist is set, waits until it is healthy.
-func (m *Manager) start(ctx context.Context, t *change.Task, project *stack.Project, r *manifest.Release, insist bool) error {
-	limit, cancel := context.WithTimeout(ctx, within(r))
+func (m *Manager) start(ctx context.Context, t *change.Task, s side, insist bool) error {
+	limit, cancel := context.WithTimeout(ctx, within(s.doc))
 	defer cancel()
-	err := m.Compose.Up(limit, project, stack.UpOptions{Closed: true, Progress: func(line string) {
+	err := m.Compose.Up(limit, s.project, stack.UpOptions{Closed: true, Progress: func(line string) {
 		t.Progress(change.Progress{Message: line})
 	}})
 	if err != nil && limit.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("release %s did not start in %s: %w", r.Version, within(r), err)
+		err = fmt.Errorf("release %s did not start in %s: %w", s.Release, within(s.doc), err)
 	}
 	if err != nil || !insist {
 		return err
 	}
-	return m.waitHealthy(ctx, project, r)
+	return m.waitHealthy(ctx, s)
 }
 
 // startsAgain is how often a service that ends is started again while the release is watched, as its restart policy would.
@@ -61,15 +61,15 @@ const startsAgain = 5
 
 // waitHealthy waits until every service is well. Restart policies are off meanwhile, so it does what they say: a service that waits for
 // another one by ending, or that a power cut has stopped, is started again.
-func (m *Manager) waitHealthy(ctx context.Context, project *stack.Project, r *manifest.Release) error {
+func (m *Manager) waitHealthy(ctx context.Context, s side) error {
 	started := map[string]int{}
 	return health.Wait(ctx, func(ctx context.Context) ([]health.Service, error) {
-		containers, err := m.Engine.Containers(ctx, project.Name())
+		containers, err := m.Engine.Containers(ctx, s.Project)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range containers {
-			if c.OneOff || c.State != "exited" || !comesBack(project.Restart(c.Service), c.ExitCode) || started[c.ID] >= startsAgain {
+			if c.OneOff || c.State != "exited" || !comesBack(s.project.Restart(c.Service), c.ExitCode) || started[c.ID] >= startsAgain {
 				continue
 			}
 			started[c.ID]++
@@ -77,8 +77,8 @@ func (m *Manager) waitHealthy(ctx context.Context, project *stack.Project, r *ma
 				return nil, err
 			}
 		}
-		return m.services(ctx, project.Name(), project)
-	}, health.Options{Within: within(r), Settle: settle})
+		return m.services(ctx, s.Project, s.project)
+	}, health.Options{Within: within(s.doc), Settle: settle})
 }
 
 // startNote counts the attempts that the engine, not the release, made fail.
@@ -104,15 +104,7 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err := t.Save(note); err != nil {
 		return err
 	}
-	r, err := m.releaseOf(p.To)
-	if err != nil {
-		return err
-	}
-	images, err := m.pin(ctx, p.To, r)
-	if err != nil {
-		return err
-	}
-	project, err := m.project(ctx, p.To, r)
+	to, err := m.side(ctx, p.To)
 	if err != nil {
 		return err
 	}
@@ -127,20 +119,20 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("down"); err != nil {
 		return err
 	}
-	if err := m.ensureImages(ctx, t, images); err != nil {
+	if err := m.ensureImages(ctx, t, to.images); err != nil {
 		return err
 	}
-	for _, step := range r.Migrate {
-		if err := m.migrate(ctx, project, step); err != nil {
+	for _, step := range to.doc.Migrate {
+		if err := m.migrate(ctx, to.project, step); err != nil {
 			return m.blame(err)
 		}
 	}
-	if len(r.Migrate) > 0 {
-		if err := m.ensureImages(ctx, t, images); err != nil {
+	if len(to.doc.Migrate) > 0 {
+		if err := m.ensureImages(ctx, t, to.images); err != nil {
 			return err
 		}
 	}
-	if err := m.start(ctx, t, project, r, false); err != nil {
+	if err := m.start(ctx, t, to, false); err != nil {
 		return m.blameStart(ctx, t, note, err)
 	}
 	return t.Fault("up")
@@ -203,28 +195,20 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	r, err := m.releaseOf(p.To)
+	to, err := m.side(ctx, p.To)
 	if err != nil {
 		return err
 	}
-	project, err := m.project(ctx, p.To, r)
-	if err != nil {
-		return err
-	}
-	images, err := m.pin(ctx, p.To, r)
-	if err != nil {
-		return err
-	}
-	if err := m.ensureImages(ctx, t, images); err != nil {
+	if err := m.ensureImages(ctx, t, to.images); err != nil {
 		return err
 	}
 	// After a power cut nothing runs: all of it is started again before it is judged.
-	limit, cancel := context.WithTimeout(ctx, within(r))
+	limit, cancel := context.WithTimeout(ctx, within(to.doc))
 	defer cancel()
-	if err := m.Compose.Up(limit, project, stack.UpOptions{Closed: true, KeepDone: true}); err != nil {
+	if err := m.Compose.Up(limit, to.project, stack.UpOptions{Closed: true, KeepDone: true}); err != nil {
 		return m.blame(err)
 	}
-	if err := m.waitHealthy(ctx, project, r); err != nil {
+	if err := m.waitHealthy(ctx, to); err != nil {
 		return m.blame(err)
 	}
 	if err := t.Fault("healthy"); err != nil {
@@ -234,7 +218,7 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 	if _, err := t.Change.ReadNote(stepCopyAhead, &ahead); err != nil {
 		return err
 	}
-	for _, c := range r.Checks {
+	for _, c := range to.doc.Checks {
 		previous := ahead.Previous[c.Name]
 		if c.AtLeast == "previous" && (previous == "" || p.ReturnTo != "") {
 			c.AtLeast = "" // the release before had no such table, or older data were put in place: there is nothing to compare with
@@ -242,7 +226,7 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 		probe := health.Probe{
 			Address: func(service string) (string, error) { return m.address(ctx, p.To.Project, service) },
 			Query: func(ctx context.Context, service, query string) (string, error) {
-				return m.query(ctx, p.To, r, service, query)
+				return m.query(ctx, to, service, query)
 			},
 			Previous: previous,
 		}
@@ -267,14 +251,14 @@ func (m *Manager) address(ctx context.Context, project, service string) (string,
 	return "", fmt.Errorf("service %s has no address", service)
 }
 
-func (m *Manager) query(ctx context.Context, g Good, r *manifest.Release, service, query string) (string, error) {
-	containers, err := m.Engine.Containers(ctx, g.Project)
+func (m *Manager) query(ctx context.Context, s side, service, query string) (string, error) {
+	containers, err := m.Engine.Containers(ctx, s.Project)
 	if err != nil {
 		return "", err
 	}
-	for _, s := range serversOf(r, containers) {
-		if s.Service == service {
-			return backup.Query(ctx, m.Engine.Exec, s, query)
+	for _, db := range serversOf(s.doc, containers) {
+		if db.Service == service {
+			return backup.Query(ctx, m.Engine.Exec, db, query)
 		}
 	}
 	return "", fmt.Errorf("service %s is not a database of this release", service)
