@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"dhow/manifest"
+
 	"gopkg.in/yaml.v3"
 )
 
@@ -77,7 +79,7 @@ func readList(n *yaml.Node, to *[]string) error {
 func didYouMean(key string, fields map[string]field) string {
 	best, least := "", 3
 	for name := range fields {
-		if d := distance(strings.ToLower(key), name); d < least || (d == least && best != "" && name < best) {
+		if d := manifest.Distance(strings.ToLower(key), name); d < least || (d == least && best != "" && name < best) {
 			best, least = name, d
 		}
 	}
@@ -90,28 +92,4 @@ func didYouMean(key string, fields map[string]field) string {
 	}
 	slices.Sort(names)
 	return " (known are " + strings.Join(names, ", ") + ")"
-}
-
-// distance counts the letters to insert, remove or change to make b of a.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		a = a[:64]
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

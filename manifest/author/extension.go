@@ -272,7 +272,7 @@ func (r *reader) duration(node *yaml.Node) time.Duration {
 func nearest(s string, all []string) string {
 	best, least := "", 3
 	for _, word := range all {
-		if d := distance(strings.ToLower(s), word); d < least {
+		if d := manifest.Distance(strings.ToLower(s), word); d < least {
 			best, least = word, d
 		}
 	}
@@ -282,25 +282,4 @@ func nearest(s string, all []string) string {
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to change, add or take away.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
