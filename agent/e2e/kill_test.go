@@ -43,7 +43,7 @@ type killJob struct {
 // TestKilledLedger kills the agent once at every fault point that a good and a failing update pass, starts it again and expects
 // the whole old or the whole new release with its data.
 func TestKilledLedger(t *testing.T) {
-	const workers = 3
+	const workers = 4
 	trace := newKillSite(t, killFleet(t, "killtrace"))
 	good := trace.traced("1.1.0", 0)
 	bad := trace.traced("1.2.0", api.CodeRolledBack)
@@ -298,6 +298,8 @@ func (s *Site) killedAgain(release, source string) (kills int, running string) {
 		r := s.run("status", "--json")
 		return r.Code == 0 && s.running(), r.String()
 	})
+	s.stop()
+	s.start()
 	return kills, running
 }
 

@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -66,6 +67,9 @@ func up(ctx context.Context, cl *client.Client, project *types.Project, how api.
 	}
 	how.Recreate, how.RecreateDependencies, how.Inherit, how.QuietPull = api.RecreateDiverged, api.RecreateDiverged, true, true
 	if err := svc.Create(ctx, project, how); err != nil {
+		if strings.Contains(err.Error(), "No such image") { // it was there a moment ago
+			return fmt.Errorf("%w: %w", ErrNoImage, err)
+		}
 		var s *ServiceError
 		if errors.As(err, &s) {
 			return s
