@@ -226,6 +226,36 @@ func (k *killSite) killedWhileFailing(point string, f *fleet) {
 	}
 }
 
+// TestVolumePruned takes the volume away while no container holds it, as a docker volume prune from somebody's cron job does.
+func TestVolumePruned(t *testing.T) {
+	t.Parallel()
+	for point, release := range map[string]string{"start-release/down": "1.1.0", "undo-arm-restore/before": "1.2.0"} {
+		f := killFleet(t, "pruned"+release[2:3])
+		k := newKillSite(t, f)
+		s := k.site
+		before := s.ledger()
+		s.centre.pin(t, s.name, release, k.source)
+		s.stop()
+		s.launch("DHOW_FAULT="+point+":kill", "DHOW_FAULT_DIR="+t.TempDir())
+		poll(t, time.Minute, "the agent to be killed at "+point, func() (bool, string) {
+			if s.running() {
+				s.run("update", "--now")
+			}
+			return !s.running(), s.tail()
+		})
+		docker(t, "volume", "rm", s.project+"_ledger-data")
+		s.start()
+		s.settled(time.Minute)
+		if release == "1.2.0" {
+			s.sane("1.0.0")
+			before.same(t, s.ledger(), "the ledger after a volume was lost in a failing update")
+			continue
+		}
+		s.sane("1.1.0")
+		before.after("1.1.0").same(t, s.ledger(), "the ledger after a volume was lost in an update")
+	}
+}
+
 // TestKilledClinic does a good and a failing update of the stack with the database; the agent is killed at every fault point
 // once in turn, and all images that no container uses are removed each time.
 func TestKilledClinic(t *testing.T) {

@@ -31,6 +31,7 @@ type applyPlan struct {
 const (
 	stepCopyAhead    = "copy-ahead"
 	stepCloseDoors   = "close-doors"
+	stepArmRestore   = "arm-restore"
 	stepBackUp       = "back-up"
 	stepStartRelease = "start-release"
 	stepOpenDoors    = "open-doors"

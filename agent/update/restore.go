@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"dhow/agent/backup"
 	"dhow/agent/change"
@@ -47,6 +48,9 @@ func (m *Manager) restore(ctx context.Context, t *change.Task, p applyPlan, note
 	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
 		return err
 	}
+	if _, err := m.ensureVolumes(ctx, p.To.Project, note.Trees); err != nil {
+		return err
+	}
 	if err := t.Fault("restore"); err != nil {
 		return err
 	}
@@ -65,6 +69,29 @@ func (m *Manager) restore(ctx context.Context, t *change.Task, p applyPlan, note
 		}
 	}
 	return nil
+}
+
+// ensureVolumes makes the volumes again that are gone, and reports whether there were any: while no container holds them, somebody's
+// docker volume prune takes them for rubbish. They are empty then, and have to be restored.
+func (m *Manager) ensureVolumes(ctx context.Context, project string, trees []backup.Tree) (gone bool, err error) {
+	for _, t := range trees {
+		if t.Name == bindName(t.Path) {
+			continue
+		}
+		path, err := m.volumePath(ctx, t.Name)
+		if err != nil {
+			return gone, err
+		}
+		if path != "" {
+			continue
+		}
+		gone = true
+		m.Log.Warn("a volume is gone: it is made again and restored", "volume", t.Name)
+		if err := m.Engine.CreateVolume(ctx, t.Name, project, strings.TrimPrefix(t.Name, project+"_")); err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
 }
 
 // returnData puts the data of an older release in place, when a person asked for it. The present data are safe: the change made a

@@ -111,8 +111,16 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
 		return err
 	}
-	if again {
-		if err := m.freshData(ctx, t, p); err != nil {
+	var armed restoreNote
+	if _, err := t.Change.ReadNote(stepArmRestore, &armed); err != nil {
+		return err
+	}
+	gone, err := m.ensureVolumes(ctx, p.To.Project, armed.Trees)
+	if err != nil {
+		return err
+	}
+	if again || gone {
+		if err := m.freshData(ctx, t, p, armed); err != nil {
 			return err
 		}
 	}
@@ -139,11 +147,7 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 }
 
 // freshData puts in place the data with which the release is to be started.
-func (m *Manager) freshData(ctx context.Context, t *change.Task, p applyPlan) error {
-	var armed restoreNote
-	if found, err := t.Change.ReadNote("arm-restore", &armed); err != nil || !found {
-		return err
-	}
+func (m *Manager) freshData(ctx context.Context, t *change.Task, p applyPlan, armed restoreNote) error {
 	if err := m.restore(ctx, t, p, armed); err != nil {
 		return err
 	}
