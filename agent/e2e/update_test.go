@@ -130,7 +130,7 @@ func notAgain(t *testing.T, s *Site) {
 	number := s.last().ID
 	s.expect(api.CodeRefused, "update", "--now")
 	s.stop()
-	s.configure(func(c *site.Config) { c.Window, c.Fetch = "", "* * * * *" })
+	s.configure(func(c *site.Config) { c.Window, c.Fetch = "00:00-23:59", "* * * * *" })
 	s.start()
 	restarted := time.Now()
 	poll(t, 3*time.Minute, "the agent to look at its sources by itself", func() (bool, string) {
