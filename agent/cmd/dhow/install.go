@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -36,7 +34,7 @@ type installation struct {
 func (s *shell) installCommand() *cobra.Command {
 	var in installation
 	cmd := &cobra.Command{
-		Use:   "install --site NAME --source SPEC --root FILE",
+		Use:   "install --site NAME --source SPEC (--root FILE | --fingerprint DIGITS)",
 		Short: "Make this computer a site; may be repeated to repair or to change something",
 		Long: "Writes the configuration, the settings and the root of trust, and the service where an init system runs.\n" +
 			"Repeated, it keeps what is there and changes only what is asked for.",
@@ -46,7 +44,7 @@ func (s *shell) installCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&in.config.Site, "site", "", "the name of this computer in the fleet")
 	f.StringArrayVar(&in.config.Sources, "source", nil, "where releases come from: oci://HOST/PATH, https://…, or a folder (repeatable)")
-	f.StringVar(&in.root, "root", "", "the fleet's root of trust, root.json")
+	f.StringVar(&in.root, "root", "", "the fleet's root of trust, root.json; without it --fingerprint is needed, and a source that has the root")
 	f.StringVar(&in.fingerprint, "fingerprint", "", "what the fingerprint of the root must be, as the central team reads it")
 	f.StringVar(&in.config.Project, "project", "", "compose project (default: the release's, or that of the adopted stack)")
 	f.StringArrayVar(&in.set, "set", nil, "a setting of this site, NAME=VALUE (repeatable); for passwords --settings is safer")
@@ -71,7 +69,7 @@ func (s *shell) install(ctx context.Context, in installation) error {
 	if err != nil {
 		return err
 	}
-	root, err := s.checkRoot(paths, in)
+	root, err := s.checkRoot(ctx, paths, config, in)
 	if err != nil {
 		return err
 	}
@@ -189,60 +187,6 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 	}
 	s.printf("machine   %s, %s, Docker %s, %s free\n", info.OS, info.Platform, info.Version, size(free))
 	return docker, nil
-}
-
-// maxRoot bounds root.json, in bytes.
-const maxRoot = 1 << 20
-
-// checkRoot reads the root of trust and shows its fingerprint. It returns nil when the site has one and none is given.
-func (s *shell) checkRoot(paths site.Paths, in installation) ([]byte, error) {
-	file := in.root
-	if file == "" {
-		file = filepath.Join(paths.Trust(), "root.json")
-	}
-	root, err := readRoot(file)
-	if in.root == "" && errors.Is(err, fs.ErrNotExist) {
-		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE")
-	}
-	if err != nil {
-		return nil, api.Fail(api.CodeUsage, "it is the file root.json that the central team gives out", "cannot read the root of trust: %v", err)
-	}
-	print, err := trust.Fingerprint(root)
-	if err != nil {
-		return nil, api.Fail(api.CodeNotTrusted, "it is the file root.json that the central team gives out", "%s: %v", file, err)
-	}
-	s.printf("trust     root fingerprint %s\n", print)
-	switch {
-	case in.fingerprint != "" && in.fingerprint != print:
-		return nil, api.Fail(api.CodeNotTrusted, "do not go on; ask the central team for the right root.json",
-			"the fingerprint of %s is %s, not %s", file, print, in.fingerprint)
-	case in.root == "":
-		return nil, nil
-	case in.fingerprint != "" || in.yes:
-		return root, nil
-	}
-	answer, asked := s.ask("Does the central team read the same? [y/N] ")
-	switch {
-	case !asked:
-		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+print+", or --yes",
-			"nobody has confirmed the root fingerprint %s; nothing was done", print)
-	case !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes"):
-		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done")
-	}
-	return root, nil
-}
-
-func readRoot(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxRoot+1))
-	if err == nil && len(data) > maxRoot {
-		err = fmt.Errorf("%s: larger than 1 MiB", path)
-	}
-	return data, err
 }
 
 // wantedSettings are those that are there, then --settings, then --set.
