@@ -18,12 +18,12 @@
 //	                                                                 ▼
 //	               dhow ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal
 //	                                             │
-//	                  engine  stack  backup  health  doors  ─▶ the Docker Engine, the volumes, the ports
+//	                  engine  stack  backup  database  health  doors  ─▶ the Docker Engine, the volumes, the ports
 //
 // # Who may import whom
 //
-// cmd → daemon → update → change. The adapters (engine, stack, backup, health, doors, and fetch and trust outside of agent) know nothing
-// of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
+// cmd → daemon → update → change. The adapters (engine, stack, backup, database, health, doors, and fetch and trust outside of agent)
+// know nothing of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
 // the release author are not linked into dhow. imports_test.go enforces this.
 //
 // # Where to begin reading

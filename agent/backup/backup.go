@@ -1,4 +1,4 @@
-// Package backup makes exact copies of a stack's volumes (snapshots), puts them back, and dumps database servers.
+// Package backup makes exact copies of a stack's volumes (snapshots) and puts them back.
 //
 // A snapshot is made in two passes. CopyAhead copies while users work; whatever it sees, sees half or misses is no error.
 // Finish runs while nothing writes, copies only what changed since, proves by a second look that nothing moved meanwhile, reads
@@ -24,9 +24,7 @@
 // kernel's boot id, that it was made in; where that is missing or another one, metadata proves nothing. Everything else is
 // compared by its SHA-256 or copied.
 //
-// Dumps, queries and row counts run the server's own client inside its container through an Exec that the caller gives. The
-// password is read inside the container and handed to the client on its standard input: it is in no argument list, no error and
-// no log. Snapshots work on Linux only; elsewhere they answer ErrUnsupported.
+// Snapshots work on Linux only; elsewhere they answer ErrUnsupported.
 package backup
 
 import (
@@ -85,15 +83,14 @@ type Info struct {
 	Rows    map[string]int64 `json:"rows,omitempty"`
 }
 
-// Dump is a finished dump of a database server: a zstd-compressed SQL script. File is its name without a folder, Bytes its
-// length and SHA256 the digest (hex) of the compressed file.
+// Dump is a dump of a database server beside the trees. File is its name without a folder, Bytes its length and SHA256 its digest
+// (hex). About is what the caller wants to remember of it.
 type Dump struct {
-	Service   string   `json:"service"`
-	Engine    string   `json:"engine"`
-	File      string   `json:"file"`
-	Bytes     int64    `json:"bytes"`
-	SHA256    string   `json:"sha256"`
-	Databases []string `json:"databases"`
+	Service string          `json:"service"`
+	File    string          `json:"file"`
+	Bytes   int64           `json:"bytes"`
+	SHA256  string          `json:"sha256"`
+	About   json.RawMessage `json:"about,omitempty"`
 }
 
 // Snapshot is the content of snapshot.json.

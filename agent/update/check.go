@@ -13,6 +13,7 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/backup"
 	"dhow/agent/change"
+	"dhow/agent/database"
 	"dhow/agent/engine"
 	"dhow/agent/site"
 	"dhow/agent/stack"
@@ -246,7 +247,7 @@ func (m *Manager) checkDatabases(ctx context.Context, p applyPlan, containers []
 		return err
 	}
 	for _, s := range servers {
-		if err := backup.Ping(ctx, m.Engine.Exec, s); err != nil {
+		if err := database.Ping(ctx, m.Engine.Exec, s); err != nil {
 			return refuse("an update is only begun when the database can be backed up",
 				"database %s can't be backed up: %w", s.Service, err)
 		}

@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"dhow/agent/backup"
 	"dhow/agent/change"
+	"dhow/agent/database"
 	"dhow/agent/engine"
 	"dhow/agent/health"
 	"dhow/agent/stack"
@@ -49,7 +51,7 @@ func (m *Manager) backupDir(name string) string { return filepath.Join(m.Paths.B
 
 // servers lists the databases of the running release with the containers that they run in. What an adopted stack holds is known from the
 // release that follows it.
-func (m *Manager) servers(p applyPlan, containers []engine.Container) ([]backup.Server, error) {
+func (m *Manager) servers(p applyPlan, containers []engine.Container) ([]database.Server, error) {
 	if p.From == nil {
 		return nil, nil
 	}
@@ -64,12 +66,12 @@ func (m *Manager) servers(p applyPlan, containers []engine.Container) ([]backup.
 	return serversOf(r, containers), nil
 }
 
-func serversOf(r *manifest.Release, containers []engine.Container) []backup.Server {
-	var list []backup.Server
+func serversOf(r *manifest.Release, containers []engine.Container) []database.Server {
+	var list []database.Server
 	for _, db := range r.Databases {
 		for _, c := range containers {
 			if c.Service == db.Service && !c.OneOff {
-				list = append(list, backup.Server{
+				list = append(list, database.Server{
 					Service: db.Service, Container: c.ID, Engine: db.Engine, User: db.User, PasswordEnv: db.PasswordEnv, Databases: db.Databases,
 				})
 			}
@@ -139,7 +141,7 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 	note.Dumps = nil
 	for _, s := range servers {
 		d, err := m.dump(ctx, dir, s, progressOf(t))
-		if errors.Is(err, backup.ErrNoDatabases) {
+		if errors.Is(err, database.ErrNoDatabases) {
 			continue
 		}
 		if err != nil {
@@ -151,30 +153,31 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 }
 
 // previous asks the running release what the checks of the new one compare with. An answer that can't be had is left out: the table may be new.
-func (m *Manager) previous(ctx context.Context, r *manifest.Release, servers []backup.Server) map[string]string {
+func (m *Manager) previous(ctx context.Context, r *manifest.Release, servers []database.Server) map[string]string {
 	answers := map[string]string{}
 	for _, c := range r.Checks {
-		i := slices.IndexFunc(servers, func(s backup.Server) bool { return s.Service == c.SQL })
+		i := slices.IndexFunc(servers, func(s database.Server) bool { return s.Service == c.SQL })
 		if c.SQL == "" || c.AtLeast != "previous" || i < 0 {
 			continue
 		}
-		if answer, err := backup.Query(ctx, m.Engine.Exec, servers[i], c.Query); err == nil {
+		if answer, err := database.Query(ctx, m.Engine.Exec, servers[i], c.Query); err == nil {
 			answers[c.Name] = answer
 		}
 	}
 	return answers
 }
 
-func (m *Manager) dump(ctx context.Context, dir string, s backup.Server, p backup.Progress) (backup.Dump, error) {
+func (m *Manager) dump(ctx context.Context, dir string, s database.Server, p func(done, total int64)) (backup.Dump, error) {
 	folder := filepath.Join(dir, backup.DumpsDir)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return backup.Dump{}, err
 	}
-	d, err := backup.DumpServer(ctx, m.Engine.Exec, s, filepath.Join(folder, s.Service+".sql.zst"), p)
+	d, err := database.DumpServer(ctx, m.Engine.Exec, s, filepath.Join(folder, s.Service+".sql.zst"), p)
 	if err != nil {
-		return d, fmt.Errorf("cannot dump database %s: %w", s.Service, err)
+		return backup.Dump{}, fmt.Errorf("cannot dump database %s: %w", s.Service, err)
 	}
-	return d, nil
+	about, err := json.Marshal(d)
+	return backup.Dump{Service: d.Service, File: d.File, Bytes: d.Bytes, SHA256: d.SHA256, About: about}, err
 }
 
 // dropCopies removes a copy that is not complete; a complete one is a backup and stays for retention to judge.
@@ -246,7 +249,7 @@ func (m *Manager) rows(ctx context.Context, p applyPlan, containers []engine.Con
 	}
 	all := map[string]int64{}
 	for _, s := range servers {
-		rows, err := backup.Rows(ctx, m.Engine.Exec, s)
+		rows, err := database.Rows(ctx, m.Engine.Exec, s)
 		if err != nil {
 			m.Log.Warn("rows not counted", "service", s.Service, "error", err)
 			continue
@@ -301,7 +304,7 @@ func (m *Manager) disturbed(t *change.Task, err error) error {
 	return &change.Retry{After: time.Second, Err: err}
 }
 
-func progressOf(t *change.Task) backup.Progress {
+func progressOf(t *change.Task) func(done, total int64) {
 	return func(done, total int64) { t.Progress(change.Progress{Done: done, Total: total}) }
 }
 

@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"dhow/agent/backup"
 	"dhow/agent/change"
+	"dhow/agent/database"
 	"dhow/agent/health"
 	"dhow/agent/site"
 	"dhow/agent/stack"
@@ -262,7 +262,7 @@ func (m *Manager) query(ctx context.Context, s side, service, query string) (str
 	}
 	for _, db := range serversOf(s.doc, containers) {
 		if db.Service == service {
-			return backup.Query(ctx, m.Engine.Exec, db, query)
+			return database.Query(ctx, m.Engine.Exec, db, query)
 		}
 	}
 	return "", fmt.Errorf("service %s is not a database of this release", service)

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package backup
+package database
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func startServer(t *testing.T) *realServer {
 			t.Fatalf("this test needs MariaDB on this machine (apt-get install mariadb-server): %v", err)
 		}
 	}
-	dir, err := os.MkdirTemp("", "dhow-backup-") // short, since a socket's path is limited
+	dir, err := os.MkdirTemp("", "dhow-database-") // short, since a socket's path is limited
 	if err != nil {
 		t.Fatal(err)
 	}

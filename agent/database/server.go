@@ -1,4 +1,4 @@
-package backup
+package database
 
 import (
 	"bytes"
@@ -8,32 +8,6 @@ import (
 	"io"
 	"regexp"
 	"strings"
-)
-
-// Exec runs a command inside a container: its standard output goes to stdout, what it wrote to standard error comes back
-// bounded. Stdin is closed after its last byte. An err says that the command could not be run or watched to its end; a command
-// that failed has an exit code.
-type Exec func(ctx context.Context, container string, cmd []string, stdin io.Reader, stdout io.Writer) (exit int, stderr string, err error)
-
-// Server is a database server in a container. Engine is mariadb or mysql. PasswordEnv names the variable inside the container
-// that holds the password; PasswordEnv with _FILE appended may name a file instead. It is empty when User needs none. Databases
-// empty means all but the system's.
-type Server struct {
-	Service, Container, Engine, User, PasswordEnv string
-	Databases                                     []string
-}
-
-var (
-	// ErrNoPassword means that the container has no value for the variable that should hold the password.
-	ErrNoPassword = errors.New("there is no password")
-	// ErrPassword means that the server refuses user or password.
-	ErrPassword = errors.New("the database server refuses user or password")
-	// ErrNotAnswering means that the database server is not running or not ready.
-	ErrNotAnswering = errors.New("the database server does not answer")
-	// ErrNoClient means that the container has no client program of the engine.
-	ErrNoClient = errors.New("there is no database client in the container")
-	// ErrNoDatabases means that the server holds no database but the system's.
-	ErrNoDatabases = errors.New("the server holds no databases")
 )
 
 const (
