@@ -14,7 +14,7 @@
 // A snapshot folder holds
 //
 //	snapshot.json        format, Info, and for each tree its size and the SHA-256 of its index; written last
-//	index/TREE.jsonl     one line for every file, see entry; the authority for everything but content
+//	index/TREE.jsonl     one line for every file, see package tree; the authority for everything but content
 //	trees/TREE/…         the files
 //	dumps/FILE           dumps that the caller put there and listed in Info.Dumps
 //

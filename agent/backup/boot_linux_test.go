@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"dhow/agent/backup/tree"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -52,18 +54,18 @@ func overwrite(t *testing.T, file, content string) {
 
 // record writes the change times that the files of a tree have now, and a boot id, into the index of a snapshot, and the
 // checksum of that into its record when there is one.
-func record(t *testing.T, snap string, tree Tree, boot string) {
+func record(t *testing.T, snap string, volume Tree, boot string) {
 	t.Helper()
-	index := indexPath(snap, tree.Name)
+	index := indexPath(snap, volume.Name)
 	data, err := os.ReadFile(index)
 	must(t, err)
-	_, entries, err := readIndex(bytes.NewReader(data))
+	_, entries, err := tree.ReadIndex(bytes.NewReader(data))
 	must(t, err)
 	for _, e := range entries {
 		var st unix.Stat_t
-		must(t, unix.Lstat(filepath.Join(tree.Path, string(e.Path)), &st))
+		must(t, unix.Lstat(filepath.Join(volume.Path, string(e.Path)), &st))
 		e.Ctime = st.Ctim.Nano()
-		if e.Kind == kindFile && (e.Fresh || e.Mtime != st.Mtim.Nano() || e.Inode != st.Ino) {
+		if e.Kind == tree.File && (e.Fresh || e.Mtime != st.Mtim.Nano() || e.Inode != st.Ino) {
 			t.Fatalf("%s does not look unchanged", e.Path)
 		}
 	}
@@ -155,7 +157,7 @@ func TestPassInterruptedAfterPowerCut(t *testing.T) {
 	f, err := os.Open(indexPath(snap, "data"))
 	must(t, err)
 	defer f.Close()
-	recorded, entries, err := readIndex(f)
+	recorded, entries, err := tree.ReadIndex(f)
 	must(t, err)
 	if recorded != bootB || len(entries) != 3 || entries[1].Fresh || !entries[2].Fresh {
 		t.Errorf("the index of boot %s has %d entries", recorded, len(entries))

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"os"
+
+	"dhow/agent/backup/tree"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +43,7 @@ func (c *copier) copy(out, in *os.File, size int64) (string, error) {
 	}
 	sum := sha256.New()
 	for at := int64(0); at < size; {
-		data, hole := segment(in, at, size)
+		data, hole := tree.Segment(in, at, size)
 		if err := c.zeros(sum, data-at); err != nil {
 			return "", err
 		}
@@ -59,22 +63,6 @@ func (c *copier) copy(out, in *os.File, size int64) (string, error) {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// segment finds the next stretch of data from at on. A file system that knows no holes says that all is data.
-func segment(f *os.File, at, size int64) (data, hole int64) {
-	data, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
-	if err == unix.ENXIO {
-		return size, size
-	}
-	if err != nil || data < at {
-		return at, size
-	}
-	hole, err = unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
-	if err != nil || hole <= data {
-		hole = size
-	}
-	return min(data, size), min(hole, size)
 }
 
 // hash returns the SHA-256 of the first size bytes of f.
@@ -127,11 +115,13 @@ func (c *copier) zeros(sum hash.Hash, n int64) error {
 func (c *copier) quiet() *copier { return &copier{ctx: c.ctx, meter: &meter{}, buf: c.buf} }
 
 // hashDisk returns the SHA-256 and size of a regular file as the disk has it: what the system holds in memory is dropped first.
-func (c *copier) hashDisk(r *root, path raw) (string, int64, error) { return c.hashFile(r, path, true) }
+func (c *copier) hashDisk(r *tree.Root, path tree.Name) (string, int64, error) {
+	return c.hashFile(r, path, true)
+}
 
 // hashFile returns the SHA-256 and size of a regular file (ErrDamaged when it is none), from the disk or as programs see it.
-func (c *copier) hashFile(r *root, path raw, disk bool) (string, int64, error) {
-	f, err := r.open(path)
+func (c *copier) hashFile(r *tree.Root, path tree.Name, disk bool) (string, int64, error) {
+	f, err := r.Open(path)
 	if err != nil {
 		return "", 0, err
 	}
@@ -141,11 +131,41 @@ func (c *copier) hashFile(r *root, path raw, disk bool) (string, int64, error) {
 		return "", 0, err
 	}
 	if !st.Mode().IsRegular() {
-		return "", 0, r.failed("read", string(path), ErrDamaged)
+		return "", 0, &os.PathError{Op: "read", Path: f.Name(), Err: ErrDamaged}
 	}
 	if disk {
 		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice only; synced pages are dropped
 	}
 	sum, err := c.hash(f, st.Size())
 	return sum, st.Size(), err
+}
+
+// content copies e's file from one root to another and returns its checksum. look is called with what the open source is before
+// and after; false leaves the file out.
+func (c *copier) content(from, to *tree.Root, e *tree.Entry, look func(now *tree.Entry) (bool, error)) (string, bool, error) {
+	in, err := from.Open(e.Path)
+	if err != nil {
+		return "", false, err
+	}
+	defer in.Close()
+	var now *tree.Entry
+	check := func() (bool, error) {
+		if now, err = tree.Look(in); err != nil || now.Kind != tree.File {
+			return false, err
+		}
+		return look(now)
+	}
+	if ok, err := check(); err != nil || !ok {
+		return "", false, err
+	}
+	out, err := to.Create(e.Path)
+	if err != nil {
+		return "", false, err
+	}
+	sum, err := c.copy(out, in, now.Size)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return "", false, fmt.Errorf("cannot copy %s: %w", in.Name(), err)
+	}
+	ok, err := check()
+	return sum, ok, err
 }

@@ -44,7 +44,7 @@ func TestDamage(t *testing.T) {
 		},
 		{
 			"an index cut short", func(s string) error { return os.Truncate(s+"/index/data.jsonl", 90) },
-			"cannot verify volume data: the snapshot is damaged: index line 2: unexpected end of JSON input", true,
+			"cannot verify volume data: the snapshot is damaged: the index is damaged: line 2: unexpected end of JSON input", true,
 		},
 		{
 			"a missing tree", func(s string) error { return os.RemoveAll(s + "/trees/data") },

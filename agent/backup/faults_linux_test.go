@@ -57,15 +57,15 @@ func scene(t *testing.T, operation string) (f *forest, snap string, trees []Tree
 	t.Logf("seed %d", seed)
 	f = newForest(t, seed, filepath.Join(t.TempDir(), "tree"))
 	snap = filepath.Join(t.TempDir(), "snap")
-	trees = []Tree{{"data", f.dir}}
-	f.steps(60)
-	must(t, os.WriteFile(filepath.Join(f.dir, "certainly"), []byte("a file"), 0o644))
+	trees = []Tree{{"data", f.Dir}}
+	f.Steps(60)
+	must(t, os.WriteFile(filepath.Join(f.Dir, "certainly"), []byte("a file"), 0o644))
 	if operation == "copy" {
 		return f, snap, trees
 	}
 	must(t, CopyAhead(t.Context(), snap, trees, nil))
-	f.steps(20)
-	must(t, os.WriteFile(filepath.Join(f.dir, "certainly changed"), []byte("a file"), 0o644))
+	f.Steps(20)
+	must(t, os.WriteFile(filepath.Join(f.Dir, "certainly changed"), []byte("a file"), 0o644))
 	return f, snap, trees
 }
 
@@ -74,18 +74,18 @@ func TestKilled(t *testing.T) {
 	for _, p := range points {
 		t.Run(p.operation+" at "+p.point, func(t *testing.T) {
 			f, snap, trees := scene(t, p.operation)
-			want := capture(t, f.dir)
+			want := capture(t, f.Dir)
 			if p.operation == "restore" || p.operation == "verify" {
 				must(t, operation(t.Context(), "finish", snap, trees))
 			}
 			if p.operation == "restore" {
-				f.steps(40)
-				must(t, os.RemoveAll(filepath.Join(f.dir, "certainly changed"))) // so that there is something to copy
+				f.Steps(40)
+				must(t, os.RemoveAll(filepath.Join(f.Dir, "certainly changed"))) // so that there is something to copy
 			}
 			acted := t.TempDir()
 			child := func() error {
 				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), "DHOW_BACKUP_CHILD="+p.operation+"\n"+snap+"\n"+f.dir,
+				cmd.Env = append(os.Environ(), "DHOW_BACKUP_CHILD="+p.operation+"\n"+snap+"\n"+f.Dir,
 					"DHOW_FAULT="+p.point+":kill", "DHOW_FAULT_DIR="+acted)
 				return cmd.Run()
 			}
@@ -102,8 +102,8 @@ func TestKilled(t *testing.T) {
 			}
 			must(t, Verify(t.Context(), snap))
 			must(t, operation(t.Context(), "restore", snap, trees))
-			equal(t, "in the end", capture(t, f.dir), want)
-			f.outside()
+			equal(t, "in the end", capture(t, f.Dir), want)
+			f.Outside()
 		})
 	}
 }
@@ -113,10 +113,10 @@ func TestFaults(t *testing.T) {
 	for _, p := range points {
 		t.Run(p.operation+" at "+p.point, func(t *testing.T) {
 			f, snap, trees := scene(t, p.operation)
-			want := capture(t, f.dir)
+			want := capture(t, f.Dir)
 			if p.operation == "restore" || p.operation == "verify" {
 				must(t, operation(t.Context(), "finish", snap, trees))
-				must(t, os.RemoveAll(filepath.Join(f.dir, "certainly changed")))
+				must(t, os.RemoveAll(filepath.Join(f.Dir, "certainly changed")))
 			}
 			t.Setenv("DHOW_FAULT_DIR", t.TempDir())
 			t.Setenv("DHOW_FAULT", p.point+":enospc")
@@ -128,7 +128,7 @@ func TestFaults(t *testing.T) {
 				must(t, operation(t.Context(), "finish", snap, trees))
 			}
 			must(t, operation(t.Context(), "restore", snap, trees))
-			equal(t, "in the end", capture(t, f.dir), want)
+			equal(t, "in the end", capture(t, f.Dir), want)
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"dhow/agent/backup/tree"
 	"dhow/agent/fault"
 	"dhow/bundle/durable"
 )
@@ -58,8 +59,8 @@ func (p *pass) settle() (string, error) {
 		return "", err
 	}
 	if len(wrong) > 0 {
-		p.keep = func(e *entry) (bool, error) { return !wrong[e.Path], nil }
-		if _, err := p.run(p.entries); err != nil {
+		p.mirror.Keep = func(e *tree.Entry) (bool, error) { return !wrong[e.Path], nil }
+		if _, err := p.mirror.Run(p.ctx, p.entries); err != nil {
 			return "", err
 		}
 		if wrong, err = p.readBack(); err != nil {
@@ -75,12 +76,12 @@ func (p *pass) settle() (string, error) {
 	return writeIndex(p.index, bootID(), p.entries)
 }
 
-func (p *pass) readBack() (map[raw]bool, error) {
-	if err := p.to.flush(); err != nil {
+func (p *pass) readBack() (map[tree.Name]bool, error) {
+	if err := p.to.Flush(); err != nil {
 		return nil, err
 	}
-	p.to.forget(0)
-	wrong := map[raw]bool{}
+	p.to.Forget()
+	wrong := map[tree.Name]bool{}
 	for _, e := range p.entries {
 		if err := p.verify(p.to, e); errors.Is(err, ErrDamaged) {
 			wrong[e.Path] = true

@@ -8,8 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"dhow/agent/backup/tree"
 	"dhow/agent/fault"
 	"dhow/bundle/durable"
 )
@@ -104,45 +103,48 @@ func begin(dir string, trees []Tree) error {
 
 // pass is one tree in one pass.
 type pass struct {
-	*mirror
-	tree    Tree
-	live    bool
-	index   string // path of the index
-	entries []*entry
-	old     map[raw]*entry // the index of the pass before
-	done    map[raw]bool   // files that this pass has settled
-	unsaved int64          // bytes copied since the index was written
+	*copier
+	mirror   tree.Mirror
+	from, to *tree.Root
+	tree     Tree
+	live     bool
+	index    string // path of the index
+	entries  []*tree.Entry
+	old      map[tree.Name]*tree.Entry // the index of the pass before
+	done     map[tree.Name]bool        // files that this pass has settled
+	unsaved  int64                     // bytes copied since the index was written
 }
 
 func newPass(ctx context.Context, dir string, t Tree, m *meter, live bool) (*pass, error) {
-	p := &pass{tree: t, live: live, index: indexPath(dir, t.Name), old: map[raw]*entry{}, done: map[raw]bool{}}
-	from, err := openRoot(t.Path)
+	p := &pass{tree: t, live: live, index: indexPath(dir, t.Name), old: map[tree.Name]*tree.Entry{}, done: map[tree.Name]bool{}}
+	from, err := tree.OpenRoot(t.Path)
 	if err != nil {
 		return nil, err
 	}
 	copies := filepath.Join(dir, treesDir, t.Name)
 	err = os.MkdirAll(copies, 0o700)
-	var to *root
+	var to *tree.Root
 	if err == nil {
-		to, err = openRoot(copies)
+		to, err = tree.OpenRoot(copies)
 	}
 	if err != nil {
-		from.close()
+		from.Close()
 		return nil, err
 	}
-	p.mirror = &mirror{copier: newCopier(ctx, m), from: from, to: to, keep: p.keepCopy, fetch: p.fetchFile, after: p.fetched}
+	p.copier, p.from, p.to = newCopier(ctx, m), from, to
+	p.mirror = tree.Mirror{To: to, Keep: p.keepCopy, Fetch: p.fetchFile, After: p.fetched}
 	if old, _, err := loadIndex(p.index); err == nil { // one that cannot be read proves nothing: all is copied
 		for _, e := range old {
 			p.old[e.Path] = e
 		}
 	}
-	p.entries, err = scan(ctx, from, live, time.Now())
+	p.entries, err = tree.Scan(ctx, from, live, time.Now())
 	return p, err
 }
 
 func (p *pass) copyAll() error {
 	scanned := p.entries
-	made, err := p.run(scanned)
+	made, err := p.mirror.Run(p.ctx, scanned)
 	if !p.live {
 		if err != nil {
 			return err
@@ -154,7 +156,7 @@ func (p *pass) copyAll() error {
 		return err
 	}
 	p.entries = made
-	if err := p.to.flush(); err != nil {
+	if err := p.to.Flush(); err != nil {
 		return err
 	}
 	_, err = writeIndex(p.index, bootID(), made)
@@ -163,27 +165,27 @@ func (p *pass) copyAll() error {
 
 // keepCopy takes over what the pass before has copied, when metadata proves that the file is still the same, or else when its
 // content is; then the copy's metadata is set anew. A copy with several names is made again: they may be the wrong ones.
-func (p *pass) keepCopy(e *entry) (bool, error) {
+func (p *pass) keepCopy(e *tree.Entry) (bool, error) {
 	old := p.old[e.Path]
-	if old == nil || old.Hard != "" || !old.same(e) {
+	if old == nil || old.Hard != "" || !old.Same(e) {
 		return false, nil
 	}
-	st, err := p.to.stat(e.Path)
-	if err != nil || st.Size != e.Size {
+	have, names, err := p.to.Stat(e.Path)
+	if err != nil || have.Size != e.Size {
 		return false, nil
 	}
 	if old.Fresh {
-		if st.Nlink != 1 {
+		if names != 1 {
 			return false, nil
 		}
 		sum, _, err := p.quiet().hashFile(p.from, e.Path, false)
-		if err != nil && !vanished(err) && !errors.Is(err, ErrDamaged) { // those two are fetchFile's to judge
+		if err != nil && !tree.Vanished(err) && !errors.Is(err, ErrDamaged) { // those two are fetchFile's to judge
 			return false, err
 		}
 		if err != nil || sum != old.SHA256 {
 			return false, nil
 		}
-		if err := p.to.apply(e, p.strict); err != nil {
+		if err := p.to.Apply(e, false); err != nil {
 			return false, err
 		}
 	}
@@ -193,10 +195,9 @@ func (p *pass) keepCopy(e *entry) (bool, error) {
 	return true, nil
 }
 
-func (p *pass) fetchFile(e *entry) (bool, error) {
-	sum, ok, err := p.content(e, func(st *unix.Stat_t) (bool, error) {
-		now, _ := describe(string(e.Path), st)
-		if now.same(e) {
+func (p *pass) fetchFile(e *tree.Entry) (bool, error) {
+	sum, ok, err := p.content(p.from, p.to, e, func(now *tree.Entry) (bool, error) {
+		if now.Same(e) {
 			return true, nil
 		}
 		if !p.live {
@@ -205,7 +206,7 @@ func (p *pass) fetchFile(e *entry) (bool, error) {
 		e.Fresh = true
 		return true, nil
 	})
-	if err != nil && vanished(err) {
+	if err != nil && tree.Vanished(err) {
 		if p.live {
 			return false, nil
 		}
@@ -218,7 +219,7 @@ func (p *pass) fetchFile(e *entry) (bool, error) {
 	return ok, err
 }
 
-func (p *pass) fetched(e *entry) error {
+func (p *pass) fetched(e *tree.Entry) error {
 	p.done[e.Path] = true
 	if !p.live {
 		return fault.Point("backup/finish")
@@ -234,17 +235,17 @@ func (p *pass) fetched(e *entry) error {
 }
 
 // save writes the index of an unfinished first pass: what it has copied, and what is left from the pass before.
-func (p *pass) save(scanned []*entry) error {
-	var list []*entry
+func (p *pass) save(scanned []*tree.Entry) error {
+	var list []*tree.Entry
 	for _, e := range scanned {
 		switch old := p.old[e.Path]; {
-		case e.Kind != kindFile || p.done[e.Path] && e.Hard == "":
+		case e.Kind != tree.File || p.done[e.Path] && e.Hard == "":
 			list = append(list, e)
-		case e.Hard == "" && old != nil && old.Kind == kindFile && old.Hard == "":
+		case e.Hard == "" && old != nil && old.Kind == tree.File && old.Hard == "":
 			list = append(list, old)
 		}
 	}
-	if err := p.to.flush(); err != nil {
+	if err := p.to.Flush(); err != nil {
 		return err
 	}
 	_, err := writeIndex(p.index, bootID(), list)
@@ -253,8 +254,8 @@ func (p *pass) save(scanned []*entry) error {
 
 // unchanged looks at the whole tree again: if nothing wrote, it is as it was when the pass began.
 func (p *pass) unchanged() error {
-	p.from.forget(0)
-	again, err := scan(p.ctx, p.from, false, time.Now())
+	p.from.Forget()
+	again, err := tree.Scan(p.ctx, p.from, false, time.Now())
 	if err != nil {
 		return err
 	}
@@ -262,7 +263,7 @@ func (p *pass) unchanged() error {
 		if i >= len(again) || i >= len(p.entries) || again[i].Path != p.entries[i].Path {
 			return fmt.Errorf("%w: files came or went", ErrChanged)
 		}
-		if !again[i].same(p.entries[i]) {
+		if !again[i].Same(p.entries[i]) {
 			return fmt.Errorf("%w: %s", ErrChanged, again[i].Path)
 		}
 	}
@@ -275,16 +276,16 @@ func (p *pass) failed(what string, t Tree, err error) error {
 
 func closeAll(ps []*pass) {
 	for _, p := range ps {
-		p.from.close()
-		p.to.close()
+		p.from.Close()
+		p.to.Close()
 	}
 }
 
 func indexPath(dir, tree string) string { return filepath.Join(dir, indexDir, tree+".jsonl") }
 
-func contentSize(entries []*entry) (sum int64) {
+func contentSize(entries []*tree.Entry) (sum int64) {
 	for _, e := range entries {
-		if e.Kind == kindFile && e.Hard == "" {
+		if e.Kind == tree.File && e.Hard == "" {
 			sum += e.Size
 		}
 	}

@@ -6,8 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
+	"dhow/agent/backup/tree"
 	"dhow/agent/fault"
 	"dhow/bundle/durable"
 )
@@ -29,7 +28,7 @@ func Restore(ctx context.Context, dir string, trees []Tree, p Progress) error {
 	rs := make([]*restorer, 0, len(trees))
 	defer func() {
 		for _, r := range rs {
-			r.from.close()
+			r.from.Close()
 		}
 	}()
 	for _, t := range trees {
@@ -51,10 +50,12 @@ func Restore(ctx context.Context, dir string, trees []Tree, p Progress) error {
 
 // restorer puts one tree back.
 type restorer struct {
-	*mirror
-	tree    Tree
-	entries []*entry
-	written []*entry // files that were copied
+	*copier
+	mirror   tree.Mirror
+	from, to *tree.Root
+	tree     Tree
+	entries  []*tree.Entry
+	written  []*tree.Entry // files that were copied
 }
 
 func newRestorer(ctx context.Context, dir string, s *Snapshot, t Tree, m *meter) (*restorer, error) {
@@ -71,19 +72,20 @@ func newRestorer(ctx context.Context, dir string, s *Snapshot, t Tree, m *meter)
 	if err != nil {
 		return nil, err
 	}
-	from, err := openRoot(filepath.Join(dir, treesDir, t.Name))
+	from, err := tree.OpenRoot(filepath.Join(dir, treesDir, t.Name))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	r := &restorer{tree: t, entries: entries}
-	r.mirror = &mirror{copier: newCopier(ctx, m), from: from, strict: true, keep: r.keepFile, fetch: r.fetchFile, after: r.fetched}
+	r.copier, r.from = newCopier(ctx, m), from
+	r.mirror = tree.Mirror{Strict: true, Keep: r.keepFile, Fetch: r.fetchFile, After: r.fetched}
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
-			from.close()
+			from.Close()
 			return nil, err
 		}
 		if err := present(from, e); err != nil {
-			from.close()
+			from.Close()
 			return nil, err
 		}
 	}
@@ -95,15 +97,16 @@ func (r *restorer) restore() error {
 		return err
 	}
 	var err error
-	if r.to, err = openRoot(r.tree.Path); err != nil {
+	if r.to, err = tree.OpenRoot(r.tree.Path); err != nil {
 		return err
 	}
-	defer r.to.close()
-	r.pruned = func() error { return fault.Point("backup/restore-clean") }
-	if _, err := r.run(r.entries); err != nil {
+	defer r.to.Close()
+	r.mirror.To = r.to
+	r.mirror.Pruned = func() error { return fault.Point("backup/restore-clean") }
+	if _, err := r.mirror.Run(r.ctx, r.entries); err != nil {
 		return err
 	}
-	if err := r.to.flush(); err != nil {
+	if err := r.to.Flush(); err != nil {
 		return err
 	}
 	if err := r.readBack(); err != nil {
@@ -115,23 +118,22 @@ func (r *restorer) restore() error {
 // keepFile leaves a file whose metadata proves that nothing touched it since the snapshot, and one that has the right content
 // already, as after an interrupted restore or a new start of the system; of that one only the metadata is set. A file with several names is always copied:
 // they may be the wrong ones.
-func (r *restorer) keepFile(e *entry) (bool, error) {
-	st, err := r.to.stat(e.Path)
+func (r *restorer) keepFile(e *tree.Entry) (bool, error) {
+	have, names, err := r.to.Stat(e.Path)
 	if err != nil {
-		if vanished(err) {
+		if tree.Vanished(err) {
 			return false, nil
 		}
 		return false, err
 	}
-	have, ok := describe(string(e.Path), &st)
-	if !ok || have.Kind != kindFile {
+	if have.Kind != tree.File {
 		return false, nil
 	}
-	if !e.Fresh && have.same(e) {
+	if !e.Fresh && have.Same(e) {
 		r.meter.add(e.Size)
 		return true, nil
 	}
-	if st.Nlink != 1 || have.Size != e.Size || have.Mtime != e.Mtime {
+	if names != 1 || have.Size != e.Size || have.Mtime != e.Mtime {
 		return false, nil
 	}
 	sum, _, err := r.quiet().hashDisk(r.to, e.Path)
@@ -139,18 +141,18 @@ func (r *restorer) keepFile(e *entry) (bool, error) {
 		return false, err
 	}
 	r.meter.add(e.Size)
-	return true, r.to.apply(e, r.strict)
+	return true, r.to.Apply(e, true)
 }
 
-func (r *restorer) fetchFile(e *entry) (bool, error) {
-	sum, _, err := r.content(e, func(*unix.Stat_t) (bool, error) { return true, nil })
+func (r *restorer) fetchFile(e *tree.Entry) (bool, error) {
+	sum, _, err := r.content(r.from, r.to, e, func(*tree.Entry) (bool, error) { return true, nil })
 	if err == nil && sum != e.SHA256 {
 		err = fmt.Errorf("%w: %s has another content than was copied", ErrDamaged, e.Path)
 	}
 	return err == nil, err
 }
 
-func (r *restorer) fetched(e *entry) error {
+func (r *restorer) fetched(e *tree.Entry) error {
 	r.written = append(r.written, e)
 	return fault.Point("backup/restore")
 }

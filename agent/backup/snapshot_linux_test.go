@@ -37,36 +37,36 @@ func TestRandomTrees(t *testing.T) {
 			t.Logf("seed %d", seed)
 			f := newForest(t, seed, filepath.Join(t.TempDir(), "tree"))
 			to := filepath.Join(t.TempDir(), "snap")
-			trees := []Tree{{"data", f.dir}}
-			f.steps(60)
-			for range f.rand.IntN(3) {
-				if f.rand.IntN(2) == 0 {
+			trees := []Tree{{"data", f.Dir}}
+			f.Steps(60)
+			for range f.Rand.IntN(3) {
+				if f.Rand.IntN(2) == 0 {
 					settled(t)
 				}
 				must(t, CopyAhead(t.Context(), to, trees, nil))
-				f.steps(f.rand.IntN(20))
+				f.Steps(f.Rand.IntN(20))
 			}
 			s, err := Finish(t.Context(), to, trees, Info{Release: "1.0.0", Made: made}, nil)
 			must(t, err)
-			want := capture(t, f.dir)
+			want := capture(t, f.Dir)
 			equal(t, "copy", capture(t, filepath.Join(to, "trees", "data")), want)
 			if s.Trees[0].Files != len(want) {
 				t.Errorf("snapshot says %d files, there are %d", s.Trees[0].Files, len(want))
 			}
 			must(t, Verify(t.Context(), to))
 			for range 2 {
-				if f.rand.IntN(2) == 0 {
+				if f.Rand.IntN(2) == 0 {
 					settled(t)
 				}
-				f.steps(f.rand.IntN(40))
+				f.Steps(f.Rand.IntN(40))
 				must(t, Restore(t.Context(), to, trees, nil))
-				equal(t, "restored", capture(t, f.dir), want)
+				equal(t, "restored", capture(t, f.Dir), want)
 			}
-			must(t, os.RemoveAll(f.dir))
+			must(t, os.RemoveAll(f.Dir))
 			must(t, Restore(t.Context(), to, trees, nil))
-			equal(t, "restored from nothing", capture(t, f.dir), want)
+			equal(t, "restored from nothing", capture(t, f.Dir), want)
 			must(t, Verify(t.Context(), to))
-			f.outside()
+			f.Outside()
 		})
 	}
 }
@@ -77,13 +77,13 @@ func TestInterrupted(t *testing.T) {
 	t.Logf("seed %d", seed)
 	f := newForest(t, seed, filepath.Join(t.TempDir(), "tree"))
 	to := filepath.Join(t.TempDir(), "snap")
-	trees := []Tree{{"data", f.dir}}
-	f.steps(60)
+	trees := []Tree{{"data", f.Dir}}
+	f.Steps(60)
 	// insist runs the operation until it is through, with between in every pause; it must have been interrupted sometimes.
 	insist := func(what string, run func(ctx context.Context) error, between func()) {
 		t.Helper()
 		for n := 0; ; n++ {
-			err := run(&countdown{t.Context(), n * 7})
+			err := run(&countdown{Context: t.Context(), Left: n * 7})
 			if err == nil {
 				if n < 5 {
 					t.Errorf("%s: interrupted %d times only", what, n)
@@ -96,13 +96,13 @@ func TestInterrupted(t *testing.T) {
 			between()
 		}
 	}
-	insist("copy ahead", func(ctx context.Context) error { return CopyAhead(ctx, to, trees, nil) }, f.step)
-	f.steps(20)
+	insist("copy ahead", func(ctx context.Context) error { return CopyAhead(ctx, to, trees, nil) }, f.Step)
+	f.Steps(20)
 	insist("finish", func(ctx context.Context) error {
 		_, err := Finish(ctx, to, trees, Info{Made: made}, nil)
 		return err
 	}, func() {
-		f.step()
+		f.Step()
 		if _, err := Read(to); !errors.Is(err, ErrIncomplete) {
 			t.Fatalf("an unfinished snapshot reads as %v", err)
 		}
@@ -110,12 +110,12 @@ func TestInterrupted(t *testing.T) {
 			t.Fatalf("an unfinished snapshot restores as %v", err)
 		}
 	})
-	want := capture(t, f.dir)
-	f.steps(40)
-	insist("restore", func(ctx context.Context) error { return Restore(ctx, to, trees, nil) }, f.step)
-	equal(t, "restored", capture(t, f.dir), want)
+	want := capture(t, f.Dir)
+	f.Steps(40)
+	insist("restore", func(ctx context.Context) error { return Restore(ctx, to, trees, nil) }, f.Step)
+	equal(t, "restored", capture(t, f.Dir), want)
 	must(t, Verify(t.Context(), to))
-	f.outside()
+	f.Outside()
 }
 
 func TestOnlyChangesAreCopied(t *testing.T) {

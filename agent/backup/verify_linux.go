@@ -2,23 +2,19 @@ package backup
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 
+	"dhow/agent/backup/tree"
 	"dhow/agent/fault"
 )
 
 // verify compares what the disk has under e's path in r with what the index says of kind and content.
-func (c *copier) verify(r *root, e *entry) error {
+func (c *copier) verify(r *tree.Root, e *tree.Entry) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	if err := present(r, e); err != nil || e.Kind != kindFile || e.Hard != "" {
+	if err := present(r, e); err != nil || e.Kind != tree.File || e.Hard != "" {
 		return err
 	}
 	sum, size, err := c.hashDisk(r, e.Path)
@@ -32,19 +28,18 @@ func (c *copier) verify(r *root, e *entry) error {
 }
 
 // present checks that e's file is there with its kind and size.
-func present(r *root, e *entry) error {
-	st, err := r.stat(e.Path)
+func present(r *tree.Root, e *tree.Entry) error {
+	have, _, err := r.Stat(e.Path)
 	if err != nil {
-		if vanished(err) && (e.Kind == kindChar || e.Kind == kindBlock) {
+		if tree.Vanished(err) && (e.Kind == tree.Char || e.Kind == tree.Block) {
 			return nil // not every place can hold device nodes; the index does
 		}
-		if vanished(err) {
+		if tree.Vanished(err) {
 			return fmt.Errorf("%w: %s is missing", ErrDamaged, e.Path)
 		}
 		return err
 	}
-	have, ok := describe(string(e.Path), &st)
-	if !ok || have.Kind != e.Kind || have.Size != e.Size {
+	if have.Kind != e.Kind || have.Size != e.Size {
 		return fmt.Errorf("%w: %s has another kind or size", ErrDamaged, e.Path)
 	}
 	return nil
@@ -70,11 +65,11 @@ func verifyTree(ctx context.Context, dir string, t TreeInfo) error {
 	if err != nil {
 		return err
 	}
-	r, err := openRoot(filepath.Join(dir, treesDir, t.Name))
+	r, err := tree.OpenRoot(filepath.Join(dir, treesDir, t.Name))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	defer r.close()
+	defer r.Close()
 	c := newCopier(ctx, &meter{})
 	for _, e := range entries {
 		if err := c.verify(r, e); err != nil {
@@ -90,19 +85,19 @@ func verifyDumps(ctx context.Context, dir string, dumps []Dump, sync bool) error
 		if err := checkName(d.File); err != nil {
 			return err
 		}
-		r, err := openRoot(filepath.Join(dir, DumpsDir))
+		r, err := tree.OpenRoot(filepath.Join(dir, DumpsDir))
 		if err != nil {
 			return fmt.Errorf("cannot verify dump %s: %w", d.File, err)
 		}
 		var sum string
 		var size int64
 		if sync {
-			err = r.flush()
+			err = r.Flush()
 		}
 		if err == nil {
-			sum, size, err = c.hashDisk(r, raw(d.File))
+			sum, size, err = c.hashDisk(r, tree.Name(d.File))
 		}
-		r.close()
+		r.Close()
 		if err != nil {
 			return fmt.Errorf("cannot verify dump %s: %w", d.File, err)
 		}
@@ -111,36 +106,4 @@ func verifyDumps(ctx context.Context, dir string, dumps []Dump, sync bool) error
 		}
 	}
 	return nil
-}
-
-// trustedIndex reads an index that the snapshot vouches for.
-func trustedIndex(dir string, t TreeInfo) ([]*entry, error) {
-	entries, sum, err := loadIndex(indexPath(dir, t.Name))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if sum != t.Index {
-		return nil, fmt.Errorf("%w: the index has another checksum", ErrDamaged)
-	}
-	return entries, nil
-}
-
-// loadIndex reads an index and returns its SHA-256 as well. From another boot than the present one all its entries are Fresh.
-func loadIndex(file string) ([]*entry, string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, "", err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	boot, entries, err := readIndex(io.TeeReader(f, sum))
-	if boot == "" || boot != bootID() {
-		for _, e := range entries {
-			e.Fresh = true
-		}
-	}
-	return entries, hex.EncodeToString(sum.Sum(nil)), err
 }

@@ -1,4 +1,4 @@
-package backup
+package tree
 
 import (
 	"os"
@@ -9,30 +9,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// root is a folder whose content is reached by descriptors only, one path element at a time: no symbolic link inside is followed
+// Root is a folder whose content is reached by descriptors only, one path element at a time: no symbolic link inside is followed
 // and no path is too long. It keeps the folders on the way to the last used one open, since work goes along the tree.
-type root struct {
+type Root struct {
 	path  string // for messages
 	fd    int
 	names []string
 	fds   []int
 }
 
-func openRoot(path string) (*root, error) {
+// OpenRoot opens a folder.
+func OpenRoot(path string) (*Root, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &root{path: path, fd: fd}, nil
+	return &Root{path: path, fd: fd}, nil
 }
 
-func (r *root) close() {
+// Close closes the folder.
+func (r *Root) Close() {
 	r.forget(0)
 	_ = unix.Close(r.fd)
 }
 
 // forget closes the kept folders below depth. Call it with 0 when folders may have been removed.
-func (r *root) forget(depth int) {
+func (r *Root) forget(depth int) {
 	for _, fd := range r.fds[depth:] {
 		_ = unix.Close(fd)
 	}
@@ -40,7 +42,7 @@ func (r *root) forget(depth int) {
 }
 
 // dir opens a folder; the descriptor stays r's and is good until the next call.
-func (r *root) dir(path string) (int, error) {
+func (r *Root) dir(path string) (int, error) {
 	if path == "." || path == "" {
 		return r.fd, nil
 	}
@@ -65,7 +67,7 @@ func (r *root) dir(path string) (int, error) {
 }
 
 // at splits a path for the calls that take a folder and a name in it.
-func (r *root) at(path raw) (int, string, error) {
+func (r *Root) at(path Name) (int, string, error) {
 	p := string(path)
 	if p == "." {
 		return r.fd, ".", nil
@@ -75,7 +77,23 @@ func (r *root) at(path raw) (int, string, error) {
 	return fd, p[i+1:], err
 }
 
-func (r *root) stat(path raw) (st unix.Stat_t, err error) {
+// Path is where the folder is.
+func (r *Root) Path() string { return r.path }
+
+// Forget closes what is kept open. It must be called after somebody else may have removed or replaced folders.
+func (r *Root) Forget() { r.forget(0) }
+
+// Stat describes what is under path by its metadata alone (no Link, no Xattrs), with its number of names. The kind of a socket is "".
+func (r *Root) Stat(path Name) (e *Entry, names int, err error) {
+	st, err := r.stat(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	e, _ = describe(path, &st)
+	return e, int(st.Nlink), nil
+}
+
+func (r *Root) stat(path Name) (st unix.Stat_t, err error) {
 	fd, name, err := r.at(path)
 	if err != nil {
 		return st, err
@@ -86,8 +104,8 @@ func (r *root) stat(path raw) (st unix.Stat_t, err error) {
 	return st, nil
 }
 
-// open opens a regular file for reading. What else stands under the name by now is ELOOP, or refused by the caller's stat.
-func (r *root) open(path raw) (*os.File, error) {
+// Open opens a regular file for reading. What else stands under the name by now is ELOOP, or refused by the caller's stat.
+func (r *Root) Open(path Name) (*os.File, error) {
 	fd, name, err := r.at(path)
 	if err != nil {
 		return nil, err
@@ -103,9 +121,9 @@ func (r *root) open(path raw) (*os.File, error) {
 	return os.NewFile(uintptr(f), filepath.Join(r.path, string(path))), nil
 }
 
-// create makes a new, empty file in place of whatever file had the name; other hard links of the old one keep their content.
-func (r *root) create(path raw) (*os.File, error) {
-	if err := r.unlink(path); err != nil {
+// Create makes a new, empty file in place of whatever file had the name; other hard links of the old one keep their content.
+func (r *Root) Create(path Name) (*os.File, error) {
+	if err := r.Remove(path); err != nil {
 		return nil, err
 	}
 	fd, name, err := r.at(path)
@@ -119,8 +137,8 @@ func (r *root) create(path raw) (*os.File, error) {
 	return os.NewFile(uintptr(f), filepath.Join(r.path, string(path))), nil
 }
 
-// unlink removes a name that is not a folder; a missing one is no error.
-func (r *root) unlink(path raw) error {
+// Remove removes a name that is not a folder; a missing one is no error.
+func (r *Root) Remove(path Name) error {
 	fd, name, err := r.at(path)
 	if err != nil {
 		return err
@@ -131,7 +149,7 @@ func (r *root) unlink(path raw) error {
 	return nil
 }
 
-func (r *root) failed(op, path string, err error) error {
+func (r *Root) failed(op, path string, err error) error {
 	return &os.PathError{Op: op, Path: filepath.Join(r.path, path), Err: err}
 }
 
@@ -151,9 +169,9 @@ func procPath(fd int, name string) string {
 	return "/proc/self/fd/" + strconv.Itoa(fd) + "/" + name
 }
 
-// flush brings everything on r's file system to the disk. FUSE and network file systems may not hear syncfs: there every file
+// Flush brings everything on r's file system to the disk. FUSE and network file systems may not hear syncfs: there every file
 // is synced.
-func (r *root) flush() error {
+func (r *Root) Flush() error {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(r.fd, &st); err != nil {
 		return r.failed("statfs", "", err)
@@ -168,7 +186,7 @@ func (r *root) flush() error {
 	return nil
 }
 
-func (r *root) syncEach(fd int, path string) error {
+func (r *Root) syncEach(fd int, path string) error {
 	names, err := readNames(fd, filepath.Join(r.path, path))
 	if err != nil {
 		return err
@@ -200,4 +218,14 @@ func (r *root) syncEach(fd int, path string) error {
 		return r.failed("sync", path, err)
 	}
 	return nil
+}
+
+// Look describes an open file by its metadata alone; its path is empty and the kind of a socket is "".
+func Look(f *os.File) (*Entry, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	e, _ := describe("", &st)
+	return e, nil
 }

@@ -1,4 +1,4 @@
-package backup
+package tree
 
 import (
 	"bytes"
@@ -11,34 +11,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// describe fills an entry from stat; ok is false for what is not kept (sockets).
-func describe(path string, st *unix.Stat_t) (e *entry, ok bool) {
-	e = &entry{
-		Path: raw(path), Mode: uint32(st.Mode) & 0o7777, UID: st.Uid, GID: st.Gid,
+// describe fills an Entry from stat; ok is false for what is not kept (sockets).
+func describe(path Name, st *unix.Stat_t) (e *Entry, ok bool) {
+	e = &Entry{
+		Path: path, Mode: uint32(st.Mode) & 0o7777, UID: st.Uid, GID: st.Gid,
 		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Inode: st.Ino,
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		e.Kind, e.Size = kindFile, st.Size
+		e.Kind, e.Size = File, st.Size
 	case unix.S_IFDIR:
-		e.Kind = kindDir
+		e.Kind = Dir
 	case unix.S_IFLNK:
-		e.Kind = kindLink
+		e.Kind = Link
 	case unix.S_IFIFO:
-		e.Kind = kindFifo
+		e.Kind = Fifo
 	case unix.S_IFCHR:
-		e.Kind, e.Device = kindChar, uint64(st.Rdev)
+		e.Kind, e.Device = Char, uint64(st.Rdev)
 	case unix.S_IFBLK:
-		e.Kind, e.Device = kindBlock, uint64(st.Rdev)
+		e.Kind, e.Device = Block, uint64(st.Rdev)
 	default:
-		return nil, false
+		return e, false
 	}
 	return e, true
 }
 
-// apply gives the file under e's path the owner, mode, attributes and times of e. With strict unset, attributes that the file
+// Apply gives the file under e's path the owner, mode, attributes and times of e. With strict unset, attributes that the file
 // system or the system refuses are left out: the index keeps them anyway.
-func (r *root) apply(e *entry, strict bool) error {
+func (r *Root) Apply(e *Entry, strict bool) error {
 	fd, name, err := r.at(e.Path)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (r *root) apply(e *entry, strict bool) error {
 	if err := unix.Fchownat(fd, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return r.failed("chown", string(e.Path), err)
 	}
-	if e.Kind != kindLink {
+	if e.Kind != Link {
 		if err := r.chmod(fd, name, e.Mode); err != nil {
 			return r.failed("chmod", string(e.Path), err)
 		}
@@ -63,7 +63,7 @@ func (r *root) apply(e *entry, strict bool) error {
 }
 
 // chmod goes through a descriptor of the file itself, since the call with a name would follow a link.
-func (r *root) chmod(fd int, name string, mode uint32) error {
+func (r *Root) chmod(fd int, name string, mode uint32) error {
 	pin, err := unix.Openat(fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (r *root) chmod(fd int, name string, mode uint32) error {
 }
 
 // xattrs reads all extended attributes; path is not followed when it is a link.
-func xattrs(path string) (map[raw][]byte, error) {
+func xattrs(path string) (map[Name][]byte, error) {
 	names, err := grow(func(b []byte) (int, error) { return unix.Llistxattr(path, b) })
 	if errors.Is(err, unix.ENOTSUP) || len(names) == 0 && err == nil {
 		return nil, nil
@@ -81,7 +81,7 @@ func xattrs(path string) (map[raw][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := map[raw][]byte{}
+	all := map[Name][]byte{}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {
 		value, err := grow(func(b []byte) (int, error) { return unix.Lgetxattr(path, name, b) })
 		if errors.Is(err, unix.ENODATA) {
@@ -90,7 +90,7 @@ func xattrs(path string) (map[raw][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[raw(name)] = value
+		all[Name(name)] = value
 	}
 	return all, nil
 }
@@ -111,7 +111,7 @@ func grow(get func([]byte) (int, error)) ([]byte, error) {
 	}
 }
 
-func setXattrs(path string, want map[raw][]byte, strict bool) error {
+func setXattrs(path string, want map[Name][]byte, strict bool) error {
 	have, err := xattrs(path)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package backup
+package tree
 
 import (
 	"os"
@@ -7,8 +7,8 @@ import (
 
 const bootIDLength = len("01234567-89ab-cdef-0123-456789abcdef")
 
-// bootID names the present start of the system; it is empty, and equal to none, when that is not known. Tests replace it.
-var bootID = func() string {
+// Boot names the present start of the system; it is empty, and equal to none, when that is not known.
+func Boot() string {
 	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if id := strings.TrimSpace(string(data)); err == nil && len(id) == bootIDLength {
 		return id

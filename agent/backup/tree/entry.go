@@ -1,0 +1,90 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Kinds of files.
+const (
+	File  = "file"
+	Dir   = "dir"
+	Link  = "link"
+	Fifo  = "fifo"
+	Char  = "char"
+	Block = "block"
+)
+
+// Entry describes one file of any kind. Times are nanoseconds since 1970; Mode has the permission bits with setuid, setgid and
+// sticky (07777).
+type Entry struct {
+	Path  Name   `json:"path"` // relative to the tree, slashes; "." is the tree itself
+	Kind  string `json:"kind"`
+	Mode  uint32 `json:"mode"`
+	UID   uint32 `json:"uid"`
+	GID   uint32 `json:"gid"`
+	Size  int64  `json:"size,omitempty"` // of files
+	Mtime int64  `json:"mtime"`
+	// Ctime and Inode are those of the source: what proves that a file was not touched since.
+	Ctime  int64           `json:"ctime"`
+	Inode  uint64          `json:"inode"`
+	Device uint64          `json:"device,omitempty"` // of device nodes, as stat's rdev
+	SHA256 string          `json:"sha256,omitempty"` // of files without Hard
+	Link   Name            `json:"link,omitempty"`   // target of a symbolic link
+	Hard   Name            `json:"hard,omitempty"`   // this is another name of the file with that path
+	Xattrs map[Name][]byte `json:"xattrs,omitempty"`
+	// Fresh is set when a later change could have left both times as they are, as one before a power cut may: metadata proves
+	// nothing then.
+	Fresh bool `json:"fresh,omitempty"`
+}
+
+// Same reports whether b is, by its metadata, still the file that a was.
+func (e *Entry) Same(b *Entry) bool {
+	return e.Kind == b.Kind && e.Size == b.Size && e.Mtime == b.Mtime && e.Ctime == b.Ctime && e.Inode == b.Inode
+}
+
+// check refuses what could lead out of the tree or what refers to nothing; seen holds the kinds of the entries before.
+func (e *Entry) check(seen map[Name]string) error {
+	p := string(e.Path)
+	_, twice := seen[e.Path]
+	switch {
+	case len(seen) == 0 && (p != "." || e.Kind != Dir):
+		return errors.New("the first Entry is not the folder itself")
+	case twice:
+		return fmt.Errorf("%q stands twice", p)
+	case len(seen) > 0 && (p == "" || p[0] == '/' || path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../")):
+		return fmt.Errorf("bad path %q", p)
+	case len(seen) > 0 && seen[Name(path.Dir(p))] != Dir:
+		return fmt.Errorf("%q is in no folder", p)
+	case strings.ContainsRune(p+string(e.Link), 0):
+		return fmt.Errorf("%q holds a NUL", p)
+	case e.Mode&^0o7777 != 0 || e.Size < 0:
+		return fmt.Errorf("%q has a bad mode or size", p)
+	}
+	switch e.Kind {
+	case File:
+		if e.Hard == "" && !hexDigest(e.SHA256) {
+			return fmt.Errorf("%q has no checksum", p)
+		}
+		if e.Hard != "" && seen[e.Hard] != File {
+			return fmt.Errorf("%q is another name of nothing", p)
+		}
+	case Link:
+		if e.Link == "" {
+			return fmt.Errorf("%q links to nothing", p)
+		}
+	case Dir, Fifo, Char, Block:
+	default:
+		return fmt.Errorf("%q is of unknown kind", p)
+	}
+	if e.Kind != File && (e.Hard != "" || e.Size != 0) {
+		return fmt.Errorf("%q cannot have content", p)
+	}
+	return nil
+}
+
+func hexDigest(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
