@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"dhow/agent/fault"
 	"dhow/bundle/durable"
 	"dhow/manifest"
 )
@@ -63,6 +64,9 @@ func (p *PartialFile) Write(b []byte) (int, error) {
 	if p.size+int64(len(b)) > p.blob.Size {
 		return 0, fmt.Errorf("blob %s is %w: longer than its %d bytes", p.blob.Digest, ErrTooLarge, p.blob.Size)
 	}
+	if err := fault.Point("store/part-write"); err != nil {
+		return 0, err
+	}
 	n, err := p.f.Write(b)
 	p.size += int64(n)
 	if err == nil && p.size-p.synced >= syncEvery {
@@ -94,7 +98,7 @@ func (p *PartialFile) Truncate() error {
 func (p *PartialFile) Finish(ctx context.Context) error {
 	p.done = true
 	defer p.f.Close()
-	if err := p.f.Sync(); err != nil {
+	if err := errors.Join(fault.Point("store/part-sync"), p.f.Sync()); err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
 	}
 	if _, err := p.f.Seek(0, io.SeekStart); err != nil {

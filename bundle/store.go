@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"dhow/agent/fault"
 	"dhow/bundle/durable"
 	"dhow/manifest"
 
@@ -71,6 +72,9 @@ func (s *Store) Open(b manifest.Blob) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open blob: %w", err)
 	}
+	if err := fault.Point("store/read"); err != nil {
+		return nil, fmt.Errorf("cannot open blob: %w", err)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open blob: %w", err)
@@ -123,6 +127,9 @@ func (s *Store) ImportIf(ctx context.Context, r io.Reader, limit int64, keep fun
 }
 
 func (s *Store) importIf(ctx context.Context, r io.Reader, limit int64, keep func(manifest.Blob) bool) (b manifest.Blob, kept bool, err error) {
+	if err := fault.Point("store/import"); err != nil {
+		return b, false, err
+	}
 	f, err := os.CreateTemp(s.partial(), durable.TempPrefix)
 	if err != nil {
 		return b, false, err
@@ -148,7 +155,7 @@ func (s *Store) importIf(ctx context.Context, r io.Reader, limit int64, keep fun
 	if err := f.Chmod(0o644); err != nil {
 		return b, false, err
 	}
-	if err := f.Sync(); err != nil {
+	if err := errors.Join(fault.Point("store/sync"), f.Sync()); err != nil {
 		return b, false, err
 	}
 	if err := f.Close(); err != nil {
@@ -193,7 +200,7 @@ func (s *Store) Prune(keep map[digest.Digest]bool) (freed int64, err error) {
 			if err != nil {
 				return freed, fmt.Errorf("cannot clean store: %w", err)
 			}
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			if err := errors.Join(fault.Point("store/prune"), os.Remove(filepath.Join(dir, e.Name()))); err != nil {
 				return freed, fmt.Errorf("cannot clean store: %w", err)
 			}
 			freed += info.Size()

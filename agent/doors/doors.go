@@ -20,6 +20,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"dhow/agent/fault"
 )
 
 // Port is a published TCP port. HostIP "" or 0.0.0.0 means every address of the machine, IPv6 included; :: every IPv6 address.
@@ -49,6 +51,9 @@ type Doors struct {
 // error wraps ErrPortTaken when a port is still held. Answering goes on until Open, whatever becomes of ctx.
 func Close(ctx context.Context, ports []Port, page Page) (*Doors, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := fault.Point("doors/close"); err != nil {
 		return nil, err
 	}
 	addresses, err := plan(ports)
@@ -87,7 +92,7 @@ func Close(ctx context.Context, ports []Port, page Page) (*Doors, error) {
 // Open stops answering: listeners and connections are closed and the ports free when it returns. It may be called again.
 func (d *Doors) Open() error {
 	d.once.Do(func() {
-		if err := d.server.Close(); err != nil {
+		if err := errors.Join(fault.Point("doors/open"), d.server.Close()); err != nil {
 			d.err = fmt.Errorf("cannot free the published ports: %w", err)
 		}
 		d.done.Wait()

@@ -21,6 +21,8 @@ import (
 
 	"github.com/docker/docker/client"
 	"github.com/opencontainers/go-digest"
+
+	"dhow/agent/fault/call"
 )
 
 // Errors that callers tell apart.
@@ -59,7 +61,7 @@ func dial(host string) (*client.Client, error) {
 	if host != "" {
 		opts = append(opts, client.WithHost(host))
 	}
-	return client.NewClientWithOpts(append(opts, client.WithAPIVersionNegotiation())...)
+	return client.NewClientWithOpts(append(opts, client.WithAPIVersionNegotiation(), call.Engine)...)
 }
 
 func (e *Engine) api() *client.Client {

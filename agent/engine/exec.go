@@ -12,6 +12,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"dhow/agent/fault"
 )
 
 const (
@@ -37,6 +39,9 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string, stdin io.Rea
 		AttachStdin: stdin != nil, AttachStdout: true, AttachStderr: true, Cmd: cmd,
 	})
 	if err != nil {
+		return fail(err)
+	}
+	if err := fault.Point("engine/exec-attach"); err != nil {
 		return fail(err)
 	}
 	conn, err := e.api().ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})

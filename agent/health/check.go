@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"dhow/agent/fault"
 	"dhow/manifest"
 )
 
@@ -38,6 +39,7 @@ func Check(ctx context.Context, c manifest.Check, p Probe) (result string, err e
 		attempt, cancel := context.WithTimeout(ctx, max(within-time.Since(start), time.Second))
 		service, result, err := try(attempt)
 		cancel()
+		err = errors.Join(err, fault.Point("health/check"))
 		if err == nil {
 			return result, nil
 		}

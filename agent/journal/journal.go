@@ -18,6 +18,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"dhow/agent/change"
+	"dhow/agent/fault"
 	"dhow/bundle/durable"
 )
 
@@ -57,7 +58,7 @@ func Open(path string) (*Journal, error) {
 }
 
 func (j *Journal) prepare(path string) error {
-	err := j.db.Update(func(tx *bolt.Tx) error {
+	err := j.update("open", func(tx *bolt.Tx) error {
 		meta, err := tx.CreateBucketIfNotExists(metaBucket)
 		if err != nil {
 			return err
@@ -85,12 +86,23 @@ func (j *Journal) prepare(path string) error {
 	return durable.SyncDir(filepath.Dir(path))
 }
 
+// update is one transaction, on disk when it returns.
+func (j *Journal) update(what string, do func(*bolt.Tx) error) error {
+	if err := fault.Point("journal/" + what + "/before"); err != nil {
+		return err
+	}
+	if err := j.db.Update(do); err != nil {
+		return err
+	}
+	return fault.Point("journal/" + what + "/after")
+}
+
 // Close releases the file.
 func (j *Journal) Close() error { return j.db.Close() }
 
 // NextID returns a number for a new change: greater than all before it, also of those that were deleted.
 func (j *Journal) NextID() (id uint64, err error) {
-	err = j.db.Update(func(tx *bolt.Tx) error {
+	err = j.update("number", func(tx *bolt.Tx) error {
 		id, err = tx.Bucket(changesBucket).NextSequence()
 		return err
 	})
@@ -103,7 +115,7 @@ func (j *Journal) Save(c *change.Change, facts map[string]json.RawMessage) error
 	if err != nil {
 		return err
 	}
-	return j.db.Update(func(tx *bolt.Tx) error {
+	return j.update("save", func(tx *bolt.Tx) error {
 		if err := putFacts(tx, facts); err != nil {
 			return err
 		}
@@ -121,7 +133,7 @@ func (j *Journal) SetFact(name string, v any) error {
 		}
 		facts[name] = data
 	}
-	return j.db.Update(func(tx *bolt.Tx) error { return putFacts(tx, facts) })
+	return j.update("fact", func(tx *bolt.Tx) error { return putFacts(tx, facts) })
 }
 
 func putFacts(tx *bolt.Tx, facts map[string]json.RawMessage) error {
@@ -189,7 +201,7 @@ func (j *Journal) Changes(keep func(*change.Change) bool) (list []*change.Change
 
 // Delete removes changes that nobody needs to remember, such as polls that found nothing.
 func (j *Journal) Delete(ids ...uint64) error {
-	return j.db.Update(func(tx *bolt.Tx) error {
+	return j.update("delete", func(tx *bolt.Tx) error {
 		for _, id := range ids {
 			if err := tx.Bucket(changesBucket).Delete(key(id)); err != nil {
 				return err

@@ -14,6 +14,8 @@ import (
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/docker/compose/v5/pkg/compose"
 	"github.com/docker/docker/client"
+
+	"dhow/agent/fault/call"
 )
 
 // ErrNotRunning means that nothing answers; ErrNoImage that an image which a service runs is not in the engine.
@@ -48,7 +50,7 @@ func (c *Compose) dial() (*client.Client, error) {
 	if c.host != "" {
 		opts = append(opts, client.WithHost(c.host))
 	}
-	cl, err := client.NewClientWithOpts(append(opts, client.WithAPIVersionNegotiation())...)
+	cl, err := client.NewClientWithOpts(append(opts, client.WithAPIVersionNegotiation(), call.Engine)...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the engine at %q: %w", c.host, err)
 	}

@@ -113,7 +113,7 @@ func (m *Manager) forgetStack(_ context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	return os.RemoveAll(m.folder(m.adoptedGood(p)))
+	return removeFolder(m.folder(m.adoptedGood(p)))
 }
 
 // keepImages copies the images of the stack into the store, and its documents into a folder, so that a rollback needs nobody else.

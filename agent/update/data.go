@@ -194,7 +194,7 @@ func (m *Manager) dropIncomplete(name string) error {
 	if _, err := backup.Read(dir); err == nil {
 		return nil
 	}
-	return os.RemoveAll(dir)
+	return removeFolder(dir)
 }
 
 // backUp stops what still runs and completes the snapshot while nothing can write.

@@ -62,7 +62,7 @@ func New(p Parts) *Manager {
 	m := &Manager{Parts: p, wake: make(chan struct{}, 1)}
 	m.hub.init()
 	m.runner = &change.Runner{
-		Kinds: m.kinds(), Journal: p.Journal, Now: p.Now, Observer: m.hub.publish, Fault: fault.Point, Redact: m.masked,
+		Kinds: m.kinds(), Journal: p.Journal, Now: p.Now, Observer: m.hub.publish, Fault: fault.Step, Redact: m.masked,
 	}
 	return m
 }
@@ -144,7 +144,7 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	run, cancel := context.WithCancel(ctx)
+	run, cancel := context.WithCancel(fault.Mark(ctx))
 	defer cancel()
 	m.mu.Lock()
 	m.running, m.cancel = c.ID, cancel

@@ -119,7 +119,7 @@ func (m *Manager) unstageRelease(_ context.Context, t *change.Task) error {
 	if found, err := t.Note(&note); err != nil || !found || note.Existed {
 		return err
 	}
-	if err := os.RemoveAll(m.folder(p.To)); err != nil {
+	if err := removeFolder(m.folder(p.To)); err != nil {
 		return err
 	}
 	return durable.Clean(m.Paths.Stacks())

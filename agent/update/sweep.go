@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"dhow/agent/change"
+	"dhow/agent/fault"
 	"dhow/bundle/durable"
 	"dhow/manifest"
 )
@@ -128,7 +129,7 @@ func (m *Manager) sweepStacks(ctx context.Context, kept []Good) error {
 				}
 			}
 		}
-		errs = append(errs, os.RemoveAll(filepath.Join(m.Paths.Stacks(), e.Name())))
+		errs = append(errs, removeFolder(filepath.Join(m.Paths.Stacks(), e.Name())))
 	}
 	return errors.Join(errs...)
 }
@@ -141,12 +142,20 @@ func (m *Manager) sweepBackups(past []Past) error {
 	}
 	for _, e := range entries {
 		if !slices.ContainsFunc(past, func(p Past) bool { return p.Backup == e.Name() }) {
-			if err := os.RemoveAll(filepath.Join(m.Paths.Backups(), e.Name())); err != nil {
+			if err := removeFolder(filepath.Join(m.Paths.Backups(), e.Name())); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// removeFolder removes a folder of ours, whatever is left of it.
+func removeFolder(path string) error {
+	if err := fault.Point("update/remove-folder"); err != nil {
+		return err
+	}
+	return os.RemoveAll(path)
 }
 
 // pruneStore removes the blobs that no kept release has.

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"dhow/agent/fault"
 )
 
 // TempPrefix begins every temporary name.
@@ -26,6 +28,9 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 
 // Write puts at path what fill writes. When fill fails nothing changes.
 func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error) {
+	if err := fault.Point("durable/create"); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix)
 	if err != nil {
 		return err
@@ -36,13 +41,13 @@ func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if err := fill(f); err != nil {
+	if err := errors.Join(fill(f), fault.Point("durable/write")); err != nil {
 		return err
 	}
 	if err := setMode(f.Chmod(perm), f.Stat, perm); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := errors.Join(fault.Point("durable/sync"), f.Sync()); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
@@ -53,15 +58,21 @@ func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error
 
 // Rename moves a file or folder, whose content the caller has synced, and syncs the folder that it comes to stand in.
 func Rename(from, to string) error {
+	if err := fault.Point("durable/rename"); err != nil {
+		return err
+	}
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return SyncDir(filepath.Dir(to))
+	return errors.Join(fault.Point("durable/sync-folder"), SyncDir(filepath.Dir(to)))
 }
 
 // Dir fills a temporary folder beside path and moves it to path once everything in it is on disk. A folder that is there
 // already is replaced, in one step where the system can exchange two names (Linux). When fill fails nothing changes.
 func Dir(path string, perm os.FileMode, fill func(dir string) error) (err error) {
+	if err := fault.Point("durable/make-folder"); err != nil {
+		return err
+	}
 	tmp, err := os.MkdirTemp(filepath.Dir(path), TempPrefix)
 	if err != nil {
 		return err
@@ -71,7 +82,7 @@ func Dir(path string, perm os.FileMode, fill func(dir string) error) (err error)
 			_ = os.RemoveAll(tmp)
 		}
 	}()
-	if err := fill(tmp); err != nil {
+	if err := errors.Join(fill(tmp), fault.Point("durable/fill-folder")); err != nil {
 		return err
 	}
 	stat := func() (os.FileInfo, error) { return os.Stat(tmp) }
@@ -84,10 +95,16 @@ func Dir(path string, perm os.FileMode, fill func(dir string) error) (err error)
 	if _, err := os.Lstat(path); os.IsNotExist(err) {
 		return Rename(tmp, path)
 	}
+	if err := fault.Point("durable/exchange"); err != nil {
+		return err
+	}
 	if err := exchange(tmp, path); err != nil {
 		return err
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := fault.Point("durable/drop-folder"); err != nil {
 		return err
 	}
 	return os.RemoveAll(tmp) // now the old folder; Clean removes it when this is interrupted
