@@ -35,7 +35,7 @@ func TestOtherCompose(t *testing.T) {
 func (s *Site) handMade(t testing.TB) {
 	t.Helper()
 	label := func(name string) string {
-		return docker(t, "inspect", "-f", `{{index .Config.Labels "com.docker.compose.`+name+`"}}`, s.container(s.stack.entry))
+		return s.docker("inspect", "-f", `{{index .Config.Labels "com.docker.compose.`+name+`"}}`, s.container(s.stack.entry))
 	}
 	dir := label("project.working_dir")
 	compose := func(args ...string) Result {

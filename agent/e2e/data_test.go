@@ -85,7 +85,7 @@ func (s *Site) seen() Data {
 // sql runs a query in the database container and answers its rows, columns separated by tabs.
 func (s *Site) sql(query string) string {
 	s.t.Helper()
-	return docker(s.t, "exec", s.container("db"), "sh", "-c",
+	return s.docker("exec", s.container("db"), "sh", "-c",
 		`MYSQL_PWD="$MYSQL_ROOT_PASSWORD" exec mariadb --user=root --skip-column-names "$MYSQL_DATABASE" --execute "$0"`, query)
 }
 

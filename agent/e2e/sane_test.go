@@ -65,7 +65,7 @@ func (s *Site) leftovers() (list []string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, line := range lines(docker(s.t, "network", "ls", "-f", "label=com.docker.compose.project="+s.project, "--format", "{{.Name}}")) {
+	for _, line := range lines(s.docker("network", "ls", "-f", "label=com.docker.compose.project="+s.project, "--format", "{{.Name}}")) {
 		if line != s.project+"_default" {
 			list = append(list, "network "+line)
 		}
@@ -80,13 +80,13 @@ type Container struct {
 
 func (s *Site) containers() (list []Container) {
 	s.t.Helper()
-	ids := lines(docker(s.t, "ps", "-aq", "--no-trunc", "--filter", "label=com.docker.compose.project="+s.project))
+	ids := lines(s.docker("ps", "-aq", "--no-trunc", "--filter", "label=com.docker.compose.project="+s.project))
 	if len(ids) == 0 {
 		return nil
 	}
 	format := `{{.Id}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Image}}|{{.State.Status}}|` +
 		`{{.HostConfig.RestartPolicy.Name}}|{{.State.StartedAt}}`
-	for _, line := range lines(docker(s.t, append([]string{"inspect", "--type", "container", "-f", format}, ids...)...)) {
+	for _, line := range lines(s.docker(append([]string{"inspect", "--type", "container", "-f", format}, ids...)...)) {
 		f := strings.Split(line, "|")
 		list = append(list, Container{f[0], f[1], f[2], f[3], f[4], f[5]})
 	}

@@ -28,7 +28,8 @@ type Site struct {
 	prefix  string
 	project string
 	port    int
-	log     string // file that all agents of this site write to
+	log     string  // file that all agents of this site write to
+	engine  *Engine // nil: the one that all tests share
 
 	mu    sync.Mutex
 	agent *exec.Cmd
@@ -62,6 +63,9 @@ func (s *Site) install(source string, more ...string) {
 	// The hours for updates are others than now: nothing happens that the test does not ask for.
 	closed := time.Now().Add(6 * time.Hour)
 	args = append(args, "--window", closed.Format("15:04")+"-"+closed.Add(time.Minute).Format("15:04"))
+	if s.engine != nil {
+		args = append(args, "--engine", s.engine.Host())
+	}
 	s.must(append(args, more...)...)
 	s.start()
 }
@@ -249,19 +253,34 @@ func (s *Site) remove() {
 		s.t.Logf("%s", s.tail())
 	}
 	s.kill()
-	project := "label=com.docker.compose.project=" + s.project
-	if ids := lines(docker(s.t, "ps", "-aq", "--filter", project)); len(ids) > 0 {
-		docker(s.t, append([]string{"rm", "-f", "-v"}, ids...)...)
-	}
-	for _, n := range lines(docker(s.t, "network", "ls", "-q", "--filter", project)) {
-		docker(s.t, "network", "rm", n)
-	}
-	for _, v := range lines(docker(s.t, "volume", "ls", "-q", "--filter", "name="+s.project+"_")) {
-		docker(s.t, "volume", "rm", v)
+	if s.engine == nil || !s.engine.gone {
+		s.removeProject()
 	}
 	if err := os.RemoveAll(s.prefix); err != nil {
 		s.t.Error(err)
 	}
+}
+
+func (s *Site) removeProject() {
+	project := "label=com.docker.compose.project=" + s.project
+	if ids := lines(s.docker("ps", "-aq", "--filter", project)); len(ids) > 0 {
+		s.docker(append([]string{"rm", "-f", "-v"}, ids...)...)
+	}
+	for _, n := range lines(s.docker("network", "ls", "-q", "--filter", project)) {
+		s.docker("network", "rm", n)
+	}
+	for _, v := range lines(s.docker("volume", "ls", "-q", "--filter", "name="+s.project+"_")) {
+		s.docker("volume", "rm", v)
+	}
+}
+
+// docker runs the docker client on the engine of the site, and fails the test when it fails.
+func (s *Site) docker(args ...string) string {
+	s.t.Helper()
+	if s.engine == nil {
+		return docker(s.t, args...)
+	}
+	return s.engine.docker(args...)
 }
 
 func (s *Site) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path) }
@@ -269,7 +288,7 @@ func (s *Site) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d
 // volume is the folder of a named volume, by its key in the compose file.
 func (s *Site) volume(key string) string {
 	s.t.Helper()
-	return docker(s.t, "volume", "inspect", "-f", "{{.Mountpoint}}", s.project+"_"+key)
+	return s.docker("volume", "inspect", "-f", "{{.Mountpoint}}", s.project+"_"+key)
 }
 
 var ports struct {
