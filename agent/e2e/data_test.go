@@ -70,7 +70,7 @@ func (s *Site) data() Data {
 // seen reads the fingerprint that the application itself makes, through the published port.
 func (s *Site) seen() Data {
 	s.t.Helper()
-	resp, err := browser.Get(s.url("/checksum"))
+	resp, err := s.browser().Get(s.url("/checksum"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func files(t testing.TB, d Data, volume, dir string) {
 // post sends something to the application as a user does.
 func (s *Site) post(path, body string) {
 	s.t.Helper()
-	resp, err := browser.Post(s.url(path), "application/json", strings.NewReader(body))
+	resp, err := s.browser().Post(s.url(path), "application/json", strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (s *Site) healthy(release string) {
 	s.t.Helper()
 	poll(s.t, time.Minute, "release "+release+" to be healthy", func() (bool, string) {
 		st := s.status()
-		return st.Health == "healthy" && fetch(s.url("/release")) == release, fmt.Sprintf("%+v\n%s", st, s.tail())
+		return st.Health == "healthy" && s.fetch("/release") == release, fmt.Sprintf("%+v\n%s", st, s.tail())
 	})
 	s.sane(release)
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,34 +11,32 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Engine is a Docker Engine of a test's own, beside the one that all tests share: it may be killed. It has its own data root, exec
-// root, containerd, socket, range of addresses and control group. It touches no packet filter, because setting up its own chains would
-// tear down those of the other engine: ports are published by the userland proxy alone, and one rule lets its containers speak to each other
-// where the other engine has forbidden forwarding.
+// root, containerd, socket, control group, and a network namespace with nothing but loopback: two engines in one would tear down each
+// other's chains of the packet filter and docker0. The agent of a site with such an engine runs in the same namespace, and users look into it.
 type Engine struct {
 	t    testing.TB
-	dir  string // everything of the engine, unless Root is elsewhere
+	dir  string // everything of the engine but its data
 	root string // its data
-	pool string // its addresses
+	gone bool   // the test has ended
 
 	mu    sync.Mutex
+	net   *os.File // its network namespace
 	cmd   *exec.Cmd
 	ended chan struct{}
-	gone  bool
 }
-
-// engines counts those that were made: each has addresses of its own.
-var engines atomic.Int32
 
 // newEngine starts an engine whose data are in the folder root, which is the engine's alone, or in a folder of the test when root is
 // empty. All of it is gone when the test ends.
@@ -59,18 +58,87 @@ func makeEngine(t testing.TB, root string) *Engine {
 	if root == "" {
 		root = filepath.Join(dir, "root")
 	}
-	n := int(engines.Add(1))
-	e := &Engine{t: t, dir: dir, root: root, pool: fmt.Sprintf("10.%d.%d.0/20", 200+os.Getpid()%50, n%16*16)}
+	e := &Engine{t: t, dir: dir, root: root}
 	t.Cleanup(e.remove)
-	if out, err := exec.Command("iptables", e.rule("-I")...).CombinedOutput(); err != nil {
-		t.Fatalf("iptables: %v: %s", err, out)
-	}
+	e.plug()
 	return e
 }
 
-// rule lets containers of this engine speak to each other.
-func (e *Engine) rule(what string) []string {
-	return []string{"-w", what, "FORWARD", "-s", e.pool, "-d", e.pool, "-j", "ACCEPT"}
+// plug makes the network namespace.
+func (e *Engine) plug() {
+	e.t.Helper()
+	var fresh *os.File
+	err := elsewhere(func() (err error) {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		fresh, err = os.Open("/proc/thread-self/ns/net")
+		return errors.Join(err, loopback())
+	})
+	if err != nil {
+		e.t.Fatalf("cannot make a network namespace: %v", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.net != nil {
+		_ = e.net.Close()
+	}
+	e.net = fresh
+}
+
+// loopback brings lo up.
+func loopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// elsewhere calls do on a thread of its own, which is put back into its network namespace afterwards.
+func elsewhere(do func() error) error {
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer home.Close()
+	err = do()
+	if berr := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); berr != nil {
+		return errors.Join(err, berr) // the thread stays locked, and ends with its goroutine
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+// inside calls do in the network namespace of the engine: processes that it starts and sockets that it opens belong there.
+func (e *Engine) inside(do func() error) error {
+	e.mu.Lock()
+	where := e.net
+	e.mu.Unlock()
+	return elsewhere(func() error {
+		if err := unix.Setns(int(where.Fd()), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		return do()
+	})
+}
+
+// dial connects to an address in the network namespace of the engine.
+func (e *Engine) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	err = e.inside(func() error {
+		var d net.Dialer
+		conn, err = d.DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
 }
 
 // Host is what clients and dhow.yaml call the engine.
@@ -96,11 +164,10 @@ func (e *Engine) launch() {
 		}
 	}
 	cmd := exec.Command("dockerd", "--data-root", e.root, "--exec-root", e.exec(), "--pidfile", filepath.Join(e.dir, "pid"),
-		"--host", e.Host(), "--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false",
-		"--default-address-pool", "base="+e.pool+",size=26", "--cgroup-parent", "/"+e.cgroup())
+		"--host", e.Host(), "--cgroup-parent", "/"+e.cgroup())
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	if err := e.inside(cmd.Start); err != nil {
 		e.t.Fatalf("cannot start dockerd: %v", err)
 	}
 	ended := make(chan struct{})
@@ -166,8 +233,8 @@ func (e *Engine) signal(sig syscall.Signal, within time.Duration) {
 	}
 }
 
-// cut is what a power cut does to the engine: it and all containers end at once, mounts and network interfaces are gone. The agent is the
-// caller's to kill.
+// cut is what a power cut does to the engine: it and all containers end at once, mounts and networks are gone. The agent is the caller's
+// to kill before.
 func (e *Engine) cut() {
 	e.t.Helper()
 	poll(e.t, 20*time.Second, "the processes of the engine to end", func() (bool, string) {
@@ -183,14 +250,10 @@ func (e *Engine) cut() {
 			e.t.Errorf("cannot unmount %s: %v", path, err)
 		}
 	}
-	for _, name := range e.interfaces() {
-		if out, err := exec.Command("ip", "link", "delete", name).CombinedOutput(); err != nil {
-			e.t.Errorf("ip link delete %s: %v: %s", name, err, out)
-		}
-	}
 	if err := os.RemoveAll(e.exec()); err != nil {
 		e.t.Error(err)
 	}
+	e.plug()
 }
 
 // processes lists those that name a folder of the engine in their arguments (dockerd, containerd, shims), and their descendants.
@@ -246,30 +309,6 @@ func (e *Engine) mounts() (list []string) {
 	return list
 }
 
-// interfaces lists the bridges of the engine's networks.
-func (e *Engine) interfaces() (list []string) {
-	_, pool, err := net.ParseCIDR(e.pool)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	all, err := net.Interfaces()
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	for _, i := range all {
-		addresses, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addresses {
-			if n, ok := a.(*net.IPNet); ok && pool.Contains(n.IP) {
-				list = append(list, i.Name)
-			}
-		}
-	}
-	return list
-}
-
 // remove takes away every trace of the engine.
 func (e *Engine) remove() {
 	if e.t.Failed() {
@@ -277,16 +316,14 @@ func (e *Engine) remove() {
 	}
 	e.cut()
 	e.gone = true
-	if out, err := exec.Command("iptables", e.rule("-D")...).CombinedOutput(); err != nil {
-		e.t.Errorf("iptables: %v: %s", err, out)
-	}
+	_ = e.net.Close()
 	e.removeGroups()
 	for _, dir := range []string{e.root, e.dir} {
 		if err := os.RemoveAll(dir); err != nil {
 			e.t.Error(err)
 		}
 	}
-	if left := slices.Concat(e.mounts(), e.interfaces()); len(left) > 0 {
+	if left := e.mounts(); len(left) > 0 {
 		e.t.Errorf("the engine has left behind: %s", left)
 	}
 }

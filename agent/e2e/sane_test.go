@@ -45,7 +45,7 @@ func (s *Site) sane(release string) {
 			s.t.Errorf("service %s has no container", service)
 		}
 	}
-	if answer := fetch(s.url("/release")); answer != release {
+	if answer := s.fetch("/release"); answer != release {
 		s.t.Errorf("users see %q, want release %s", answer, release)
 	}
 	for _, left := range s.leftovers() {

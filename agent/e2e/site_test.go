@@ -130,7 +130,11 @@ func (s *Site) launch(env ...string) {
 	cmd := exec.Command(world.dhow, "--prefix", s.prefix, "agent")
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if s.engine != nil {
+		start = func() error { return s.engine.inside(cmd.Start) }
+	}
+	if err := start(); err != nil {
 		s.t.Fatal(err)
 	}
 	ended := make(chan struct{})

@@ -18,11 +18,18 @@ const (
 	sawNothing     = "no answer"
 )
 
-var browser = http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+// browser is a client where the users of the site are.
+func (s *Site) browser() *http.Client {
+	t := &http.Transport{DisableKeepAlives: true}
+	if s.engine != nil {
+		t.DialContext = s.engine.dial
+	}
+	return &http.Client{Timeout: 2 * time.Second, Transport: t}
+}
 
-// fetch says what a user sees at url: the text of a good answer, or one of the words above, or an error.
-func fetch(url string) string {
-	resp, err := browser.Get(url)
+// fetch says what a user sees at a path of the site: the text of a good answer, or one of the words above, or an error.
+func (s *Site) fetch(path string) string {
+	resp, err := s.browser().Get(s.url(path))
 	if err != nil {
 		return sawNothing
 	}
@@ -63,7 +70,7 @@ func (s *Site) watch() *Watcher {
 		defer tick.Stop()
 		for {
 			at := time.Now()
-			what := fetch(s.url("/release"))
+			what := s.fetch("/release")
 			if n := len(w.sight); n == 0 || w.sight[n-1].What != what {
 				w.sight = append(w.sight, Sight{what, at})
 			}
