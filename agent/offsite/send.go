@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"filippo.io/age"
 
@@ -64,7 +65,14 @@ func (s *sender) send(ctx context.Context, site, backup, recipient string) error
 	if err != nil {
 		return err
 	}
-	missing, err := s.lacking(r, have)
+	plain, err := r.list()
+	if err != nil {
+		return err
+	}
+	if err := s.renew(ctx, r, plain, have); err != nil {
+		return err
+	}
+	missing, err := s.lacking(r, plain, have)
 	if err != nil {
 		return err
 	}
@@ -92,18 +100,38 @@ func sizes(ctx context.Context, place Place, site string) (map[string]int64, err
 	return have, nil
 }
 
+// renew takes a copy away whose list does not say what this backup is, because it was made for another key or a bit was flipped: its record
+// goes first, so that no record ever stands for objects that are still to come.
+func (s *sender) renew(ctx context.Context, r *record, plain []byte, have map[string]int64) error {
+	path := listPath(r.Site, r.Backup)
+	if have[path] == int64(len(plain)) {
+		there, err := read(ctx, s.place, path, maxRecord)
+		if err == nil && bytes.Equal(there, plain) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	old := recordPath(r.Site, r.Backup)
+	if _, ok := have[old]; ok {
+		if err := s.place.Delete(ctx, old); err != nil {
+			return err
+		}
+	}
+	delete(have, old)
+	delete(have, path)
+	return nil
+}
+
 // lacking is what to send, in this order: the list, so that Drop knows what belongs to a copy that is under way; the objects; the record.
-func (s *sender) lacking(r *record, have map[string]int64) ([]parcel, error) {
+func (s *sender) lacking(r *record, plain []byte, have map[string]int64) ([]parcel, error) {
 	var out []parcel
 	want := func(p parcel) {
 		if n, ok := have[p.path]; !ok || n != p.size {
 			out = append(out, p)
 			s.total += p.size
 		}
-	}
-	plain, err := r.list()
-	if err != nil {
-		return nil, err
 	}
 	want(parcel{path: listPath(r.Site, r.Backup), size: int64(len(plain)), open: memory(plain)})
 	key := keyID(r.Key)
