@@ -45,8 +45,12 @@ func (s *Site) sane(release string) {
 			s.t.Errorf("service %s has no container", service)
 		}
 	}
-	if answer := s.fetch("/release"); answer != release {
-		s.t.Errorf("users see %q, want release %s", answer, release)
+	program := release
+	if p := s.programs[release]; p != "" {
+		program = p
+	}
+	if answer := s.fetch("/release"); answer != program {
+		s.t.Errorf("users see %q, want release %s", answer, program)
 	}
 	for _, left := range s.leftovers() {
 		s.t.Errorf("left behind: %s", left)

@@ -30,6 +30,8 @@ type Site struct {
 	port    int
 	log     string  // file that all agents of this site write to
 	engine  *Engine // nil: the one that all tests share
+	// programs says what users see of a release, when it is not its own version.
+	programs map[string]string
 
 	mu    sync.Mutex
 	agent *exec.Cmd
@@ -231,6 +233,14 @@ func (s *Site) last() api.Update {
 		}
 	}
 	return newest
+}
+
+// look is status for those who do not mind when there is no answer.
+func (s *Site) look() (st api.Status, ok bool) {
+	s.t.Helper()
+	r := s.run("status", "--json")
+	ok = r.Code == 0 && json.Unmarshal([]byte(r.Out), &st) == nil
+	return st, ok
 }
 
 // settled waits until nothing is under way.

@@ -44,7 +44,7 @@ type adoptedImage struct {
 }
 
 // adoptIfAsked begins to take over the stack that the configuration names, once, on a site that runs nothing of ours yet.
-func (m *Manager) adoptIfAsked() error {
+func (m *Manager) adoptIfAsked(context.Context) error {
 	if m.Config.Adopt == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,8 +49,12 @@ type Manager struct {
 	doors   *doors.Doors       // closed doors, nil when open
 }
 
-// lookEvery is how often an idle manager looks whether the window has opened.
-const lookEvery = 20 * time.Second
+// lookEvery is how often an idle manager looks whether the window has opened. When the journal can't be written it tries again after
+// firstPause, then after twice as long, and so on until that.
+const (
+	lookEvery  = 20 * time.Second
+	firstPause = time.Second
+)
 
 // A release waits for the next try after it was refused here, and longer when users had to wait for nothing.
 const (
@@ -82,22 +87,30 @@ func (m *Manager) now() time.Time { return m.Now().UTC() }
 
 // Run finishes what was interrupted and then works off what is asked, until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
-	if err := m.tidyUp(ctx); err != nil {
-		return err
-	}
-	if err := m.adoptIfAsked(); err != nil {
-		return err
-	}
+	once := []func(context.Context) error{m.tidyUp, m.adoptIfAsked}
+	pause := firstPause
 	for ctx.Err() == nil {
+		var errs []error
+		once = slices.DeleteFunc(once, func(do func(context.Context) error) bool {
+			err := do(ctx)
+			errs = append(errs, err)
+			return err == nil
+		})
 		worked, err := m.work(ctx)
-		if err != nil && ctx.Err() == nil {
-			// The journal can't be written or the change can't be read: nothing was done that it does not know of. Say it and try again.
-			m.Log.Error("cannot go on", "error", m.masked(err.Error()))
-		}
+		err = errors.Join(append(errs, err)...)
 		if worked && err == nil {
+			pause = firstPause
 			continue
 		}
-		timer := time.NewTimer(lookEvery)
+		wait := lookEvery
+		if err != nil && ctx.Err() == nil {
+			// The journal can't be written or the change can't be read: nothing was done that it does not know of. Say it and try again.
+			m.Log.Error("cannot go on; trying again", "error", m.masked(err.Error()))
+			wait, pause = pause, min(2*pause, lookEvery)
+		} else {
+			pause = firstPause
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-m.wake:

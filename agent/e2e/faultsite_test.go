@@ -1,0 +1,262 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"dhow/agent/api"
+	"dhow/agent/site"
+)
+
+// fleet is a ledger fleet whose images no other fleet has.
+type fleet struct {
+	name   string
+	centre *Centre
+	sites  int // made so far
+}
+
+// faultReleases are the releases of such a fleet, with the version of the program in each: 1.0.1 works on the data of 1.0.0 and back,
+// 1.1.0 rewrites all of them, 1.2.0 spoils them and never gets healthy.
+var faultReleases = map[string]string{"1.0.0": "1.0.0", "1.0.1": "1.0.0", "1.1.0": "1.1.0", "1.2.0": "1.2.0"}
+
+func newFleet(t testing.TB, name string) *fleet {
+	t.Helper()
+	c := newCentre(t, ledgerStack)
+	for release, program := range faultReleases {
+		tag := release + "-" + name
+		variant(t, "dhow-ledger/ledger", program, tag, func(i *imageChange) { i.label = tag })
+		c.release(t, release, tag)
+	}
+	return &fleet{name: name, centre: c}
+}
+
+// faultSite is a ledger site that is used for one order after another. Its methods leave the agent stopped unless they say something else.
+type faultSite struct {
+	t       testing.TB
+	site    *Site
+	source  string
+	running string            // the release that runs
+	left    map[string]Ledger // the entries when a release was left, which a rollback brings back
+}
+
+func newFaultSite(t testing.TB, f *fleet) *faultSite {
+	t.Helper()
+	f.sites++
+	name := fmt.Sprintf("%s-%d", f.name, f.sites)
+	k := &faultSite{t: t, site: newSite(t, f.centre, name), source: folderSource(t), running: "1.0.0", left: map[string]Ledger{}}
+	k.site.programs = faultReleases
+	dropImages(t, f.centre) // an engine that has never seen the images, as a new site's
+	f.centre.pin(t, name, "1.0.0", k.source)
+	k.site.install(k.source)
+	k.site.must("update", "--now")
+	k.site.stop()
+	return k
+}
+
+// order is something that a person asks of a site, from one release to another.
+type order struct {
+	name     string
+	from, to string
+	keep     bool // data, when going back
+	fails    bool // and is undone
+}
+
+// The orders that faults are tried in.
+var orders = []order{
+	{name: "update", from: "1.0.0", to: "1.1.0"},
+	{name: "failing-update", from: "1.0.0", to: "1.2.0", fails: true},
+	{name: "rollback", from: "1.1.0", to: "1.0.0"},
+	{name: "rollback-keep", from: "1.0.1", to: "1.0.0", keep: true},
+	{name: "failing-rollback", from: "1.1.0", to: "1.0.0", keep: true, fails: true},
+}
+
+func (o order) isUpdate() bool { return o.to > o.from }
+
+func (o order) args() []string {
+	switch {
+	case o.isUpdate():
+		return []string{"update", "--now", "--retry"}
+	case o.keep:
+		return []string{"rollback", "--to", o.to, "--data", "keep", "--yes"}
+	}
+	return []string{"rollback", "--to", o.to, "--data", "restore", "--yes"}
+}
+
+// expected says what the entries are on both sides of the order.
+func (k *faultSite) expected(o order) map[string]Ledger {
+	now := k.site.ledger()
+	either := map[string]Ledger{o.from: now}
+	switch {
+	case o.fails:
+	case o.isUpdate() && faultReleases[o.to] != faultReleases[o.from]:
+		either[o.to] = now.after(faultReleases[o.to])
+	case o.isUpdate() || o.keep:
+		either[o.to] = now
+	default:
+		either[o.to] = k.left[o.to]
+	}
+	return either
+}
+
+// bring makes the site run the release on which an order begins, without faults.
+func (k *faultSite) bring(release string) {
+	k.t.Helper()
+	for k.running != release {
+		o := order{name: "preparation", from: k.running, to: "1.0.0"}
+		if k.running == "1.0.0" {
+			o.to = release
+		}
+		either := k.prepare(o)
+		k.site.start()
+		k.site.must(o.args()...)
+		k.site.settled(time.Minute)
+		k.running = o.to
+		k.site.stop()
+		if diff := either[o.to].differs(k.site.ledger()); diff != "" {
+			k.t.Fatalf("%s → %s without a fault: %s", o.from, o.to, diff)
+		}
+	}
+}
+
+// prepare makes everything ready for an order, whose images and blobs are not here, and answers what the entries should be afterwards. The
+// application answers, the agent is stopped.
+func (k *faultSite) prepare(o order) map[string]Ledger {
+	k.t.Helper()
+	s := k.site
+	s.post("/entries", fmt.Sprintf("typed on %s at %s", o.from, time.Now()))
+	either := k.expected(o)
+	if o.isUpdate() {
+		k.left[o.from] = either[o.from]
+		s.centre.pin(k.t, s.name, o.to, k.source)
+		k.forgetBlobs(o)
+	}
+	dropImages(k.t, s.centre)
+	return either
+}
+
+// forgetBlobs removes from the store what the release that comes has alone.
+func (k *faultSite) forgetBlobs(o order) {
+	k.t.Helper()
+	blobs := func(release string) (list []digest.Digest) {
+		doc := k.site.centre.document(k.t, release)
+		for _, image := range doc.Images {
+			for _, p := range image.Platforms {
+				list = append(list, p.Config.Digest, p.Manifest.Digest)
+				for _, l := range p.Layers {
+					list = append(list, l.Digest, l.DiffID)
+				}
+			}
+		}
+		return list
+	}
+	keep := blobs(o.from)
+	for _, d := range blobs(o.to) {
+		if slices.Contains(keep, d) {
+			continue
+		}
+		path := filepath.Join(site.Paths{Prefix: k.site.prefix}.Store(), "blobs", "sha256", d.Encoded())
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			k.t.Fatal(err)
+		}
+	}
+}
+
+// settle waits for the end of what was ordered. Whenever the agent has died it is started again with the environment that env answers. It
+// answers how often it died, or what is wrong with a site that does not come to rest.
+func (k *faultSite) settle(o order, asked <-chan Result, within time.Duration, env func(deaths int) []string) (deaths int, stuck string) {
+	k.t.Helper()
+	s := k.site
+	deadline := time.Now().Add(within)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var last string
+	for ended := false; ; <-tick.C {
+		if time.Now().After(deadline) {
+			return deaths, fmt.Sprintf("%s did not end within %s: %s", o.name, within, last)
+		}
+		if !s.running() {
+			if deaths++; deaths > 20 {
+				return deaths, "the agent dies again and again"
+			}
+			if deaths%2 == 1 {
+				dropImages(k.t, s.centre)
+			}
+			s.launch(env(deaths)...)
+			continue
+		}
+		if !ended {
+			select {
+			case r := <-asked:
+				ended = true
+				if r.Code != api.CodeOK && r.Err == "" {
+					k.t.Errorf("the one who asked was told nothing: %s", r)
+				}
+			default:
+				last = "it is still being followed"
+				continue
+			}
+		}
+		st, ok := s.look()
+		if !ok {
+			last = "no answer"
+			continue
+		}
+		last = fmt.Sprintf("%+v", st)
+		if st.State == api.StateIdle || st.State == api.StateReady {
+			return deaths, ""
+		}
+	}
+}
+
+// ask gives the order, as somebody in front of the screen does who waits for the agent to come back when it goes away.
+func (k *faultSite) ask(o order) chan Result {
+	asked := make(chan Result, 1)
+	s := k.site
+	go func() { asked <- s.run(o.args()...) }()
+	return asked
+}
+
+// judge compares the site with both sides of the order, and answers what was lost. What else is not as it should be fails the test.
+func (k *faultSite) judge(o order, either map[string]Ledger) (lost string) {
+	k.t.Helper()
+	st := k.site.status()
+	want, ok := either[st.Release]
+	if !ok {
+		return fmt.Sprintf("release %q runs, neither %s nor (unless it fails) %s", st.Release, o.from, o.to)
+	}
+	if diff := want.differs(k.site.ledger()); diff != "" {
+		return fmt.Sprintf("on %s: %s", st.Release, diff)
+	}
+	k.site.sane(st.Release)
+	k.running = st.Release
+	return ""
+}
+
+// tidy stops the agent, and looks at what it has left on the disk and in the engine. What a stop in the middle of tidying up has left is
+// removed at the next start.
+func (k *faultSite) tidy() {
+	k.t.Helper()
+	s := k.site
+	for try := 0; ; try++ {
+		s.stop()
+		left := s.remains(k.t)
+		if len(left) == 0 {
+			return
+		}
+		if try == 2 {
+			k.t.Errorf("left behind: %s\n%s", strings.Join(left, "; "), s.tail())
+			return
+		}
+		s.start()
+		s.settled(time.Minute)
+	}
+}
