@@ -34,7 +34,7 @@ func TestFaults(t *testing.T) {
 		tried, double, kills = number(t, "DHOW_FAULTS"), 0, number(t, "DHOW_FAULTS_KILLS")
 		seed = uint64(number(t, "DHOW_FAULTS_SEED"))
 	}
-	first := newFaultSite(t, newFleet(t, "faults0"))
+	first := newFaultSite(t, killFleet(t, "faults0"))
 	traces, spans := map[string][]string{}, map[string]time.Duration{}
 	passed := map[string]bool{}
 	for _, o := range orders {
@@ -57,7 +57,7 @@ func TestFaults(t *testing.T) {
 				t.Parallel()
 				k := first
 				if i > 0 {
-					k = newFaultSite(t, newFleet(t, fmt.Sprintf("faults%d", i)))
+					k = newFaultSite(t, killFleet(t, fmt.Sprintf("faults%d", i)))
 				}
 				pool.work(t, k)
 			})

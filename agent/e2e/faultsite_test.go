@@ -28,7 +28,7 @@ type fleet struct {
 // 1.1.0 rewrites all of them, 1.2.0 spoils them and never gets healthy.
 var faultReleases = map[string]string{"1.0.0": "1.0.0", "1.0.1": "1.0.0", "1.1.0": "1.1.0", "1.2.0": "1.2.0"}
 
-func newFleet(t testing.TB, name string) *fleet {
+func killFleet(t testing.TB, name string) *fleet {
 	t.Helper()
 	c := newCentre(t, ledgerStack)
 	for release, program := range faultReleases {

@@ -19,7 +19,7 @@ import (
 func TestVolumePruned(t *testing.T) {
 	t.Parallel()
 	for point, release := range map[string]string{"start-release/down": "1.1.0", "undo-arm-restore/before": "1.2.0"} {
-		k := newFaultSite(t, newFleet(t, "pruned"+release[2:3]))
+		k := newFaultSite(t, killFleet(t, "pruned"+release[2:3]))
 		s := k.site
 		before := s.ledger()
 		s.centre.pin(t, s.name, release, k.source)

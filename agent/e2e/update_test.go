@@ -149,7 +149,7 @@ func notAgain(t *testing.T, s *Site) {
 // TestBrokenReleaseAgain has a broken release tried again: when a person asks for it, and when the manifest has asked for another one since.
 func TestBrokenReleaseAgain(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, "again")
+	f := killFleet(t, "again")
 	s := newSite(t, f.centre, "again")
 	source := folderSource(t)
 	f.centre.pin(t, s.name, "1.1.0", source)
