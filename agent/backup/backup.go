@@ -1,11 +1,14 @@
 // Package backup makes exact copies of a stack's volumes (snapshots) and puts them back.
 //
-// A snapshot is made in two passes. CopyAhead copies while users work; whatever it sees, sees half or misses is no error.
-// Finish runs while nothing writes, copies only what changed since, proves by a second look that nothing moved meanwhile, reads
-// every file back from the disk and compares checksums, and only then writes snapshot.json. A folder without that file is no
-// snapshot. Both may be repeated and may be interrupted anywhere. Restore makes trees equal to a snapshot; it too may be
+// A snapshot is made in two passes. CopyAhead copies while users work, and reads back what it copied; whatever it sees, sees half or
+// misses is no error. Finish runs while nothing writes, copies only what changed since, proves by a second look that nothing moved
+// meanwhile, reads back from the disk what it copied, compares checksums, and only then writes snapshot.json. A folder without that
+// file is no snapshot. Both may be repeated and may be interrupted anywhere. Restore makes trees equal to a snapshot; it too may be
 // interrupted anywhere and run again until it returns nil. While Finish or Restore runs nothing else may write into the trees:
 // that is the caller's duty, and so is enough space (see Size).
+//
+// Of large files (from 8 MiB) only the blocks of 1 MiB that changed are copied, into the copy that is there, and restored. Where the
+// file system can, files and blocks are shared instead of copied.
 //
 // Kept are owner, mode, modification time in nanoseconds, extended attributes with POSIX ACLs, hard links, holes, symbolic
 // links, fifos and device nodes, under any file name. Sockets are skipped. Access times and inode flags are not kept. No
@@ -22,7 +25,9 @@
 // fresh that a later change could bear the same one, and the system has not started anew since: a power cut may keep what a
 // program wrote into a file and lose the times that tell of it. An index names in its first line the start of the system, the
 // kernel's boot id, that it was made in; where that is missing or another one, metadata proves nothing. Everything else is
-// compared by its SHA-256 or copied.
+// compared by its SHA-256 or copied. The same rule tells whether a copy still is what was read back: every write into a copy moves
+// its change time away from the one in the index, so that an interrupted pass, and a power cut more so, leaves copies that are right
+// or known to be in doubt. Those are compared block by block, or read back.
 //
 // Snapshots work on Linux only; elsewhere they answer ErrUnsupported.
 package backup
@@ -36,6 +41,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"dhow/bundle/durable"
@@ -71,7 +77,7 @@ type Tree struct {
 	Path string
 }
 
-// Progress hears about bytes done and to do. It is called from one goroutine, often; nil is allowed. When total is 0 it is not
+// Progress hears about bytes done and to do. It is called often, never twice at the same time; nil is allowed. When total is 0 it is not
 // known.
 type Progress func(done, total int64)
 
@@ -214,10 +220,13 @@ func isDigest(s string) bool {
 // meter adds up progress.
 type meter struct {
 	tell        Progress
+	mu          sync.Mutex
 	done, total int64
 }
 
 func (m *meter) add(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.done += n
 	if m.tell != nil {
 		m.tell(min(m.done, m.total), m.total)

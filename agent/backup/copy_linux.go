@@ -10,14 +10,14 @@ import (
 	"io"
 	"os"
 
-	"dhow/agent/backup/tree"
-
 	"golang.org/x/sys/unix"
+
+	"dhow/agent/backup/tree"
 )
 
 const bufferSize = 1 << 20
 
-// copier copies and hashes file contents with one buffer.
+// copier copies and hashes file contents with one buffer; see eachBlock for large ones.
 type copier struct {
 	ctx   context.Context
 	meter *meter
@@ -32,10 +32,7 @@ func newCopier(ctx context.Context, m *meter) *copier {
 // copy makes the new file out equal to the first size bytes of in, holes included, and returns their SHA-256. Where the file
 // system can share blocks it does. A file that ends early leaves out with what was there.
 func (c *copier) copy(out, in *os.File, size int64) (string, error) {
-	if size > 0 && unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil {
-		if err := out.Truncate(size); err != nil {
-			return "", err
-		}
+	if cloned(out, in, size) {
 		return c.hash(out, size)
 	}
 	if err := out.Truncate(size); err != nil {
@@ -63,6 +60,14 @@ func (c *copier) copy(out, in *os.File, size int64) (string, error) {
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// cloned lets the new file out share the blocks of in, where the file system can.
+func cloned(out, in *os.File, size int64) bool {
+	if size == 0 || unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) != nil {
+		return false
+	}
+	return out.Truncate(size) == nil
 }
 
 // hash returns the SHA-256 of the first size bytes of f.
@@ -114,13 +119,9 @@ func (c *copier) zeros(sum hash.Hash, n int64) error {
 // quiet is c without progress, for work that is not counted.
 func (c *copier) quiet() *copier { return &copier{ctx: c.ctx, meter: &meter{}, buf: c.buf} }
 
-// hashDisk returns the SHA-256 and size of a regular file as the disk has it: what the system holds in memory is dropped first.
-func (c *copier) hashDisk(r *tree.Root, path tree.Name) (string, int64, error) {
-	return c.hashFile(r, path, true)
-}
-
-// hashFile returns the SHA-256 and size of a regular file (ErrDamaged when it is none), from the disk or as programs see it.
-func (c *copier) hashFile(r *tree.Root, path tree.Name, disk bool) (string, int64, error) {
+// hashFile returns the SHA-256 and size of a regular file (ErrDamaged when it is none), with byBlocks that of its blocks' digests. With
+// disk set it is read as the disk has it: what the system holds in memory, if it is synced, is dropped first.
+func (c *copier) hashFile(r *tree.Root, path tree.Name, byBlocks, disk bool) (string, int64, error) {
 	f, err := r.Open(path)
 	if err != nil {
 		return "", 0, err
@@ -134,10 +135,19 @@ func (c *copier) hashFile(r *tree.Root, path tree.Name, disk bool) (string, int6
 		return "", 0, &os.PathError{Op: "read", Path: f.Name(), Err: ErrDamaged}
 	}
 	if disk {
-		_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // advice only; synced pages are dropped
+		forgetCached(f, 0, 0)
+	}
+	if byBlocks {
+		blocks, err := c.hashBlocks(f, st.Size())
+		return blocksDigest(blocks), st.Size(), err
 	}
 	sum, err := c.hash(f, st.Size())
 	return sum, st.Size(), err
+}
+
+// forgetCached drops what the system holds of a part of a file in memory, length 0 for all after at. It is advice only.
+func forgetCached(f *os.File, at, length int64) {
+	_ = unix.Fadvise(int(f.Fd()), at, length, unix.FADV_DONTNEED)
 }
 
 // content copies e's file from one root to another and returns its checksum. look is called with what the open source is before

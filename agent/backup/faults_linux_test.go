@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	if len(args) != 3 {
 		os.Exit(m.Run())
 	}
+	bigFile = 1
 	if err := operation(context.Background(), args[0], args[1], []Tree{{"data", args[2]}}); err != nil {
 		os.Stderr.WriteString(err.Error())
 		os.Exit(1)
@@ -48,6 +49,9 @@ var points = []struct{ operation, point string }{
 	{"verify", "backup/verify"},
 	{"restore", "backup/restore-clean"},
 	{"restore", "backup/restore"},
+	{"copy", "backup/block"},
+	{"finish", "backup/block"},
+	{"restore", "backup/restore-block"},
 }
 
 // scene makes a tree and brings it to where the operation starts.
@@ -73,6 +77,7 @@ func scene(t *testing.T, operation string) (f *forest, snap string, trees []Tree
 func TestKilled(t *testing.T) {
 	for _, p := range points {
 		t.Run(p.operation+" at "+p.point, func(t *testing.T) {
+			byBlocks(t)
 			f, snap, trees := scene(t, p.operation)
 			want := capture(t, f.Dir)
 			if p.operation == "restore" || p.operation == "verify" {
@@ -112,6 +117,7 @@ func TestKilled(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, p := range points {
 		t.Run(p.operation+" at "+p.point, func(t *testing.T) {
+			byBlocks(t)
 			f, snap, trees := scene(t, p.operation)
 			want := capture(t, f.Dir)
 			if p.operation == "restore" || p.operation == "verify" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"dhow/agent/backup/tree"
 	"dhow/agent/fault"
@@ -51,14 +52,15 @@ func Finish(ctx context.Context, dir string, trees []Tree, info Info, p Progress
 	return s, nil
 }
 
-// settle brings the copies to the disk, reads them back, copies once more what is not right (a copy that a power cut left
-// behind under times that the source has again), and writes the index.
+// settle brings the copies to the disk, reads back what was not read back before, copies once more what is not right (a copy that a
+// power cut left behind under times that the source has again), and writes the index.
 func (p *pass) settle() (string, error) {
 	wrong, err := p.readBack()
 	if err != nil {
 		return "", err
 	}
 	if len(wrong) > 0 {
+		p.wrong = wrong
 		p.mirror.Keep = func(e *tree.Entry) (bool, error) { return !wrong[e.Path], nil }
 		if _, err := p.mirror.Run(p.ctx, p.entries); err != nil {
 			return "", err
@@ -76,6 +78,8 @@ func (p *pass) settle() (string, error) {
 	return writeIndex(p.index, bootID(), p.entries)
 }
 
+// readBack reads the copies that are in doubt from the disk, and names those that are wrong. What is right is not read again by a later
+// pass while its copy is seen not to be touched.
 func (p *pass) readBack() (map[tree.Name]bool, error) {
 	if err := p.to.Flush(); err != nil {
 		return nil, err
@@ -83,11 +87,44 @@ func (p *pass) readBack() (map[tree.Name]bool, error) {
 	p.to.Forget()
 	wrong := map[tree.Name]bool{}
 	for _, e := range p.entries {
-		if err := p.verify(p.to, e); errors.Is(err, ErrDamaged) {
+		doubt, again := p.doubt[e.Path]
+		if e.Kind == tree.File && e.Hard == "" && !again {
+			if err := present(p.to, e); errors.Is(err, ErrDamaged) {
+				wrong[e.Path] = true
+			} else if err != nil {
+				return nil, err
+			}
+			p.meter.add(e.Size)
+			continue
+		}
+		seen, err := p.look(e)
+		if err == nil {
+			err = p.verify(p.to, e, doubt)
+		}
+		switch {
+		case errors.Is(err, ErrDamaged):
 			wrong[e.Path] = true
-		} else if err != nil {
+		case err != nil:
 			return nil, err
+		case again:
+			delete(p.doubt, e.Path)
+			e.Copy = seen
 		}
 	}
 	return wrong, nil
+}
+
+// look says what the copy of a file is before it is read back; nil when a later change could not be told from it.
+func (p *pass) look(e *tree.Entry) (*tree.Seen, error) {
+	if e.Kind != tree.File {
+		return nil, nil
+	}
+	have, _, err := p.to.Stat(e.Path)
+	if tree.Vanished(err) {
+		return nil, nil // verify says it
+	}
+	if err != nil || tree.Fresh(have.Ctime, time.Now()) {
+		return nil, err
+	}
+	return &tree.Seen{Inode: have.Inode, Ctime: have.Ctime}, nil
 }

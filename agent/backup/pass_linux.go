@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"dhow/agent/backup/tree"
-	"dhow/agent/fault"
 	"dhow/bundle/durable"
 )
 
@@ -51,9 +50,7 @@ func runPass(ctx context.Context, dir string, trees []Tree, p Progress, live boo
 		}
 		m.total += contentSize(one.entries)
 	}
-	if !live {
-		m.total *= 2 // all is read back
-	}
+	m.total *= 2 // all is read back
 	if err := begin(dir, trees); err != nil {
 		return ps, fmt.Errorf("cannot begin snapshot: %w", err)
 	}
@@ -112,11 +109,16 @@ type pass struct {
 	entries  []*tree.Entry
 	old      map[tree.Name]*tree.Entry // the index of the pass before
 	done     map[tree.Name]bool        // files that this pass has settled
+	doubt    map[tree.Name]doubts      // files whose copies, or blocks of them, have to be read back
+	wrong    map[tree.Name]bool        // files whose copies are of no use
 	unsaved  int64                     // bytes copied since the index was written
 }
 
 func newPass(ctx context.Context, dir string, t Tree, m *meter, live bool) (*pass, error) {
-	p := &pass{tree: t, live: live, index: indexPath(dir, t.Name), old: map[tree.Name]*tree.Entry{}, done: map[tree.Name]bool{}}
+	p := &pass{
+		tree: t, live: live, index: indexPath(dir, t.Name),
+		old: map[tree.Name]*tree.Entry{}, done: map[tree.Name]bool{}, doubt: map[tree.Name]doubts{},
+	}
 	from, err := tree.OpenRoot(t.Path)
 	if err != nil {
 		return nil, err
@@ -142,6 +144,7 @@ func newPass(ctx context.Context, dir string, t Tree, m *meter, live bool) (*pas
 	return p, err
 }
 
+// copyAll copies what changed. The live pass also reads it back, so that the last one need not, and writes the index.
 func (p *pass) copyAll() error {
 	scanned := p.entries
 	made, err := p.mirror.Run(p.ctx, scanned)
@@ -151,87 +154,16 @@ func (p *pass) copyAll() error {
 		}
 		return p.unchanged()
 	}
+	if err == nil {
+		p.entries = made
+		_, err = p.readBack() // what is wrong stays in doubt
+	}
 	if err != nil {
 		_ = p.save(scanned) // saves work for the next time, no data: the first error counts
 		return err
 	}
-	p.entries = made
-	if err := p.to.Flush(); err != nil {
-		return err
-	}
 	_, err = writeIndex(p.index, bootID(), made)
 	return err
-}
-
-// keepCopy takes over what the pass before has copied, when metadata proves that the file is still the same, or else when its
-// content is; then the copy's metadata is set anew. A copy with several names is made again: they may be the wrong ones.
-func (p *pass) keepCopy(e *tree.Entry) (bool, error) {
-	old := p.old[e.Path]
-	if old == nil || old.Hard != "" || !old.Same(e) {
-		return false, nil
-	}
-	have, names, err := p.to.Stat(e.Path)
-	if err != nil || have.Size != e.Size {
-		return false, nil
-	}
-	if old.Fresh {
-		if names != 1 {
-			return false, nil
-		}
-		sum, _, err := p.quiet().hashFile(p.from, e.Path, false)
-		if err != nil && !tree.Vanished(err) && !errors.Is(err, ErrDamaged) { // those two are fetchFile's to judge
-			return false, err
-		}
-		if err != nil || sum != old.SHA256 {
-			return false, nil
-		}
-		if err := p.to.Apply(e, false); err != nil {
-			return false, err
-		}
-	}
-	e.SHA256 = old.SHA256
-	p.done[e.Path] = true
-	p.meter.add(e.Size)
-	return true, nil
-}
-
-func (p *pass) fetchFile(e *tree.Entry) (bool, error) {
-	sum, ok, err := p.content(p.from, p.to, e, func(now *tree.Entry) (bool, error) {
-		if now.Same(e) {
-			return true, nil
-		}
-		if !p.live {
-			return false, fmt.Errorf("%w: %s", ErrChanged, e.Path)
-		}
-		e.Fresh = true
-		return true, nil
-	})
-	if err != nil && tree.Vanished(err) {
-		if p.live {
-			return false, nil
-		}
-		return false, fmt.Errorf("%w: %s", ErrChanged, e.Path)
-	}
-	if err == nil && !ok && !p.live {
-		return false, fmt.Errorf("%w: %s", ErrChanged, e.Path)
-	}
-	e.SHA256 = sum
-	return ok, err
-}
-
-func (p *pass) fetched(e *tree.Entry) error {
-	p.done[e.Path] = true
-	if !p.live {
-		return fault.Point("backup/finish")
-	}
-	if err := fault.Point("backup/copy"); err != nil {
-		return err
-	}
-	if p.unsaved += e.Size; p.unsaved < checkpointEvery {
-		return nil
-	}
-	p.unsaved = 0
-	return p.save(p.entries)
 }
 
 // save writes the index of an unfinished first pass: what it has copied, and what is left from the pass before.

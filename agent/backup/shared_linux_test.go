@@ -1,11 +1,20 @@
 package backup
 
-import "dhow/agent/backup/tree/treetest"
+import (
+	"testing"
 
-type (
-	forest    = treetest.Forest
-	countdown = treetest.Countdown
+	"dhow/agent/backup/tree/treetest"
 )
+
+// byBlocks lets files of any size be copied by blocks.
+func byBlocks(t *testing.T) {
+	t.Helper()
+	old := bigFile
+	t.Cleanup(func() { bigFile = old })
+	bigFile = 1
+}
+
+type forest = treetest.Forest
 
 var (
 	newForest = treetest.NewForest

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"dhow/agent/backup/tree/treetest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -35,6 +37,9 @@ func TestRandomTrees(t *testing.T) {
 		seed := base + i
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Logf("seed %d", seed)
+			if i%2 == 0 {
+				byBlocks(t)
+			}
 			f := newForest(t, seed, filepath.Join(t.TempDir(), "tree"))
 			to := filepath.Join(t.TempDir(), "snap")
 			trees := []Tree{{"data", f.Dir}}
@@ -73,6 +78,14 @@ func TestRandomTrees(t *testing.T) {
 
 // TestInterrupted ends every operation at ever later places and goes on from what that left.
 func TestInterrupted(t *testing.T) {
+	t.Run("whole files", interrupted)
+	t.Run("blocks", func(t *testing.T) {
+		byBlocks(t)
+		interrupted(t)
+	})
+}
+
+func interrupted(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	f := newForest(t, seed, filepath.Join(t.TempDir(), "tree"))
@@ -83,7 +96,7 @@ func TestInterrupted(t *testing.T) {
 	insist := func(what string, run func(ctx context.Context) error, between func()) {
 		t.Helper()
 		for n := 0; ; n++ {
-			err := run(&countdown{Context: t.Context(), Left: n * 7})
+			err := run(treetest.NewCountdown(t.Context(), n*7))
 			if err == nil {
 				if n < 5 {
 					t.Errorf("%s: interrupted %d times only", what, n)

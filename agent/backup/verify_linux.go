@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -9,22 +10,40 @@ import (
 	"dhow/agent/fault"
 )
 
-// verify compares what the disk has under e's path in r with what the index says of kind and content.
-func (c *copier) verify(r *tree.Root, e *tree.Entry) error {
+// verify compares what the disk has under e's path in r with what the index says of kind and content; of a large file only the doubtful
+// blocks are read, or all with doubt nil.
+func (c *copier) verify(r *tree.Root, e *tree.Entry, doubt doubts) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
 	if err := present(r, e); err != nil || e.Kind != tree.File || e.Hard != "" {
 		return err
 	}
-	sum, size, err := c.hashDisk(r, e.Path)
+	if err := c.same(r, e, doubt); err != nil {
+		return err
+	}
+	return fault.Point("backup/verify")
+}
+
+func (c *copier) same(r *tree.Root, e *tree.Entry, doubt doubts) error {
+	if len(e.Blocks) == 0 {
+		sum, size, err := c.hashFile(r, e.Path, false, true)
+		if err == nil && (size != e.Size || sum != e.SHA256) {
+			err = fmt.Errorf("%w: %s has another content than was copied", ErrDamaged, e.Path)
+		}
+		return err
+	}
+	f, err := r.Open(e.Path)
 	if err != nil {
 		return err
 	}
-	if size != e.Size || sum != e.SHA256 {
+	defer f.Close()
+	if err := c.readBlocks(f, e, doubt); errors.Is(err, errOther) {
 		return fmt.Errorf("%w: %s has another content than was copied", ErrDamaged, e.Path)
+	} else if err != nil {
+		return err
 	}
-	return fault.Point("backup/verify")
+	return nil
 }
 
 // present checks that e's file is there with its kind and size.
@@ -72,7 +91,7 @@ func verifyTree(ctx context.Context, dir string, t TreeInfo) error {
 	defer r.Close()
 	c := newCopier(ctx, &meter{})
 	for _, e := range entries {
-		if err := c.verify(r, e); err != nil {
+		if err := c.verify(r, e, nil); err != nil {
 			return err
 		}
 	}
@@ -95,7 +114,7 @@ func verifyDumps(ctx context.Context, dir string, dumps []Dump, sync bool) error
 			err = r.Flush()
 		}
 		if err == nil {
-			sum, size, err = c.hashDisk(r, tree.Name(d.File))
+			sum, size, err = c.hashFile(r, tree.Name(d.File), false, true)
 		}
 		r.Close()
 		if err != nil {

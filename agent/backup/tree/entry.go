@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path"
@@ -28,17 +29,35 @@ type Entry struct {
 	Size  int64  `json:"size,omitempty"` // of files
 	Mtime int64  `json:"mtime"`
 	// Ctime and Inode are those of the source: what proves that a file was not touched since.
-	Ctime  int64           `json:"ctime"`
-	Inode  uint64          `json:"inode"`
-	Device uint64          `json:"device,omitempty"` // of device nodes, as stat's rdev
-	SHA256 string          `json:"sha256,omitempty"` // of files without Hard
-	Link   Name            `json:"link,omitempty"`   // target of a symbolic link
-	Hard   Name            `json:"hard,omitempty"`   // this is another name of the file with that path
+	Ctime  int64  `json:"ctime"`
+	Inode  uint64 `json:"inode"`
+	Device uint64 `json:"device,omitempty"` // of device nodes, as stat's rdev
+	// SHA256 is the digest (hex) of the content of files without Hard; with Blocks it is that of Blocks.
+	SHA256 string `json:"sha256,omitempty"`
+	// Blocks are the SHA-256 digests of the file's blocks of BlockSize bytes, one after the other, when who keeps the content of a
+	// large file wants to copy only what changes in it.
+	Blocks []byte          `json:"blocks,omitempty"`
+	Link   Name            `json:"link,omitempty"` // target of a symbolic link
+	Hard   Name            `json:"hard,omitempty"` // this is another name of the file with that path
 	Xattrs map[Name][]byte `json:"xattrs,omitempty"`
 	// Fresh is set when a later change could have left both times as they are, as one before a power cut may: metadata proves
 	// nothing then.
 	Fresh bool `json:"fresh,omitempty"`
+	// Copy is for who keeps copies of files: what the copy was when it was last read back from the disk with this content.
+	Copy *Seen `json:"copy,omitempty"`
 }
+
+// Seen is what proves that a file was not touched since a look at it: its inode, and its change time in nanoseconds.
+type Seen struct {
+	Inode uint64 `json:"inode"`
+	Ctime int64  `json:"ctime"`
+}
+
+// BlockSize is the size of the blocks of large files. The last one of a file may be shorter.
+const BlockSize = 1 << 20
+
+// MaxBlocks is the largest file that can have Blocks.
+const MaxBlocks = 64 << 30
 
 // Same reports whether b is, by its metadata, still the file that a was.
 func (e *Entry) Same(b *Entry) bool {
@@ -68,6 +87,9 @@ func (e *Entry) check(seen map[Name]string) error {
 		if e.Hard == "" && !hexDigest(e.SHA256) {
 			return fmt.Errorf("%q has no checksum", p)
 		}
+		if n := int64(len(e.Blocks)); n > 0 && (e.Hard != "" || e.Size > MaxBlocks || n != (e.Size+BlockSize-1)/BlockSize*sha256.Size) {
+			return fmt.Errorf("%q has another number of blocks", p)
+		}
 		if e.Hard != "" && seen[e.Hard] != File {
 			return fmt.Errorf("%q is another name of nothing", p)
 		}
@@ -79,7 +101,7 @@ func (e *Entry) check(seen map[Name]string) error {
 	default:
 		return fmt.Errorf("%q is of unknown kind", p)
 	}
-	if e.Kind != File && (e.Hard != "" || e.Size != 0) {
+	if e.Kind != File && (e.Hard != "" || e.Size != 0 || len(e.Blocks) > 0) {
 		return fmt.Errorf("%q cannot have content", p)
 	}
 	return nil

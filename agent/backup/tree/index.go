@@ -35,13 +35,14 @@ func WriteIndex(w io.Writer, boot string, entries []*Entry) error {
 	return buf.Flush()
 }
 
-// Doubt marks every entry as Fresh unless boot, under which they were looked at, is the present one and known.
+// Doubt marks every entry as Fresh, and its copy as not seen, unless boot, under which they were looked at, is the present one and
+// known.
 func Doubt(entries []*Entry, boot, now string) {
 	if boot != "" && boot == now {
 		return
 	}
 	for _, e := range entries {
-		e.Fresh = true
+		e.Fresh, e.Copy = true, nil
 	}
 }
 

@@ -63,6 +63,8 @@ func TestIndexRefusals(t *testing.T) {
 			root + file + `{"path":"g","kind":"file","hard":"f"}` + "\n" + `{"path":"h","kind":"file","hard":"g"}`,
 			`line 5: "h" is another name of nothing`,
 		},
+		{root + `{"path":"x","kind":"file","size":3,"sha256":"` + someDigest + `","blocks":"AAE="}`, `line 3: "x" has another number of blocks`},
+		{root + `{"path":"x","kind":"fifo","blocks":"AAE="}`, `line 3: "x" cannot have content`},
 		{root + `{"path":"x","kind":"link"}`, `line 3: "x" links to nothing`},
 		{root + `{"path":"x","kind":"socket"}`, `line 3: "x" is of unknown kind`},
 		{root + `{"path":"x","kind":"fifo","size":3}`, `line 3: "x" cannot have content`},

@@ -29,6 +29,9 @@ func (*Root) Open(Name) (*os.File, error) { return nil, ErrUnsupported }
 // Create answers ErrUnsupported.
 func (*Root) Create(Name) (*os.File, error) { return nil, ErrUnsupported }
 
+// Change answers ErrUnsupported.
+func (*Root) Change(Name) (*os.File, error) { return nil, ErrUnsupported }
+
 // Remove answers ErrUnsupported.
 func (*Root) Remove(Name) error { return ErrUnsupported }
 
@@ -61,6 +64,9 @@ func (*Mirror) Run(context.Context, []*Entry) ([]*Entry, error) { return nil, Er
 
 // Vanished is false on this system.
 func Vanished(error) bool { return false }
+
+// Fresh is true on this system: times prove nothing.
+func Fresh(int64, time.Time) bool { return true }
 
 // Segment says that all is data.
 func Segment(_ *os.File, at, size int64) (data, hole int64) { return at, size }

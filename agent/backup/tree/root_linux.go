@@ -137,6 +137,19 @@ func (r *Root) Create(path Name) (*os.File, error) {
 	return os.NewFile(uintptr(f), filepath.Join(r.path, string(path))), nil
 }
 
+// Change opens a regular file for reading and writing.
+func (r *Root) Change(path Name) (*os.File, error) {
+	fd, name, err := r.at(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := unix.Openat(fd, name, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, r.failed("open", string(path), err)
+	}
+	return os.NewFile(uintptr(f), filepath.Join(r.path, string(path))), nil
+}
+
 // Remove removes a name that is not a folder; a missing one is no error.
 func (r *Root) Remove(path Name) error {
 	fd, name, err := r.at(path)

@@ -105,7 +105,7 @@ func (s *scanner) add(fd int, name, path string, st *unix.Stat_t) error {
 	if e.Xattrs, err = xattrs(procPath(fd, name)); err != nil {
 		return s.r.failed("read attributes of", path, err)
 	}
-	e.Fresh = fresh(e.Mtime, s.start) || fresh(e.Ctime, s.start)
+	e.Fresh = Fresh(e.Mtime, s.start) || Fresh(e.Ctime, s.start)
 	if e.Kind == File && st.Nlink > 1 {
 		id := [2]uint64{uint64(st.Dev), st.Ino}
 		if first, ok := s.first[id]; ok {
@@ -118,12 +118,14 @@ func (s *scanner) add(fd int, name, path string, st *unix.Stat_t) error {
 	return nil
 }
 
-func fresh(ns int64, start time.Time) bool {
+// Fresh reports whether a time of a file, in nanoseconds, is so near to the moment of a look at it that a later change could leave it as
+// it is.
+func Fresh(ns int64, look time.Time) bool {
 	granularity := tick
 	if ns%int64(time.Second) == 0 {
 		granularity = coarseTick
 	}
-	return ns >= start.Add(-granularity).UnixNano()
+	return ns >= look.Add(-granularity).UnixNano()
 }
 
 // gone lets pass, while users work, what only says that a file is not there any more or became something else.

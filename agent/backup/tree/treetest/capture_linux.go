@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,12 +190,19 @@ func acl(uid uint32) []byte {
 // Countdown is a context that ends at the nth question whether it has ended: an interruption at any place, the same at every run.
 type Countdown struct {
 	context.Context
-	Left int
+	left atomic.Int64
+}
+
+// NewCountdown returns a context that ends at question n+1.
+func NewCountdown(ctx context.Context, n int) *Countdown {
+	c := &Countdown{Context: ctx}
+	c.left.Store(int64(n))
+	return c
 }
 
 // Err counts.
 func (c *Countdown) Err() error {
-	if c.Left--; c.Left < 0 {
+	if c.left.Add(-1) < 0 {
 		return context.Canceled
 	}
 	return nil

@@ -75,7 +75,7 @@ func (f *Forest) bytes(n int) []byte {
 // Step makes one random change.
 func (f *Forest) Step() {
 	t, r := f.t, f.Rand
-	switch r.IntN(19) {
+	switch r.IntN(21) {
 	case 0, 1, 2:
 		Must(t, os.WriteFile(f.free(), f.bytes(r.IntN(40000)), os.FileMode(r.IntN(0o1000))))
 	case 3:
@@ -105,6 +105,19 @@ func (f *Forest) Step() {
 			Must(t, err)
 			Must(t, file.Close())
 			Must(t, os.Chtimes(p, st.ModTime(), st.ModTime()))
+		}
+	case 19, 20: // somewhere inside, perhaps into a hole
+		if p := f.pick(isFile); p != "" {
+			st, err := os.Stat(p)
+			Must(t, err)
+			file, err := os.OpenFile(p, os.O_WRONLY, 0)
+			Must(t, err)
+			_, err = file.WriteAt(f.bytes(1+r.IntN(3000)), r.Int64N(st.Size()+1))
+			Must(t, err)
+			if r.IntN(4) == 0 {
+				Must(t, file.Truncate(r.Int64N(st.Size()+1)))
+			}
+			Must(t, file.Close())
 		}
 	case 9:
 		if p := f.pick(isFile); p != "" {
