@@ -24,6 +24,7 @@ type PartialFile struct {
 	f      *os.File
 	size   int64
 	synced int64
+	named  bool // its name is on disk
 	done   bool // closed, by Finish, Close or Discard
 }
 
@@ -77,8 +78,16 @@ func (p *PartialFile) Write(b []byte) (int, error) {
 
 // Sync makes what was appended survive a power cut.
 func (p *PartialFile) Sync() error {
+	if err := p.f.Sync(); err != nil {
+		return err
+	}
 	p.synced = p.size
-	return p.f.Sync()
+	if p.named {
+		return nil
+	}
+	err := durable.SyncDir(p.store.partial())
+	p.named = err == nil
+	return err
 }
 
 // Truncate makes the part empty.
@@ -133,7 +142,7 @@ func (p *PartialFile) Close() error {
 	if p.size == 0 {
 		return p.Discard()
 	}
-	return errors.Join(p.f.Sync(), p.f.Close())
+	return errors.Join(p.Sync(), p.f.Close())
 }
 
 // Discard closes and deletes the part.

@@ -26,7 +26,7 @@ type Store struct {
 func OpenStore(dir string) (*Store, error) {
 	s := &Store{dir: dir}
 	for _, d := range []string{s.blobs(), s.partial()} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
+		if err := durable.MkdirAll(d, 0o755); err != nil {
 			return nil, fmt.Errorf("cannot open store: %w", err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"dhow/bundle/durable"
 )
 
 // Paths says where everything of a site is. Prefix is "" for the real system, or the folder that takes its place (for tests and
@@ -58,7 +60,7 @@ func (p Paths) Make() error {
 		{p.Backups(), 0o700},
 		{p.Run(), 0o750},
 	} {
-		if err := os.MkdirAll(d.path, 0o755); err != nil {
+		if err := durable.MkdirAll(d.path, 0o755); err != nil {
 			return fmt.Errorf("cannot create folder: %w", err)
 		}
 		if err := os.Chmod(d.path, d.mode); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"dhow/agent/engine"
 	"dhow/agent/health"
 	"dhow/agent/stack"
+	"dhow/bundle/durable"
 	"dhow/manifest"
 )
 
@@ -126,7 +126,7 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		}
 	}
 	dir := m.backupDir(note.Name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return space(err)
 	}
 	if err := t.Fault("copy"); err != nil {
@@ -169,7 +169,7 @@ func (m *Manager) previous(ctx context.Context, r *manifest.Release, servers []d
 
 func (m *Manager) dump(ctx context.Context, dir string, s database.Server, p func(done, total int64)) (backup.Dump, error) {
 	folder := filepath.Join(dir, backup.DumpsDir)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := durable.MkdirAll(folder, 0o700); err != nil {
 		return backup.Dump{}, err
 	}
 	d, err := database.DumpServer(ctx, m.Engine.Exec, s, filepath.Join(folder, s.Service+".sql.zst"), p)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,22 @@ func Write(path string, perm os.FileMode, fill func(io.Writer) error) (err error
 		return err
 	}
 	return Rename(f.Name(), path)
+}
+
+// MkdirAll makes a folder, and those above it that are missing, so that they survive a power cut: a file that was synced in a folder whose
+// own name was not may be gone with it.
+func MkdirAll(dir string, perm os.FileMode) error {
+	dir = filepath.Clean(dir)
+	above := filepath.Dir(dir)
+	if _, err := os.Stat(above); errors.Is(err, fs.ErrNotExist) && above != dir {
+		if err := MkdirAll(above, perm); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(dir, perm); err != nil {
+		return err
+	}
+	return SyncDir(above) // also when it was there: who made it may have ended before this
 }
 
 // Rename moves a file or folder, whose content the caller has synced, and syncs the folder that it comes to stand in.

@@ -300,3 +300,25 @@ func TestModeOnFileSystemWithoutPermissions(t *testing.T) {
 		})
 	}
 }
+
+func TestMkdirAll(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b", "c")
+	for range 2 { // it may be repeated
+		if err := MkdirAll(dir+"/", 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		t.Errorf("got %v, %v", info, err)
+	}
+	if err := MkdirAll("relative-folder-of-the-test", 0o700); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove("relative-folder-of-the-test"); err != nil {
+		t.Error(err)
+	}
+	put(t, filepath.Join(dir, "file"), "")
+	if err := MkdirAll(filepath.Join(dir, "file", "x"), 0o700); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a folder in a file: %v", err)
+	}
+}

@@ -56,7 +56,7 @@ func Init(dir string, root []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "releases"), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Join(dir, "releases"), 0o700); err != nil {
 		return fmt.Errorf("cannot make the trust folder: %w", err)
 	}
 	path := filepath.Join(dir, "root.json")

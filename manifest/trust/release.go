@@ -126,7 +126,7 @@ func (c *Client) keepRelease(name string, data []byte) error {
 		return err
 	}
 	dir := filepath.Join(c.dir, "releases")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cannot keep the release document: %w", err)
 	}
 	if err := durable.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
