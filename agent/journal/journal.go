@@ -3,6 +3,11 @@
 // Buckets: "meta" holds the format number; "changes" the records of package change as JSON under their number (eight bytes, big endian);
 // "facts" what is true of this site now, as JSON under names that package update defines. Every method that writes is one
 // transaction, on disk when it returns. A file with a newer format is refused.
+//
+// A power cut leaves all of a transaction or nothing: tried with package crash, where whatever was not synced may be lost, torn at 512 bytes or
+// reordered. bbolt holds that because it syncs a transaction's pages before it writes the page of 4 KiB that makes them valid, whose 80 bytes in
+// use stand in one sector and have a checksum, and because a second such page keeps the state before. It does not hold it for a new file, which is
+// therefore made under another name, nor against a disk that loses what it said was flushed.
 package journal
 
 import (
@@ -10,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -41,8 +47,11 @@ var (
 // Journal is an open journal.
 type Journal struct{ db *bolt.DB }
 
-// Open opens the journal at path and makes it when it isn't there.
+// Open opens the journal at path and makes it when it isn't there. Who makes it holds the lock of the site.
 func Open(path string) (*Journal, error) {
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("cannot make the journal %s: %w", path, err)
+	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
@@ -55,6 +64,26 @@ func Open(path string) (*Journal, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return j, nil
+}
+
+// create puts an empty journal in place when there is none. bbolt would write its first pages in place, where a power cut leaves a part
+// of them, which no later start could open.
+func create(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	tmp := filepath.Join(filepath.Dir(path), durable.TempPrefix+filepath.Base(path))
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	db, err := bolt.Open(tmp, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	return durable.Rename(tmp, path)
 }
 
 func (j *Journal) prepare(path string) error {
