@@ -68,8 +68,8 @@ func TestChangeImportsOnlyTheStandardLibrary(t *testing.T) {
 // Adapters know how, not when: nothing of changes, and nothing of each other.
 func TestAdaptersKnowNeitherChangesNorEachOther(t *testing.T) {
 	adapters := []string{
-		"agent/engine", "agent/stack", "agent/backup", "agent/database", "agent/health", "agent/doors", "agent/site", "agent/offsite",
-		"bundle/fetch", "manifest/trust",
+		"agent/engine", "agent/stack", "agent/backup", "agent/backup/archive", "agent/database", "agent/health", "agent/doors",
+		"agent/site", "agent/offsite", "bundle/fetch", "manifest/trust",
 	}
 	for _, name := range adapters {
 		p := one(t, name)

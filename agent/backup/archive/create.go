@@ -1,0 +1,440 @@
+package archive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"dhow/agent/backup/tree"
+)
+
+const (
+	maxUnsteady = 100
+	readSize    = 1 << 20
+)
+
+// Create makes a backup of c's trees and files, all or nothing: the record is put in place when every new byte is on disk and was
+// read back from there. Trees may be in use: a file that changes while it is read is read again, and kept as it was last read when it
+// changes again (see TreeInfo.Unsteady); one that vanishes is left out. A file that is provably the one of the newest backup of a
+// tree of that name is not read. Interrupted or failed, it leaves no backup; a later Create uses or removes what it stored.
+func (a *Archive) Create(ctx context.Context, c Contents, p Progress) (*Record, error) {
+	r, err := a.create(ctx, c, p)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make backup %s: %w", c.Name, err)
+	}
+	return r, nil
+}
+
+func (a *Archive) create(ctx context.Context, c Contents, p Progress) (*Record, error) {
+	rec := c.Record
+	rec.Format, rec.Trees, rec.Files, rec.Bytes, rec.Stored, rec.Verified, rec.Problem = Format, nil, nil, 0, 0, nil, nil
+	if err := checkContents(c); err != nil {
+		return nil, err
+	}
+	cat, end, err := a.begin(true)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if _, err := a.read(rec.Name); !errors.Is(err, ErrNotFound) {
+		return nil, errors.New("there is one of that name already")
+	}
+	w := &writer{c: cat, ctx: ctx, meter: &meter{tell: p}, buf: make([]byte, readSize)}
+	if w.r, err = newReader(cat); err != nil {
+		return nil, err
+	}
+	defer w.r.close()
+	if w.p, err = newPacker(ctx, cat); err != nil {
+		return nil, err
+	}
+	if err := w.all(a, c, &rec); err != nil {
+		w.p.abort(err)
+		return nil, err
+	}
+	if err := w.p.finish(); err != nil {
+		return nil, err
+	}
+	rec.Stored = w.p.stored
+	data, err := encodeRecord(&rec)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := decodeRecord(rec.Name, data); err != nil { // what we would not read back is not written
+		return nil, err
+	}
+	if err := a.putRecord(rec.Name, data); err != nil {
+		return nil, err
+	}
+	return &rec, nil
+}
+
+func checkContents(c Contents) error {
+	var files []string
+	for _, f := range c.Files {
+		files = append(files, f.Name)
+	}
+	return errors.Join(checkName("backup", c.Name), checkTrees(c.Trees), checkParts("file", files))
+}
+
+// writer puts the contents of one backup into the archive.
+type writer struct {
+	c     *catalog
+	r     *reader
+	p     *packer
+	ctx   context.Context
+	meter *meter
+	buf   []byte
+}
+
+func (w *writer) all(a *Archive, c Contents, rec *Record) error {
+	before, err := a.List()
+	if err != nil {
+		return err
+	}
+	var ts []*treeWriter
+	defer func() {
+		for _, t := range ts {
+			t.root.Close()
+		}
+	}()
+	for _, t := range c.Trees {
+		one, err := w.openTree(t)
+		if err != nil {
+			return fmt.Errorf("cannot read volume %s: %w", t.Name, err)
+		}
+		ts = append(ts, one)
+		w.meter.total += contentSize(one.entries)
+	}
+	w.meter.add(0)
+	for _, f := range c.Files {
+		info, err := w.file(f)
+		if err != nil {
+			return fmt.Errorf("cannot back up %s: %w", f.Name, err)
+		}
+		rec.Files = append(rec.Files, info)
+		rec.Bytes += info.Bytes
+	}
+	for _, t := range ts {
+		t.past = w.past(before, t.info.Name)
+		if err := t.write(); err != nil {
+			return fmt.Errorf("cannot back up volume %s: %w", t.info.Name, err)
+		}
+		rec.Trees = append(rec.Trees, t.info)
+		rec.Bytes += t.info.Bytes
+	}
+	return nil
+}
+
+// content cuts a stream of bytes into chunks.
+type content struct {
+	put func(data []byte) error
+	buf []byte
+}
+
+func (c *content) Write(b []byte) (int, error) {
+	n := len(b)
+	for len(b) > 0 {
+		if c.buf == nil {
+			c.buf = make([]byte, 0, 2*maxChunk)
+		}
+		k := min(len(b), cap(c.buf)-len(c.buf))
+		c.buf, b = append(c.buf, b[:k]...), b[k:]
+		if len(c.buf) == cap(c.buf) {
+			if err := c.drain(maxChunk); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// drain cuts until less than keep is left.
+func (c *content) drain(keep int) error {
+	rest := c.buf
+	for len(rest) >= keep && len(rest) > 0 {
+		k := cut(rest)
+		if err := c.put(rest[:k]); err != nil {
+			return err
+		}
+		rest = rest[k:]
+	}
+	c.buf = append(c.buf[:0], rest...)
+	return nil
+}
+
+// stream stores what fill writes as chunks and returns their list.
+func (w *writer) stream(fill func(io.Writer) error) (refs []ref, err error) {
+	c := content{put: func(data []byte) error {
+		x, err := w.p.put(data)
+		refs = append(refs, x)
+		return errors.Join(err, w.ctx.Err())
+	}}
+	if err := fill(&c); err != nil {
+		return nil, err
+	}
+	return refs, c.drain(0)
+}
+
+func (w *writer) file(f File) (FileInfo, error) {
+	info := FileInfo{Name: f.Name}
+	list := listWriter{put: w.p.put}
+	sum := sha256.New()
+	c := content{put: func(data []byte) error {
+		x, err := w.p.put(data)
+		if err != nil {
+			return err
+		}
+		info.Bytes += int64(len(data))
+		w.meter.total += int64(len(data))
+		w.meter.add(int64(len(data)))
+		return errors.Join(list.add(extent{x}), w.ctx.Err())
+	}}
+	if err := f.Write(io.MultiWriter(sum, &c)); err != nil {
+		return info, err
+	}
+	if err := errors.Join(c.drain(0), list.flush()); err != nil {
+		return info, err
+	}
+	info.SHA256, info.Extents = digest(sum.Sum(nil)).String(), list.refs
+	return info, nil
+}
+
+// treeWriter stores one tree.
+type treeWriter struct {
+	*writer
+	info    TreeInfo
+	root    *tree.Root
+	entries []*tree.Entry
+	past    *past
+	list    listWriter
+	moved   map[tree.Name]tree.Name // first names that vanished: where their content stands now
+}
+
+func (w *writer) openTree(t Tree) (*treeWriter, error) {
+	root, err := tree.OpenRoot(t.Path)
+	if err != nil {
+		return nil, err
+	}
+	one := &treeWriter{
+		writer: w, info: TreeInfo{Name: t.Name}, root: root, list: listWriter{put: w.p.put}, moved: map[tree.Name]tree.Name{},
+	}
+	if one.entries, err = tree.Scan(w.ctx, root, true, time.Now()); err != nil {
+		root.Close()
+		return nil, err
+	}
+	return one, nil
+}
+
+func (t *treeWriter) write() error {
+	var err error
+	t.info.Entries, err = t.stream(func(out io.Writer) error {
+		enc := json.NewEncoder(out)
+		if err := enc.Encode(listHeader{tree.Format, tree.Boot()}); err != nil {
+			return err
+		}
+		for _, e := range t.entries {
+			ok, err := t.entry(e)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			t.info.Files++
+			if err := enc.Encode(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = t.list.flush()
+	t.info.Extents = t.list.refs
+	return err
+}
+
+// listHeader is the first line of a tree's entries, as in package tree.
+type listHeader struct {
+	Format int    `json:"format"`
+	Boot   string `json:"boot,omitempty"`
+}
+
+// entry stores the content of a file; false leaves it out.
+func (t *treeWriter) entry(e *tree.Entry) (bool, error) {
+	if e.Kind != tree.File {
+		return true, t.ctx.Err()
+	}
+	first := e.Hard
+	if first != "" {
+		now, gone := t.moved[first]
+		if !gone {
+			return true, nil
+		}
+		if e.Hard = now; now != "" {
+			return true, nil
+		}
+	}
+	ok, err := t.takeOver(e)
+	if err == nil && !ok {
+		ok, err = t.read(e)
+	}
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case ok && first != "":
+		t.moved[first] = e.Path
+	case !ok && first == "":
+		t.moved[e.Path] = ""
+	}
+	return ok, nil
+}
+
+// read stores a file as it is now, and fills in what it was like.
+func (t *treeWriter) read(e *tree.Entry) (bool, error) {
+	begin, counted := t.list.mark(), t.info.Bytes
+	undo := func() {
+		t.list.back(begin)
+		t.info.Bytes = counted
+	}
+	for last := range 2 {
+		f, err := t.root.Open(e.Path)
+		if err != nil {
+			if tree.Vanished(err) {
+				undo()
+				return false, nil
+			}
+			return false, err
+		}
+		steady, err := t.once(f, e)
+		_ = f.Close()
+		switch {
+		case errors.Is(err, errOther):
+			undo()
+			return false, nil
+		case err != nil:
+			return false, err
+		case steady:
+			return true, nil
+		case last == 0:
+			undo()
+		}
+	}
+	e.Fresh = true // proves nothing next time
+	if len(t.info.Unsteady) < maxUnsteady {
+		t.info.Unsteady = append(t.info.Unsteady, string(e.Path))
+	}
+	return true, nil
+}
+
+// errOther means that something else than a file has the name by now.
+var errOther = errors.New("not a file any more")
+
+// once reads a file from end to end and says whether it stayed the same meanwhile.
+func (t *treeWriter) once(f *os.File, e *tree.Entry) (bool, error) {
+	now, err := tree.Look(f)
+	if err != nil || now == nil || now.Kind != tree.File {
+		return false, errors.Join(err, errOther)
+	}
+	if !now.Same(e) { // changed since the tree was listed
+		e.Size, e.Mtime, e.Ctime, e.Inode, e.Mode, e.UID, e.GID = now.Size, now.Mtime, now.Ctime, now.Inode, now.Mode, now.UID, now.GID
+		e.Fresh = true
+	}
+	size, sum, err := t.content(f, now.Size)
+	if err != nil {
+		return false, fmt.Errorf("cannot read %s: %w", e.Path, err)
+	}
+	e.Size, e.SHA256 = size, sum
+	again, err := tree.Look(f)
+	if err != nil {
+		return false, err
+	}
+	return again.Same(e), nil
+}
+
+// content stores the first size bytes of a file, or what there is of them, and returns how many and the SHA-256 of their extents.
+func (t *treeWriter) content(f *os.File, size int64) (int64, string, error) {
+	sum := sha256.New()
+	add := func(x extent) error {
+		sum.Write(x.record())
+		return t.list.add(x)
+	}
+	put := func(data []byte) error {
+		x, err := t.p.put(data)
+		if err != nil {
+			return err
+		}
+		t.info.Bytes += int64(len(data))
+		t.meter.add(int64(len(data)))
+		return add(extent{x})
+	}
+	paged := size%pageSize == 0
+	at := int64(0)
+	for at < size {
+		data, hole := tree.Segment(f, at, size)
+		t.meter.add(data - at)
+		for ; at < data; at += min(data-at, maxHole) {
+			if err := add(extent{ref{size: uint32(min(data-at, maxHole))}}); err != nil {
+				return 0, "", err
+			}
+		}
+		end, err := t.segment(f, data, hole, paged, put)
+		if err != nil {
+			return 0, "", err
+		}
+		if at = end; end < hole { // cut short while we read
+			size = end
+		}
+	}
+	return size, digest(sum.Sum(nil)).String(), nil
+}
+
+// segment stores a stretch of data and returns its end, which is earlier than hole when the file ends there.
+func (t *treeWriter) segment(f *os.File, at, hole int64, paged bool, put func([]byte) error) (int64, error) {
+	have := 0
+	for at < hole {
+		if err := t.ctx.Err(); err != nil {
+			return at, err
+		}
+		n, err := f.ReadAt(t.buf[have:min(int64(len(t.buf)), hole-at)], at+int64(have))
+		if have += n; have == 0 && err == io.EOF {
+			return at, nil
+		}
+		if err != nil && err != io.EOF {
+			return at, err
+		}
+		ends := err == io.EOF || at+int64(have) == hole
+		b := t.buf[:have]
+		for len(b) > 0 && (ends || len(b) >= maxChunk) {
+			k := min(len(b), int(blockSize-at%blockSize))
+			if !paged {
+				k = cut(b)
+			}
+			if err := put(b[:k]); err != nil {
+				return at, err
+			}
+			at, b = at+int64(k), b[k:]
+		}
+		have = copy(t.buf, b)
+		if err == io.EOF {
+			return at, nil
+		}
+	}
+	return at, nil
+}
+
+func contentSize(entries []*tree.Entry) (sum int64) {
+	for _, e := range entries {
+		if hasContent(e) {
+			sum += e.Size
+		}
+	}
+	return sum
+}
