@@ -276,7 +276,7 @@ setup() {
 
 # ours prints the names of containers, networks and volumes (kind $1) that belong to tests, demo or benchmarks.
 ours() {
-	local pattern='^dhow-(e2e|demo|bench)-'
+	local pattern='^(dhow-drill-)?dhow-(e2e|demo|bench)-'
 	case $1 in
 	container)
 		docker ps -a --format '{{.ID}} {{.Names}}' | awk -v p="$pattern" '$2 ~ p {print $1}'

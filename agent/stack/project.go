@@ -3,7 +3,7 @@
 // It promises that
 //   - containers, networks and volumes carry the labels and config hashes that compose gives them, so that any
 //     docker compose sees them and recreates nothing,
-//   - nothing is pulled or built, and no volume is ever removed,
+//   - nothing is pulled or built, and no volume is ever removed but those of a scratch copy (Discard),
 //   - Down, Stop and HoldRestarts need no documents and may be repeated,
 //   - the library's output and log go nowhere; what went wrong is in the returned error, which names the service.
 //
