@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -33,6 +35,7 @@ type Status struct {
 	Hold       string  `json:"hold,omitempty"`     // reason of a hold
 	Manifest   int64   `json:"manifest,omitempty"` // number of the newest manifest seen
 	State      string  `json:"state"`
+	Code       string  `json:"code,omitempty"` // what to tell whoever helps, while the site goes back (see Receipt)
 	Step       string  `json:"step"`
 	StepNumber int     `json:"step_number,omitempty"`
 	StepCount  int     `json:"step_count,omitempty"`
@@ -50,7 +53,8 @@ type Status struct {
 // there.
 type Update struct {
 	ID              uint64    `json:"id"`
-	Kind            string    `json:"kind"` // apply, rollback or adopt
+	Receipt         string    `json:"receipt"` // see Receipt
+	Kind            string    `json:"kind"`    // apply, rollback or adopt
 	From            string    `json:"from"`
 	To              string    `json:"to"`
 	Result          string    `json:"result"`
@@ -73,6 +77,15 @@ func (u Update) MarshalJSON() ([]byte, error) {
 		out.Finished = &u.Finished
 	}
 	return json.Marshal(out)
+}
+
+// Receipt names a change for people, on the telephone too: KIN-001-0017. With -R at its end it is a support code: the change did not work.
+func Receipt(site string, id uint64, worked bool) string {
+	r := fmt.Sprintf("%s-%04d", strings.ToUpper(site), id)
+	if !worked {
+		r += "-R"
+	}
+	return r
 }
 
 // Backup is one line of GET /v1/backups.

@@ -21,15 +21,15 @@ func TestStatusIsWhole(t *testing.T) {
 		{
 			Status{Site: "kin-001", State: StateUpdating, LastUpdate: &Update{ID: 1, Kind: "apply", To: "1.0.0", Started: noon}},
 			`{"site":"kin-001","release":"","known_good":"","pinned":"","state":"updating","step":"","last_update":` +
-				`{"id":1,"kind":"apply","from":"","to":"1.0.0","result":"","reason":"","started":"2026-11-21T12:00:00Z",` +
+				`{"id":1,"receipt":"","kind":"apply","from":"","to":"1.0.0","result":"","reason":"","started":"2026-11-21T12:00:00Z",` +
 				`"downtime_seconds":0,"bytes_fetched":0,"finished":null}}`,
 		},
 		{
 			Status{Site: "kin-001", State: StateIdle, LastUpdate: &Update{
-				ID: 1, Kind: "apply", From: "1.0.0", To: "1.1.0", Result: ResultDone, Started: noon, Finished: noon.Add(time.Minute), DowntimeSeconds: 2.5, BytesFetched: 3,
+				ID: 1, Receipt: Receipt("kin-001", 1, true), Kind: "apply", From: "1.0.0", To: "1.1.0", Result: ResultDone, Started: noon, Finished: noon.Add(time.Minute), DowntimeSeconds: 2.5, BytesFetched: 3,
 			}},
 			`{"site":"kin-001","release":"","known_good":"","pinned":"","state":"idle","step":"","last_update":` +
-				`{"id":1,"kind":"apply","from":"1.0.0","to":"1.1.0","result":"done","reason":"","started":"2026-11-21T12:00:00Z",` +
+				`{"id":1,"receipt":"KIN-001-0001","kind":"apply","from":"1.0.0","to":"1.1.0","result":"done","reason":"","started":"2026-11-21T12:00:00Z",` +
 				`"downtime_seconds":2.5,"bytes_fetched":3,"finished":"2026-11-21T12:01:00Z"}}`,
 		},
 	} {

@@ -50,6 +50,7 @@ type StepState struct {
 	Finished time.Time       `json:"finished,omitzero"`
 	Note     json.RawMessage `json:"note,omitempty"`    // what the handler recorded before acting
 	Trouble  string          `json:"trouble,omitempty"` // why the last attempt failed, while it is being repeated
+	Failed   int             `json:"failed,omitempty"`  // how often in a row Undo has failed
 }
 
 // Class says which side failed.

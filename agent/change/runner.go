@@ -180,13 +180,14 @@ func (r *Runner) undo(ctx context.Context, k Kind, c *Change) error {
 				return err
 			}
 			state.Trouble = r.redact(err.Error())
+			state.Failed++
 			retry := (*Retry)(nil)
 			_ = errors.As(err, &retry)
 			if err := r.pause(ctx, c, retry, delay); err != nil {
 				return err
 			}
 		}
-		state.Status, state.Finished, state.Trouble = StepUndone, r.Now().UTC(), ""
+		state.Status, state.Finished, state.Trouble, state.Failed = StepUndone, r.Now().UTC(), "", 0
 		if err := r.save(c, facts); err != nil {
 			return err
 		}

@@ -42,6 +42,7 @@ const (
 // Doors are closed doors.
 type Doors struct {
 	server *http.Server
+	page   atomic.Pointer[Page]
 	done   sync.WaitGroup
 	once   sync.Once
 	err    error
@@ -73,21 +74,26 @@ func Close(ctx context.Context, ports []Port, page Page) (*Doors, error) {
 			open = append(open, l)
 		}
 	}
-	d := &Doors{server: &http.Server{
-		Handler:                      handler(page, time.Now),
+	d := &Doors{}
+	d.page.Store(&page)
+	d.server = &http.Server{
+		Handler:                      handler(d.page.Load, time.Now),
 		ReadHeaderTimeout:            5 * time.Second,
 		ReadTimeout:                  10 * time.Second,
 		WriteTimeout:                 10 * time.Second,
 		MaxHeaderBytes:               maxRequestHead,
 		ErrorLog:                     log.New(io.Discard, "", 0), // what clients send wrong is no news
 		DisableGeneralOptionsHandler: true,
-	}}
+	}
 	d.server.SetKeepAlivesEnabled(false) // browsers must not hold on to us when the stack is back
 	for _, l := range open {
 		d.done.Go(func() { _ = d.server.Serve(&bounded{Listener: l}) }) // ends by Open only
 	}
 	return d, nil
 }
+
+// Show answers with another page from now on.
+func (d *Doors) Show(page Page) { d.page.Store(&page) }
 
 // Open stops answering: listeners and connections are closed and the ports free when it returns. It may be called again.
 func (d *Doors) Open() error {

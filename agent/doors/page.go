@@ -18,6 +18,7 @@ type Page struct {
 	Started  time.Time
 	Expected time.Duration
 	Contact  string
+	Code     string // what to tell whoever helps, when the update did not work
 	Language string
 }
 
@@ -29,7 +30,7 @@ var document string
 
 // words are the sentences of one language; %s stands for the value.
 type words struct {
-	title, wait, safe, power, change, started, left, longer, moment, contact string
+	title, wait, safe, power, change, started, left, longer, moment, contact, code string
 }
 
 var languages = map[string]words{
@@ -44,6 +45,7 @@ var languages = map[string]words{
 		moment:  "Less than a minute left",
 		longer:  "It takes a little longer than usual",
 		contact: "Questions: %s",
+		code:    "The update did not work: the system goes back to what it was. Code for whoever helps: %s",
 	},
 	"fr": {
 		title:   "Le système est en cours de mise à jour",
@@ -56,10 +58,11 @@ var languages = map[string]words{
 		moment:  "Encore moins d’une minute",
 		longer:  "Cela dure un peu plus longtemps que d’habitude",
 		contact: "Questions : %s",
+		code:    "La mise à jour n’a pas réussi : le système revient à son état d’avant. Code pour l’assistance : %s",
 	},
 }
 
-func handler(p Page, now func() time.Time) http.Handler {
+func handler(page func() *Page, now func() time.Time) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
@@ -68,7 +71,7 @@ func handler(p Page, now func() time.Time) http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Connection", "close")
-		body := p.render(now())
+		body := page().render(now())
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(body)) // a client that went away loses nothing
@@ -112,6 +115,7 @@ func (p Page) render(now time.Time) string {
 			line(text.left, strconv.Itoa(int((left+time.Minute-1)/time.Minute)))
 		}
 	}
+	line(text.code, p.Code)
 	line(text.contact, p.Contact)
 	return strings.NewReplacer(
 		"{{language}}", language,

@@ -35,6 +35,7 @@ func TestPage(t *testing.T) {
 			[]string{"<p>Version 1.1.0</p>", "Less than a minute left"},
 			nil,
 		},
+		{Page{Code: "KIN-001-0018-R"}, 0, []string{"<p>The update did not work", "KIN-001-0018-R</p>"}, nil},
 		{Page{Started: start, Expected: 3 * time.Minute}, 4 * time.Minute, []string{"It takes a little longer than usual"}, []string{"left"}},
 		{Page{Started: start, Expected: 3 * time.Minute}, -400 * time.Hour, []string{"It takes a little longer than usual"}, []string{"left"}},
 		{Page{Language: "sw", Started: start}, 0, []string{`<html lang="en">`, "Started at 21:03"}, []string{"left", "longer"}},

@@ -258,5 +258,6 @@ func (k *faultSite) tidy() {
 		}
 		s.start()
 		s.settled(time.Minute)
+		s.run("update") // comes after tidying up, whatever it ends with
 	}
 }

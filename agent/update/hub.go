@@ -121,6 +121,16 @@ func (m *Manager) event(id uint64) (api.Event, <-chan struct{}, error) {
 	if step.Trouble != "" && e.Message == "" {
 		e.Message = step.Trouble
 	}
+	if stuck(c) {
+		// It goes on, but nobody should wait for it.
+		u, err := m.updateOf(c)
+		e.End, e.Update = true, u
+		e.Error = &api.Error{
+			Code: api.CodeStuck, Message: "going back can't finish: " + step.Trouble,
+			Hint: "call for help and give the code " + m.receipt(c) + "; it is tried again by itself: dhow status",
+		}
+		return e, changed, err
+	}
 	if c.Finished.IsZero() || working {
 		if c.Kind != KindFetch {
 			u, err := m.updateOf(c)

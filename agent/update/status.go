@@ -76,11 +76,11 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 		number, step := c.Current()
 		s.Step, s.StepNumber, s.StepCount = step.Name, number, len(c.Steps)
 		switch {
-		case c.Status() == change.Undoing && step.Trouble != "":
-			s.State = api.StateStuck
+		case stuck(c):
+			s.State, s.Code = api.StateStuck, m.receipt(c)
 			s.Warnings = append(s.Warnings, "going back can't finish: "+step.Trouble)
 		case c.Status() == change.Undoing:
-			s.State = api.StateUndoing
+			s.State, s.Code = api.StateUndoing, m.receipt(c)
 		case c.Kind == KindFetch:
 			s.State = api.StateFetching
 		default:
@@ -103,6 +103,15 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 	return nil
 }
 
+// stuckAfter is how often in a row the same thing has failed when going back until a person should help. It is tried again all the same.
+const stuckAfter = 3
+
+// stuck reports whether a change can't be undone.
+func stuck(c *change.Change) bool {
+	_, step := c.Current()
+	return c.Status() == change.Undoing && step.Failed >= stuckAfter
+}
+
 // History lists the updates, newest first.
 func (m *Manager) History(context.Context) ([]api.Update, error) {
 	list, err := m.Journal.Changes(func(c *change.Change) bool { return c.Kind != KindFetch })
@@ -122,7 +131,7 @@ func (m *Manager) History(context.Context) ([]api.Update, error) {
 
 // updateOf derives a line of the history from the record of a change.
 func (m *Manager) updateOf(c *change.Change) (*api.Update, error) {
-	u := &api.Update{ID: c.ID, Kind: c.Kind, Started: c.Started, Finished: c.Finished}
+	u := &api.Update{ID: c.ID, Receipt: m.receipt(c), Kind: c.Kind, Started: c.Started, Finished: c.Finished}
 	if c.Kind == KindAdopt {
 		u.To = adoptedRelease
 	} else {

@@ -14,7 +14,7 @@ import (
 	"dhow/agent/site"
 )
 
-// actor is a Manager whose changes end as its name says: done, next (a fetch that goes on as an apply), rolled-back, refused, nothing,
+// actor is a Manager whose changes end as its name says: done, next (a fetch that goes on as an apply), rolled-back, stuck, refused, nothing,
 // waits (fetched, and the window is closed), running, echo (says what was asked for), busy, new (nothing installed yet).
 type actor struct{ name string }
 
@@ -22,7 +22,7 @@ var noon = time.Date(2020, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func (a actor) update(id uint64) *api.Update {
 	u := &api.Update{
-		ID: id, Kind: "apply", From: "1.0.0", To: "1.1.0", Result: api.ResultDone, Started: noon, Finished: noon.Add(5 * time.Minute),
+		ID: id, Receipt: api.Receipt("kin-001", id, a.name != "rolled-back" && a.name != "stuck"), Kind: "apply", From: "1.0.0", To: "1.1.0", Result: api.ResultDone, Started: noon, Finished: noon.Add(5 * time.Minute),
 		DowntimeSeconds: 161, BytesFetched: 5_100_000,
 	}
 	switch a.name {
@@ -41,6 +41,12 @@ func (a actor) Status(context.Context) (api.Status, error) {
 		last.Result, last.Finished, last.From = "", time.Time{}, ""
 		check := noon.AddDate(100, 0, 0)
 		return api.Status{Site: "kin-001", State: api.StateUpdating, LastUpdate: last, NextCheck: &check}, nil
+	case "stuck":
+		check := noon.AddDate(100, 0, 0)
+		return api.Status{
+			NextCheck: &check, Site: "kin-001", Release: "1.0.0", Pinned: "1.1.0", State: api.StateStuck, Code: "KIN-001-0017-R", Step: "arm-restore", StepNumber: 7,
+			StepCount: 11, Health: "stopped", Warnings: []string{"going back can't finish: volume busy"},
+		}, nil
 	case "waits":
 		return api.Status{Site: "kin-001", Release: "1.0.0", Pinned: "1.1.0", State: api.StateReady}, nil
 	case "new":
@@ -123,6 +129,9 @@ func (a actor) Events(_ context.Context, id uint64) (<-chan api.Event, error) {
 	case "rolled-back":
 		out <- api.Event{Change: id, Kind: "apply", Step: "arm-restore", StepNumber: 7, StepCount: 11, Undoing: true}
 		end.Error = &api.Error{Code: api.CodeRolledBack, Message: end.Update.Reason}
+	case "stuck":
+		end.Update.Result, end.Undoing = "", true
+		end.Error = &api.Error{Code: api.CodeStuck, Message: "going back can't finish: volume busy", Hint: "call for help and give the code KIN-001-0017-R"}
 	case "refused":
 		end.Error = &api.Error{Code: api.CodeRefused, Message: end.Update.Reason, Hint: "put it into site.env"}
 	}

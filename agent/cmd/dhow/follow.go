@@ -133,5 +133,9 @@ func asBefore(u *api.Update) string {
 	if u.From == "" {
 		return "Nothing is running, as before."
 	}
-	return u.From + " is running as before and no data was lost."
+	text := u.From + " is running as before and no data was lost."
+	if u.Receipt != "" {
+		text += " Code " + u.Receipt + "."
+	}
+	return text
 }

@@ -57,7 +57,7 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 		s.printf("on hold: %s\n", st.Hold)
 	}
 	if u := st.LastUpdate; u != nil && u.Result != "" && u.Result != api.ResultDone {
-		s.printf("last update %s: %s, %s\n", arrow(u.From, u.To), u.Result, u.Reason)
+		s.printf("last update %s: %s, %s%s\n", arrow(u.From, u.To), u.Result, u.Reason, withCode(u))
 	}
 	if st.LastError != "" {
 		s.printf("last check: %s\n", st.LastError)
@@ -65,6 +65,14 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	for _, w := range st.Warnings {
 		s.printf("warning: %s\n", w)
 	}
+}
+
+// withCode is what to tell whoever helps.
+func withCode(u *api.Update) string {
+	if u.Receipt == "" {
+		return ""
+	}
+	return " (code " + u.Receipt + ")"
 }
 
 func stateText(st api.Status) string {
@@ -79,7 +87,7 @@ func stateText(st api.Status) string {
 	case api.StateUndoing:
 		text = "going back to the old release"
 	case api.StateStuck:
-		text = "STUCK: going back can't finish; it is tried again by itself, call for help"
+		text = "STUCK: going back can't finish; it is tried again by itself, call for help and give the code " + st.Code
 	}
 	if text != "" && st.Step != "" && st.StepCount > 0 {
 		text += ", step " + stepOf(st) + ": " + stepWords(st.Step, st.State == api.StateUndoing || st.State == api.StateStuck)
