@@ -1,7 +1,7 @@
 // Package offsite keeps copies of backups at another place: a stick or another folder, or a bucket of any S3-compatible store.
 //
 // It promises that
-//   - whoever finds or breaks into a place learns nothing but sizes and names: every object is encrypted with age to the centre's public
+//   - whoever finds or breaks into a place learns nothing but names, sizes and checksums: every object is encrypted with age to the centre's public
 //     key, and this site can't read back what it has sent,
 //   - only what a place lacks is sent, object by object: what was sent before a line broke or a stick was pulled out is not sent again,
 //   - a copy counts only when its record is there, and the record comes after all its objects; older copies are never touched by a new one,
@@ -17,9 +17,9 @@
 // A place holds
 //
 //	dhow-place.json               the mark, see Init
-//	SITE/objects/NAME.KEY.age     an object of backups; KEY is a short digest of the public key that it was encrypted to
-//	SITE/backups/NAME.objects     which objects the backup NAME needs, in clear (names and sizes), for this site to see what may go
-//	SITE/backups/NAME.age         the record: every object with its size and SHA-256; written last
+//	SITE/objects/NAME.ID.age      an object of backups; ID is a short digest of its content and of the public key that it is encrypted to
+//	SITE/backups/NAME.objects     which objects the backup NAME needs, in clear (names, sizes, SHA-256), so that this site sees what may go
+//	SITE/backups/NAME.age         the record: the same, encrypted; written last
 //
 // With a new public key everything is sent anew. FAT, exFAT and ext4 sticks will do.
 package offsite

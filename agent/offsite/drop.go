@@ -52,14 +52,6 @@ func isWhole(ctx context.Context, place Place, have map[string]int64, site, name
 	return l.present(have) == nil, nil
 }
 
-func (l *list) present(have map[string]int64) error {
-	objects := make([]Object, len(l.Objects))
-	for i, o := range l.Objects {
-		objects[i] = Object{Name: o.Name, Size: o.Size}
-	}
-	return present(have, l.Site, keyID(l.Key), objects)
-}
-
 // backups returns the sorted names of the files in the folder of backups with an extension.
 func backups(have map[string]int64, site, ext string) []string {
 	var out []string
@@ -123,7 +115,7 @@ func drop(ctx context.Context, place Place, site string, keep []string) ([]strin
 			return nil, fmt.Errorf("it can't be told what backup %s needs, nothing was removed: %w", name, err)
 		}
 		for _, o := range l.Objects {
-			needed[objectPath(site, o.Name, keyID(l.Key))] = true
+			needed[objectPath(site, o, l.Key)] = true
 		}
 	}
 	// Records go first: a copy without its record is none, whatever else is left of it.

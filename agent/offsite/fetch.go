@@ -32,8 +32,7 @@ func fetch(ctx context.Context, place Place, site, backup string, identity Ident
 	if err != nil {
 		return err
 	}
-	key := keyID(r.Key)
-	if err := present(have, site, key, r.Objects); err != nil {
+	if err := r.present(have); err != nil {
 		return err
 	}
 	var todo []Object
@@ -54,7 +53,7 @@ func fetch(ctx context.Context, place Place, site, backup string, identity Ident
 				p(done, total)
 			}
 		}
-		if err := fetchObject(ctx, place, objectPath(site, o.Name, key), o, identity, sink, count); err != nil {
+		if err := fetchObject(ctx, place, objectPath(site, o, r.Key), o, identity, sink, count); err != nil {
 			return err
 		}
 	}
@@ -82,10 +81,10 @@ func openRecord(ctx context.Context, place Place, site, backup string, identity 
 }
 
 // present says whether all objects are at the place, with their sizes.
-func present(have map[string]int64, site, key string, objects []Object) error {
+func (r *record) present(have map[string]int64) error {
 	missing, first := 0, ""
-	for _, o := range objects {
-		path := objectPath(site, o.Name, key)
+	for _, o := range r.Objects {
+		path := objectPath(r.Site, o, r.Key)
 		if n, ok := have[path]; !ok || n != cryptSize(o.Size) {
 			if missing++; first == "" {
 				first = path
@@ -93,7 +92,7 @@ func present(have map[string]int64, site, key string, objects []Object) error {
 		}
 	}
 	if missing > 0 {
-		return fmt.Errorf("%w: %d of %d parts are missing or cut short, such as %s", ErrDamaged, missing, len(objects), first)
+		return fmt.Errorf("%w: %d of %d parts are missing or cut short, such as %s", ErrDamaged, missing, len(r.Objects), first)
 	}
 	return nil
 }

@@ -25,7 +25,10 @@ const (
 )
 
 // namePattern is what sites, backups and objects may be called: good on FAT, in a bucket, and in a shell.
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?$`)
+
+// filePattern is what files at a place may be called.
+var filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,253}$`)
 
 func checkName(what, name string) error {
 	if !namePattern.MatchString(name) {
@@ -41,15 +44,26 @@ func checkNames(site, backup string) error {
 	return checkName("the backup's name", backup)
 }
 
-// keyID is a short name for a public key.
-func keyID(recipient string) string {
-	sum := sha256.Sum256([]byte(recipient))
-	return hex.EncodeToString(sum[:4])
+// checkObjectName takes names with folders, as "packs/NAME".
+func checkObjectName(name string) error {
+	for _, part := range strings.Split(name, "/") {
+		if err := checkName("the object's name", part); err != nil {
+			return err
+		}
+	}
+	if len(name) > 160 {
+		return fmt.Errorf("the object's name %.40q is too long", name)
+	}
+	return nil
 }
 
-// objectPath is where an object stands that was encrypted to the key with that id.
-func objectPath(site, name, key string) string {
-	return path.Join(site, objectsDir, name+"."+key+cryptExt)
+// flat is an object's name without folders.
+func flat(name string) string { return strings.ReplaceAll(name, "/", "_") }
+
+// objectPath is where an object stands, encrypted to key: another content or another key makes it another file.
+func objectPath(site string, o Object, key string) string {
+	sum := sha256.Sum256([]byte(key + "\n" + o.SHA256))
+	return path.Join(site, objectsDir, flat(o.Name)+"."+hex.EncodeToString(sum[:6])+cryptExt)
 }
 
 func recordPath(site, backup string) string { return path.Join(site, backupsDir, backup+cryptExt) }
@@ -62,15 +76,15 @@ func inDir(p, site, dir, ext string) (string, bool) {
 		return "", false
 	}
 	name, ok = strings.CutSuffix(name, ext)
-	return name, ok && namePattern.MatchString(name)
+	return name, ok && filePattern.MatchString(name)
 }
 
 // localPath reports whether p is a clean relative path of safe names, as a Place takes and lists.
 func localPath(p string) bool {
 	for _, part := range strings.Split(p, "/") {
-		if len(part) > 255 || !namePattern.MatchString(strings.TrimPrefix(part, ".")) {
+		if !filePattern.MatchString(part) {
 			return false
 		}
 	}
-	return !strings.HasPrefix(p, ".")
+	return true
 }

@@ -26,7 +26,6 @@ type archive struct {
 	content map[string][]byte
 	backups map[string][]string
 	order   []string // in which objects were put
-	known   bool     // HasObject says what is there
 	fail    error    // of OpenObject's readers, in the middle
 }
 
@@ -46,7 +45,7 @@ func (a *archive) add(backup string, objects map[string]int) {
 		}
 		a.backups[backup] = append(a.backups[backup], name)
 	}
-	record := "z-record-" + backup
+	record := "records/" + backup
 	a.content[record] = []byte(`{"backup":"` + backup + `"}`)
 	a.backups[backup] = append(a.backups[backup], record)
 }
@@ -191,7 +190,7 @@ func TestSendAndFetch(t *testing.T) {
 		t.Errorf("sent %d, progress %d of %d", sent, last, total)
 	}
 	for _, name := range []string{"empty", "one", "less", "chunk", "more", "large"} {
-		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(objectPath(site, name, keyID(to)))))
+		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(objectPath(site, a.object(name), to))))
 		if err != nil || info.Size() != cryptSize(int64(len(a.content[name]))) {
 			t.Errorf("%s: %v, %v; want %d bytes", name, info, err, cryptSize(int64(len(a.content[name]))))
 		}
@@ -275,7 +274,7 @@ func TestFetchGoesOn(t *testing.T) {
 	if err := Fetch(context.Background(), p, site, "b1", ids, resuming{back}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(back.order, []string{"p2", "z-record-b1"}) || !bytes.Equal(back.content["p2"], a.content["p2"]) {
+	if !slices.Equal(back.order, []string{"p2", "records/b1"}) || !bytes.Equal(back.content["p2"], a.content["p2"]) {
 		t.Errorf("objects %v", back.order)
 	}
 }

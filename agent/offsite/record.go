@@ -21,20 +21,11 @@ type record struct {
 	Objects []Object `json:"objects"`
 }
 
-// list is SITE/backups/NAME.objects: names and sizes in clear. Sum guards against a stick's flipped bits, as what no list names may be
+// list is SITE/backups/NAME.objects, in clear. Sum guards against a stick's flipped bits, as what no list names may be
 // deleted; it is the SHA-256 of the list with an empty Sum.
 type list struct {
-	Format  int          `json:"format"`
-	Site    string       `json:"site"`
-	Backup  string       `json:"backup"`
-	Key     string       `json:"key"`
-	Objects []listObject `json:"objects"`
-	Sum     string       `json:"sum"`
-}
-
-type listObject struct {
-	Name string `json:"name"`
-	Size int64  `json:"size"`
+	record
+	Sum string `json:"sum"`
 }
 
 var hexPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -42,10 +33,7 @@ var hexPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func (r *record) encode() ([]byte, error) { return encode(r) }
 
 func (r *record) list() ([]byte, error) {
-	l := list{Format: Format, Site: r.Site, Backup: r.Backup, Key: r.Key}
-	for _, o := range r.Objects {
-		l.Objects = append(l.Objects, listObject{Name: o.Name, Size: o.Size})
-	}
+	l := list{record: *r}
 	var err error
 	if l.Sum, err = l.sum(); err != nil {
 		return nil, err
@@ -96,11 +84,7 @@ func parseList(data []byte, site, backup string) (*list, error) {
 	if err != nil || sum != l.Sum || l.Site != site || l.Backup != backup {
 		return nil, fmt.Errorf("the list of backup %s: %w", backup, ErrDamaged)
 	}
-	objects := make([]Object, len(l.Objects))
-	for i, o := range l.Objects {
-		objects[i] = Object{Name: o.Name, Size: o.Size, SHA256: sum}
-	}
-	if err := checkObjects(objects); err != nil {
+	if err := checkObjects(l.Objects); err != nil {
 		return nil, fmt.Errorf("the list of backup %s: %w: %w", backup, ErrDamaged, err)
 	}
 	return &l, nil
@@ -135,18 +119,18 @@ func checkObjects(all []Object) error {
 	}
 	seen := make(map[string]bool, len(all))
 	for _, o := range all {
-		if err := checkName("the object's name", o.Name); err != nil {
+		if err := checkObjectName(o.Name); err != nil {
 			return err
 		}
 		switch {
-		case seen[o.Name]:
+		case seen[flat(o.Name)]:
 			return fmt.Errorf("object %s is there twice", o.Name)
 		case o.Size < 0 || o.Size > maxObject:
 			return fmt.Errorf("object %s has %d bytes, at most %d are allowed", o.Name, o.Size, maxObject)
 		case !hexPattern.MatchString(o.SHA256):
 			return fmt.Errorf("object %s has no SHA-256", o.Name)
 		}
-		seen[o.Name] = true
+		seen[flat(o.Name)] = true
 	}
 	return nil
 }

@@ -134,9 +134,8 @@ func (s *sender) lacking(r *record, plain []byte, have map[string]int64) ([]parc
 		}
 	}
 	want(parcel{path: listPath(r.Site, r.Backup), size: int64(len(plain)), open: memory(plain)})
-	key := keyID(r.Key)
 	for _, o := range r.Objects {
-		want(parcel{path: objectPath(r.Site, o.Name, key), size: cryptSize(o.Size), open: func() (io.ReadCloser, error) { return s.seal(o) }})
+		want(parcel{path: objectPath(r.Site, o, r.Key), size: cryptSize(o.Size), open: func() (io.ReadCloser, error) { return s.seal(o) }})
 	}
 	data, err := r.encode()
 	if err != nil {
