@@ -94,7 +94,8 @@ type Volume struct {
 // Database is a database server among the services.
 type Database struct {
 	Service   string   `json:"service"`
-	Engine    string   `json:"engine"`              // mariadb or mysql
+	Engine    string   `json:"engine"`              // mariadb, mysql or postgresql
+	Version   string   `json:"version,omitempty"`   // of the server in the image, as far as it is known, for example 10.11.6
 	Databases []string `json:"databases,omitempty"` // empty means all
 	User      string   `json:"user"`
 	// PasswordEnv names the variable inside the container that holds the password. The value stays at the site.

@@ -188,7 +188,9 @@ build_programs() {
 # site has none of them.
 build_images() {
 	local release
-	clinic_db
+	database_image agent/e2e/clinic/db dhow-clinic/db:10.11 'CMD ["mysqld"]' 'EXPOSE 3306' 'VOLUME /var/lib/mysql'
+	database_image agent/e2e/hospital/db dhow-hospital/postgres:15 'CMD ["postgres"]' 'EXPOSE 5432' \
+		'ENV PG_MAJOR=15' 'ENV PGDATA=/var/lib/postgresql/data' 'VOLUME /var/lib/postgresql/data'
 	for release in 1.0.0 1.1.0 1.2.0 1.3.0; do
 		static_image dhow-clinic/backend:$release ./agent/e2e/clinic/backend $release content
 	done
@@ -199,22 +201,27 @@ build_images() {
 	static_image dhow-ledger/front:1.0 ./agent/e2e/clinic/gateway "" agent/e2e/ledger/gateway.conf
 }
 
-# clinic_db makes the database's image. Its root file system is kept in the cache under the hash of its recipe.
-clinic_db() {
-	local from=agent/e2e/clinic/db key image=$registry/dhow-clinic/db:10.11
-	key=$(cat $from/recipe $from/entrypoint | sha256sum | cut -c1-16)
-	if [ ! -e "$cache/clinic-db-$key.tar" ]; then
+# database_image FOLDER IMAGE CHANGE… makes the image of a database server. Its root file system is kept in the cache under the hash of
+# its recipe.
+database_image() {
+	local from=$1 image=$registry/$2 key name change changes=()
+	shift 2
+	name=$(basename "$(dirname "$from")")-db
+	key=$(cat "$from/recipe" "$from/entrypoint" | sha256sum | cut -c1-16)
+	if [ ! -e "$cache/$name-$key.tar" ]; then
 		packages mmdebstrap=mmdebstrap
 		[ "$(id -u)" = 0 ] || fail "only root can make the root file system of the test database"
-		$from/recipe "$work/rootfs.tar" >"$work/rootfs.log" 2>&1 || {
+		"$from/recipe" "$work/rootfs.tar" >"$work/rootfs.log" 2>&1 || {
 			tail -5 "$work/rootfs.log" >&2
 			fail "cannot make the root file system of the test database"
 		}
-		rm -f "$cache"/clinic-db-*.tar
-		mv "$work/rootfs.tar" "$cache/clinic-db-$key.tar"
+		rm -f "$cache/$name"-*.tar
+		mv "$work/rootfs.tar" "$cache/$name-$key.tar"
 	fi
-	docker import --change 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' --change 'CMD ["mysqld"]' --change 'EXPOSE 3306' \
-		--change 'VOLUME /var/lib/mysql' "$cache/clinic-db-$key.tar" "$image" >/dev/null
+	for change in 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' "$@"; do
+		changes+=(--change "$change")
+	done
+	docker import "${changes[@]}" "$cache/$name-$key.tar" "$image" >/dev/null
 	push_image "$image"
 }
 
@@ -286,7 +293,7 @@ ours() {
 	volume) docker volume ls --format '{{.Name}}' | grep -E "$pattern" || true ;;
 	image)
 		docker images --no-trunc --format '{{.Repository}}:{{.Tag}}' |
-			grep -E "^(localhost|127\.0\.0\.1):[0-9]+/dhow-(clinic|ledger)/|^dhow-(e2e|demo|bench)-" || true
+			grep -E "^(localhost|127\.0\.0\.1):[0-9]+/dhow-(clinic|ledger|hospital)/|^dhow-(e2e|demo|bench)-" || true
 		# Tags that sites of this run have set; a site that this computer really serves keeps its own.
 		docker images --no-trunc --format '{{.Repository}}:{{.Tag}}' | grep '^dhow\.local/' | grep -vxF "$images_before" || true
 		;;

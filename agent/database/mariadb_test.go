@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,8 +74,11 @@ func (r *realServer) stop() {
 }
 
 func (r *realServer) exec(ctx context.Context, _ string, cmd []string, stdin io.Reader, stdout io.Writer) (int, string, error) {
-	if cmd[0] != "sh" { // in a container the client finds the socket by itself
-		cmd = append([]string{cmd[0], cmd[1], "--socket=" + r.socket}, cmd[2:]...)
+	for i, arg := range cmd { // in a container the client finds the socket by itself
+		if strings.HasPrefix(arg, "--defaults-extra-file") {
+			cmd = slices.Insert(slices.Clone(cmd), i+1, "--socket="+r.socket)
+			break
+		}
 	}
 	c := exec.CommandContext(ctx, cmd[0], cmd[1:]...)
 	var stderr bytes.Buffer
@@ -89,7 +93,7 @@ func (r *realServer) exec(ctx context.Context, _ string, cmd []string, stdin io.
 
 func (r *realServer) sql(s Server, script string) string {
 	r.t.Helper()
-	c, err := open(r.t.Context(), r.exec, s)
+	c, err := openMySQL(r.t.Context(), r.exec, s)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -191,11 +195,11 @@ func TestMariaDBWrongPassword(t *testing.T) {
 		t.Errorf("dump: %v", err)
 	}
 	// The dump program says it in other words than the client.
-	c, err := open(t.Context(), r.exec, s)
+	c, err := openMySQL(t.Context(), r.exec, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.run(t.Context(), io.Discard, c.dump, "--databases", "mysql"); !errors.Is(err, ErrPassword) {
+	if err := c.run(t.Context(), io.Discard, c.dumper, "--databases", "mysql"); !errors.Is(err, ErrPassword) {
 		t.Errorf("dump program: %v", err)
 	}
 }

@@ -33,6 +33,8 @@ func newFake(t *testing.T) *fakeServer {
 	// The client lists one database and two tables, and counts 5 and 6 rows; what came in on standard input is kept.
 	f.program("mariadb", `case "$*" in
 *"count(*)"*) echo 5; echo 6;;
+*"version()"*) echo 10.11.6-MariaDB-1;;
+*mysql.user*) ;;
 *information_schema.schemata*) printf '%s\t100\n' 636C696E6963;;
 *information_schema.tables*) printf '636C696E6963\t61\n636C696E6963\t62\n';;
 *) printf 'first\\tfield\tsecond\nrow\n';;
@@ -40,6 +42,9 @@ esac`)
 	f.program("mariadb-dump", `echo 'create table a;'; echo '-- Dump completed on 2026-11-21'`)
 	return f
 }
+
+const fakeDump = "-- Accounts, by Dhow\nSET SESSION sql_mode = '';\ncreate table a;\n-- Dump completed on 2026-11-21\n" +
+	"\n-- Privileges, by Dhow\nSET SESSION sql_mode = '';\n"
 
 func (f *fakeServer) program(name, body string) {
 	f.t.Helper()
@@ -95,7 +100,7 @@ func TestDumpServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	sql, err := dec.DecodeAll(data, nil)
-	if err != nil || string(sql) != "create table a;\n-- Dump completed on 2026-11-21\n" {
+	if err != nil || string(sql) != fakeDump {
 		t.Errorf("the dump holds %q (%v)", sql, err)
 	}
 	if d.File != "db.sql.zst" || d.Bytes != int64(len(data)) || fmt.Sprint(d.Databases) != "[clinic]" || d.Service != "db" || len(d.SHA256) != 64 {
@@ -171,8 +176,10 @@ func TestBadDumps(t *testing.T) {
 
 // TestDumpOnFullDisk has the disk fill up while the other side goes on, and says something else about it.
 func TestDumpOnFullDisk(t *testing.T) {
-	full := &script{w: writerFunc(func([]byte) (int, error) { return 0, &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC} })}
-	if _, err := full.Write([]byte("x")); !errors.Is(err, syscall.ENOSPC) || !errors.Is(full.err, syscall.ENOSPC) {
+	f := newFake(t)
+	f.program("mariadb-dump", `echo 'create table a;'; echo "mysqldump: Got errno 32 on write" >&2; exit 5`)
+	full := writerFunc(func([]byte) (int, error) { return 0, &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC} })
+	if _, err := WriteDump(t.Context(), f.exec, server, full, nil); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -232,7 +239,7 @@ func TestServerErrors(t *testing.T) {
 	if want := "cannot dump database: service db: it holds no database other"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	f, s = with(func(f *fakeServer, _ *Server) { f.program("mariadb", "exit 0") })
+	f, s = with(func(f *fakeServer, _ *Server) { f.program("mariadb", `case "$*" in *version*) echo 10.11.6;; esac`) })
 	if _, err := DumpServer(t.Context(), f.exec, s, filepath.Join(t.TempDir(), "d"), nil); !errors.Is(err, ErrNoDatabases) {
 		t.Errorf("a server without databases: %v", err)
 	}
@@ -245,13 +252,13 @@ func TestPasswordFromFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.env = append(f.env, "ROOT_PASSWORD_FILE="+file)
-	c, err := open(t.Context(), f.exec, server)
+	c, err := openMySQL(t.Context(), f.exec, server)
 	if err != nil || c.password != "from file" {
 		t.Errorf("password %q, %v", c.password, err)
 	}
 	s := server
 	s.PasswordEnv = ""
-	c, err = open(t.Context(), f.exec, s)
+	c, err = openMySQL(t.Context(), f.exec, s)
 	if err != nil || c.options != "[client]\nuser=\"root\"\n" {
 		t.Errorf("options %q, %v", c.options, err)
 	}

@@ -172,7 +172,7 @@ func (m *Manager) dump(ctx context.Context, dir string, s database.Server, p fun
 	if err := durable.MkdirAll(folder, 0o700); err != nil {
 		return backup.Dump{}, err
 	}
-	d, err := database.DumpServer(ctx, m.Engine.Exec, s, filepath.Join(folder, s.Service+".sql.zst"), p)
+	d, err := database.DumpServer(ctx, m.Engine.Exec, s, filepath.Join(folder, database.FileName(s)), p)
 	if err != nil {
 		return backup.Dump{}, fmt.Errorf("cannot dump database %s: %w", s.Service, err)
 	}

@@ -1,12 +1,12 @@
 package database
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -31,30 +31,24 @@ printf %s "$v"
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// errorNumber is how the client ("ERROR 1045 (28000): …") and the dump program ("Got error: 1045: …") begin the line that
-	// counts.
-	errorNumber = regexp.MustCompile(`(?i)error:? ([0-9]{4})\b`)
+	// counts; what failed inside of a statement stands at the end ("Couldn't execute …: … (1356)").
+	errorNumber = regexp.MustCompile(`(?i)error:? ([0-9]{4})\b|\(([0-9]{4})\)$`)
 )
 
-// session is what one call knows of a server: nothing of it is kept.
+// session is a connection to MariaDB or MySQL.
 type session struct {
-	exec         Exec
-	server       Server
-	client, dump string // programs in the container
-	password     string
-	options      string // option file with user and password
+	exec           Exec
+	server         Server
+	client, dumper string // programs in the container
+	password       string
+	options        string // option file with user and password
+	mariadb        bool   // by its version, whatever the release says
 }
 
-func open(ctx context.Context, exec Exec, s Server) (*session, error) {
+func openMySQL(ctx context.Context, exec Exec, s Server) (*session, error) {
 	clients, dumps := "mariadb mysql", "mariadb-dump mysqldump"
-	switch s.Engine {
-	case "mariadb":
-	case "mysql":
+	if s.Engine == "mysql" {
 		clients, dumps = "mysql mariadb", "mysqldump mariadb-dump"
-	default:
-		return nil, fmt.Errorf("service %s: databases of kind %q are not supported", s.Service, s.Engine)
-	}
-	if s.PasswordEnv != "" && !variableName.MatchString(s.PasswordEnv) {
-		return nil, fmt.Errorf("service %s: %q is no name of a variable", s.Service, s.PasswordEnv)
 	}
 	out := &limited{max: maxPassword + 1024}
 	exit, stderr, err := exec(ctx, s.Container, []string{"sh", "-c", findScript, "sh", s.PasswordEnv, clients, dumps}, nil, out)
@@ -76,7 +70,7 @@ func open(ctx context.Context, exec Exec, s Server) (*session, error) {
 	case out.more || len(lines) != 3 || len(lines[2]) > maxPassword:
 		return nil, fmt.Errorf("service %s: cannot read %s in its container", s.Service, s.PasswordEnv)
 	}
-	c := &session{exec: exec, server: s, client: lines[0], dump: lines[1], password: lines[2]}
+	c := &session{exec: exec, server: s, client: lines[0], dumper: lines[1], password: lines[2]}
 	c.options = "[client]\nuser=" + optionValue(s.User) + "\n"
 	if c.password != "" {
 		c.options += "password=" + optionValue(c.password) + "\n"
@@ -93,6 +87,11 @@ func optionValue(s string) string {
 func (c *session) run(ctx context.Context, stdout io.Writer, program string, args ...string) error {
 	cmd := append([]string{program, "--defaults-extra-file=/dev/stdin"}, args...)
 	exit, stderr, err := c.exec(ctx, c.server.Container, cmd, strings.NewReader(c.options), stdout)
+	return c.judge(exit, stderr, err)
+}
+
+// judge turns the end of a client program into an error.
+func (c *session) judge(exit int, stderr string, err error) error {
 	if err != nil {
 		return fmt.Errorf("service %s: cannot run a command in its container: %w", c.server.Service, err)
 	}
@@ -101,15 +100,27 @@ func (c *session) run(ctx context.Context, stdout io.Writer, program string, arg
 	}
 	text := firstLine(c.scrub(stderr))
 	kind := errors.New("the database client failed")
-	number := errorNumber.FindStringSubmatch(text)
+	number := 0
+	if found := errorNumber.FindStringSubmatch(text); found != nil {
+		number, _ = strconv.Atoi(found[1] + found[2])
+	}
 	switch {
-	case number == nil:
-	case number[1] == "1045" || number[1] == "1698":
+	case isFull(text) || number == 1021:
+		kind = ErrServerFull
+	case number == 1045 || number == 1698:
 		kind = ErrPassword
-	case number[1] == "2002" || number[1] == "2003" || number[1] == "1053":
+	case number == 1053 || number == 1927 || number >= 2002 && number <= 2013:
 		kind = ErrNotAnswering
+	case number == 1356 || number == 1449:
+		kind = ErrBroken
 	}
 	return fmt.Errorf("service %s: %w: exit code %d: %s", c.server.Service, kind, exit, text)
+}
+
+// isFull recognises a full disk in what a server says.
+func isFull(text string) bool {
+	return strings.Contains(text, "No space left on device") || strings.Contains(text, "Errcode: 28") ||
+		strings.Contains(text, "is full (1114)") || strings.Contains(text, "ERROR 1114")
 }
 
 // scrub takes the password out of a message, should a client ever print it.
@@ -137,49 +148,4 @@ func (c *session) sql(ctx context.Context, script string, max int) (string, erro
 		return "", fmt.Errorf("service %s: the answer is larger than %d bytes", c.server.Service, max)
 	}
 	return out.String(), nil
-}
-
-// limited keeps the first max bytes and drops the rest.
-type limited struct {
-	bytes.Buffer
-	max  int
-	more bool
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	room := l.max - l.Len()
-	if len(p) > room {
-		l.more = true
-		l.Buffer.Write(p[:max(room, 0)])
-		return len(p), nil
-	}
-	return l.Buffer.Write(p)
-}
-
-// firstLine picks the line of a message that counts, and makes it fit into one line of an error. The client may print the failed
-// script before the error.
-func firstLine(s string) string {
-	first := ""
-	for line := range strings.Lines(s) {
-		line = strings.TrimSpace(strings.Map(func(r rune) rune {
-			if r < ' ' || r == 0x7f {
-				return -1
-			}
-			return r
-		}, strings.ToValidUTF8(line, "")))
-		isError := strings.HasPrefix(line, "ERROR") || strings.Contains(line, "rror: ")
-		if strings.Trim(line, "-") == "" || strings.Contains(line, "[Warning]") || first != "" && !isError {
-			continue
-		}
-		if first = line; isError {
-			break
-		}
-	}
-	if len(first) > 300 {
-		first = strings.ToValidUTF8(first[:300], "") + "…"
-	}
-	if first == "" {
-		return "no message"
-	}
-	return first
 }

@@ -3,7 +3,9 @@ package database
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,30 +13,22 @@ import (
 // maxScript bounds the SQL of one call: a single argument of a program may have 128 KiB.
 const maxScript = 64 << 10
 
-// Ping reports whether the server answers and takes the password: ErrNoPassword, ErrPassword, ErrNotAnswering, ErrNoClient, or
-// another error.
-func Ping(ctx context.Context, exec Exec, s Server) error {
-	s.Databases = nil // it need not be there yet
-	c, err := open(ctx, exec, s)
-	if err != nil {
-		return err
-	}
-	_, err = c.rows(ctx, "select 1", 1)
+func (c *session) ping(ctx context.Context) error {
+	_, err := c.rows(ctx, "select 1", 1)
 	return err
 }
 
-// Rows counts the rows of every table of s.Databases (or of all but the system's): exactly, which takes as long as it takes.
-// Keys are "database.table".
-func Rows(ctx context.Context, exec Exec, s Server) (map[string]int64, error) {
-	c, err := open(ctx, exec, s)
+func (c *session) version(ctx context.Context) (string, error) {
+	rows, err := c.rows(ctx, "select version()", 1)
 	if err != nil {
-		return nil, fmt.Errorf("cannot count rows: %w", err)
+		return "", err
 	}
-	counts, err := c.counts(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot count rows: %w", err)
+	if len(rows) != 1 {
+		return "", c.strange(errors.New("no version"))
 	}
-	return counts, nil
+	c.mariadb = strings.Contains(rows[0][0], "MariaDB")
+	version, _, _ := strings.Cut(strings.TrimPrefix(rows[0][0], "5.5.5-"), "-")
+	return version, nil
 }
 
 func (c *session) counts(ctx context.Context) (map[string]int64, error) {
@@ -97,26 +91,22 @@ func (c *session) counts(ctx context.Context) (map[string]int64, error) {
 	return counts, flush()
 }
 
-// Query runs one query and returns the first field of its first row, "NULL" for a null. With exactly one database in s it is
-// the default one.
-func Query(ctx context.Context, exec Exec, s Server, query string) (string, error) {
-	if len(query) > maxScript {
-		return "", fmt.Errorf("cannot query service %s: the query is longer than %d bytes", s.Service, maxScript)
-	}
-	c, err := open(ctx, exec, s)
-	if err != nil {
-		return "", fmt.Errorf("cannot query: %w", err)
-	}
+func (c *session) query(ctx context.Context, query string) (string, error) {
 	out, err := c.sql(ctx, query, 1<<20)
 	if err != nil {
-		return "", fmt.Errorf("cannot query: %w", err)
+		return "", err
 	}
 	line, _, ok := strings.Cut(out, "\n")
 	if !ok {
-		return "", fmt.Errorf("cannot query: service %s: the query has no result", s.Service)
+		return "", fmt.Errorf("service %s: the query has no result", c.server.Service)
 	}
 	field, _, _ := strings.Cut(line, "\t")
-	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(field), nil
+	return unescape(field), nil
+}
+
+// unescape takes back what the client's batch mode does to a field.
+func unescape(field string) string {
+	return strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(field)
 }
 
 // rows runs a script whose answers have n fields each without tabs and line ends.
@@ -136,6 +126,41 @@ func (c *session) rows(ctx context.Context, script string, n int) ([][]string, e
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// databases returns what is to be dumped and about how many bytes that is.
+func (c *session) databases(ctx context.Context) (names []string, size int64, err error) {
+	rows, err := c.rows(ctx, `select hex(s.schema_name), coalesce(sum(t.data_length), 0) from information_schema.schemata s
+left join information_schema.tables t on t.table_schema = s.schema_name where `+userSchemas("s.schema_name")+` group by s.schema_name`, 2)
+	if err != nil {
+		return nil, 0, err
+	}
+	return choose(c.server, rows, c.strange)
+}
+
+// choose takes from rows with a name in hex and a size those that s asks for.
+func choose(s Server, rows [][]string, strange func(error) error) (names []string, size int64, err error) {
+	for _, row := range rows {
+		name, err := unhex(row[0])
+		if err != nil {
+			return nil, 0, strange(err)
+		}
+		if len(s.Databases) > 0 && !slices.Contains(s.Databases, name) {
+			continue
+		}
+		n, err := number(row[1])
+		if err != nil {
+			return nil, 0, strange(err)
+		}
+		names, size = append(names, name), size+n
+	}
+	for _, want := range s.Databases {
+		if !slices.Contains(names, want) {
+			return nil, 0, fmt.Errorf("service %s: it holds no database %s", s.Service, want)
+		}
+	}
+	slices.Sort(names)
+	return names, size, nil
 }
 
 func (c *session) strange(err error) error {

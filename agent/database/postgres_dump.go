@@ -1,0 +1,258 @@
+package database
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+func (c *postgres) dump(ctx context.Context, w *parts, d *Dump, _ Progress) error {
+	names, size, err := c.databases(ctx)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("service %s: %w", c.server.Service, ErrNoDatabases)
+	}
+	d.Databases, w.total = names, size
+	d.Rows, d.Sums = map[string]int64{}, map[string]string{}
+	w.begin("globals")
+	if err := c.run(ctx, c.base, nil, w, "pg_dumpall", "--globals-only", "--no-tablespaces", "-w"); err != nil {
+		return err
+	}
+	settings, err := c.settings(ctx)
+	if err != nil {
+		return err
+	}
+	w.begin("settings")
+	if _, err := io.WriteString(w, settings); err != nil {
+		return err
+	}
+	for _, name := range names {
+		w.begin("data")
+		if err := c.dumpDatabase(ctx, w, name, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dumpDatabase dumps one database and adds up its rows, both in one snapshot.
+func (c *postgres) dumpDatabase(ctx context.Context, w io.Writer, name string, d *Dump) (err error) {
+	s := c.hold(ctx, name)
+	defer func() { err = errors.Join(err, s.close()) }()
+	id, err := s.ask("begin isolation level repeatable read read only; select pg_export_snapshot();", 1)
+	if err != nil {
+		return err
+	}
+	if len(id) != 1 {
+		return c.strange(errors.New("no snapshot"))
+	}
+	still, err := s.ask(pgSequences, 2)
+	if err != nil {
+		return err
+	}
+	head := &script{w: w}
+	err = c.run(ctx, name, nil, head, "pg_dump", "--format=custom", "--compress=0", "--create", "--no-tablespaces", "--no-password",
+		"--lock-wait-timeout=120s", "--snapshot="+id[0][0])
+	if err != nil {
+		return err
+	}
+	if head.n == 0 {
+		return fmt.Errorf("service %s: the dump is empty", c.server.Service)
+	}
+	tables, err := s.ask(pgSums, 3)
+	if err != nil {
+		return err
+	}
+	now, err := s.ask(pgSequences, 2)
+	if err != nil {
+		return err
+	}
+	if err := c.add(name, tables, d.Rows, d.Sums); err != nil {
+		return err
+	}
+	moved := map[string]bool{}
+	for _, row := range still {
+		moved[row[0]+row[1]] = true
+	}
+	for _, row := range now {
+		if moved[row[0]+row[1]] {
+			if err := c.add(name, [][]string{row}, nil, d.Sums); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// add puts rows of name, count and sum, or name and sum, where they belong.
+func (c *postgres) add(database string, list [][]string, rows map[string]int64, sums map[string]string) error {
+	for _, row := range list {
+		name, err := unhex(row[0])
+		if err != nil {
+			return c.strange(err)
+		}
+		key := database + "." + name
+		if rows != nil {
+			if rows[key], err = number(row[1]); err != nil {
+				return c.strange(err)
+			}
+		}
+		if sums != nil {
+			sums[key] = row[len(row)-1]
+		}
+	}
+	return nil
+}
+
+func (c *postgres) tally(ctx context.Context) (map[string]int64, map[string]string, error) {
+	rows, sums := map[string]int64{}, map[string]string{}
+	for _, name := range c.server.Databases {
+		list, err := c.rows(ctx, name, pgSums, 3)
+		if err == nil {
+			err = c.add(name, list, rows, sums)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		list, err = c.rows(ctx, name, pgSequences, 2)
+		if err == nil {
+			err = c.add(name, list, nil, sums)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return rows, sums, nil
+}
+
+func (c *postgres) counts(ctx context.Context) (map[string]int64, error) {
+	names, _, err := c.databases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int64{}
+	for _, name := range names {
+		list, err := c.rows(ctx, name, pgCounts, 2)
+		if err == nil {
+			err = c.add(name, list, counts, nil)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}
+
+// pgRelations are the relations of a kind that pg_dump takes the data of: not the system's, not an extension's.
+func pgRelations(kind string) string {
+	return `from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = '` + kind + `' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+`
+}
+
+// pgSum adds up the first 64 bits of the MD5 of an expression over all rows.
+func pgSum(expression string) string {
+	return "coalesce(sum(('x' || substr(md5(" + expression + "), 1, 16))::bit(64)::bigint::numeric), 0)"
+}
+
+var (
+	pgName1  = pgHex("n.nspname::text || '.' || c.relname::text")
+	pgCounts = "select format('select %L, count(*) from only %I.%I', " + pgName1 + ", n.nspname, c.relname) " + pgRelations("r") + "\\gexec\n"
+	pgSums   = "select format($f$select %L, count(*), " + pgSum("(dhow_row.*)::text") + " from only %I.%I dhow_row$f$, " + pgName1 +
+		", n.nspname, c.relname) " + pgRelations("r") + "\\gexec\n" +
+		// Large objects, by their pages: one that holds nothing but zeros may be missing.
+		"select " + pgHex("'(large objects)'") + ", (select count(*) from pg_largeobject_metadata), " +
+		pgSum(`loid::text || ':' || pageno || ':' || encode(btrim(data, '\x00'::bytea), 'hex')`) +
+		` filter (where btrim(data, '\x00'::bytea) <> '') from pg_largeobject having (select count(*) from pg_largeobject_metadata) > 0;` + "\n"
+	pgSequences = "select format($f$select %L, last_value || ' ' || is_called from %I.%I$f$, " + pgName1 + ", n.nspname, c.relname) " +
+		pgRelations("S") + "\\gexec\n"
+)
+
+// pgLists are the settings whose values are lists of names.
+const pgLists = `'local_preload_libraries', 'search_path', 'session_preload_libraries', 'shared_preload_libraries', 'temp_tablespaces',
+'unix_socket_directories'`
+
+// settings are the statements that make what ALTER SYSTEM has set.
+func (c *postgres) settings(ctx context.Context) (string, error) {
+	rows, err := c.rows(ctx, c.base, "select "+pgHex(`format('ALTER SYSTEM SET %s = %s;', quote_ident(name), case when name in (`+pgLists+`)
+then (select string_agg(quote_literal(btrim(btrim(e), '"')), ', ') from unnest(string_to_array(setting, ',')) e)
+else quote_literal(setting) end)`)+` from pg_file_settings where sourcefile ~ '/postgresql\.auto\.conf$' order by seqno`, 1)
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	script := "ALTER SYSTEM RESET ALL;\n"
+	for _, row := range rows {
+		line, err := unhex(row[0])
+		if err != nil {
+			return "", c.strange(err)
+		}
+		script += line + "\n"
+	}
+	return script, nil
+}
+
+// held is a psql that stays for some questions, in one transaction.
+type held struct {
+	c     *postgres
+	in    *io.PipeWriter
+	out   *bufio.Reader
+	ended chan error
+}
+
+func (c *postgres) hold(ctx context.Context, database string) *held {
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	h := &held{c: c, in: inW, out: bufio.NewReader(outR), ended: make(chan error, 1)}
+	go func() {
+		err := c.run(ctx, database, inR, outW, "psql", psqlArgs("-F", "\t")...)
+		_ = inR.CloseWithError(io.ErrClosedPipe)
+		_ = outW.Close()
+		h.ended <- err
+	}()
+	_, _ = io.WriteString(inW, pgSettings) // an error shows with the first question
+	return h
+}
+
+// ask runs a script whose answers have n fields each.
+func (h *held) ask(script string, n int) ([][]string, error) {
+	// The shell makes psql write out what it has.
+	_, werr := io.WriteString(h.in, script+"\n\\! echo .\n")
+	var b bytes.Buffer
+	for {
+		line, err := h.out.ReadString('\n')
+		switch {
+		case line == ".\n":
+			return h.c.split(b.String(), n)
+		case err != nil || werr != nil || b.Len() > maxAnswer:
+			return nil, errors.Join(h.close(), errors.New("the database client ended early"))
+		}
+		b.WriteString(line)
+	}
+}
+
+// close ends the client and says how it ended. It may be called again.
+func (h *held) close() error {
+	_ = h.in.Close()
+	go func() { _, _ = io.Copy(io.Discard, h.out) }() // so that it never waits for us
+	err, open := <-h.ended
+	if open {
+		close(h.ended)
+	}
+	return err
+}
+
+// users is needed to know whose password stays.
+func (c *postgres) self(ctx context.Context) (string, error) {
+	rows, err := c.rows(ctx, c.base, "select "+pgHex("current_user::text"), 1)
+	if err != nil || len(rows) != 1 {
+		return "", errors.Join(err, c.strange(errors.New("no user")))
+	}
+	return unhex(strings.TrimSpace(rows[0][0]))
+}
