@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"dhow/agent/fault"
 )
 
 // describe fills an Entry from stat; ok is false for what is not kept (sockets).
@@ -39,6 +41,9 @@ func describe(path Name, st *unix.Stat_t) (e *Entry, ok bool) {
 // Apply gives the file under e's path the owner, mode, attributes and times of e. With strict unset, attributes that the file
 // system or the system refuses are left out: the index keeps them anyway.
 func (r *Root) Apply(e *Entry, strict bool) error {
+	if err := fault.Point("tree/apply"); err != nil {
+		return r.failed("set times of", string(e.Path), err)
+	}
 	fd, name, err := r.at(e.Path)
 	if err != nil {
 		return err

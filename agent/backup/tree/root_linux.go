@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"dhow/agent/fault"
 )
 
 // Root is a folder whose content is reached by descriptors only, one path element at a time: no symbolic link inside is followed
@@ -106,6 +108,9 @@ func (r *Root) stat(path Name) (st unix.Stat_t, err error) {
 
 // Open opens a regular file for reading. What else stands under the name by now is ELOOP, or refused by the caller's stat.
 func (r *Root) Open(path Name) (*os.File, error) {
+	if err := fault.Point("tree/open"); err != nil {
+		return nil, r.failed("open", string(path), err)
+	}
 	fd, name, err := r.at(path)
 	if err != nil {
 		return nil, err
@@ -123,6 +128,9 @@ func (r *Root) Open(path Name) (*os.File, error) {
 
 // Create makes a new, empty file in place of whatever file had the name; other hard links of the old one keep their content.
 func (r *Root) Create(path Name) (*os.File, error) {
+	if err := fault.Point("tree/create"); err != nil {
+		return nil, r.failed("create", string(path), err)
+	}
 	if err := r.Remove(path); err != nil {
 		return nil, err
 	}
@@ -139,6 +147,9 @@ func (r *Root) Create(path Name) (*os.File, error) {
 
 // Change opens a regular file for reading and writing.
 func (r *Root) Change(path Name) (*os.File, error) {
+	if err := fault.Point("tree/change"); err != nil {
+		return nil, r.failed("open", string(path), err)
+	}
 	fd, name, err := r.at(path)
 	if err != nil {
 		return nil, err
@@ -152,6 +163,9 @@ func (r *Root) Change(path Name) (*os.File, error) {
 
 // Remove removes a name that is not a folder; a missing one is no error.
 func (r *Root) Remove(path Name) error {
+	if err := fault.Point("tree/remove"); err != nil {
+		return r.failed("remove", string(path), err)
+	}
 	fd, name, err := r.at(path)
 	if err != nil {
 		return err
@@ -185,6 +199,9 @@ func procPath(fd int, name string) string {
 // Flush brings everything on r's file system to the disk. FUSE and network file systems may not hear syncfs: there every file
 // is synced.
 func (r *Root) Flush() error {
+	if err := fault.Point("tree/flush"); err != nil {
+		return r.failed("sync", "", err)
+	}
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(r.fd, &st); err != nil {
 		return r.failed("statfs", "", err)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"dhow/agent/fault"
 )
 
 // Times of files come from a clock with ticks: a change right after a look may leave them as they were. So old must a time be
@@ -30,6 +32,9 @@ type scanner struct {
 // meanwhile is left out. Start is the present time, to which Fresh refers. Contents and checksums are left to others. Pages that
 // programs wrote through memory maps are brought to the file first, so that their next write shows in the file's times.
 func Scan(ctx context.Context, r *Root, live bool, start time.Time) ([]*Entry, error) {
+	if err := fault.Point("tree/scan"); err != nil {
+		return nil, r.failed("read", "", err)
+	}
 	s := scanner{ctx: ctx, r: r, live: live, start: start, first: map[[2]uint64]Name{}}
 	if err := r.Flush(); err != nil {
 		return nil, err
