@@ -195,6 +195,12 @@ build_images() {
 		static_image dhow-clinic/backend:$release ./agent/e2e/clinic/backend $release content
 	done
 	static_image dhow-clinic/gateway:1.0 ./agent/e2e/clinic/gateway "" agent/e2e/clinic/stack/gateway/gateway.conf
+	ledger_images
+}
+
+# ledger_images makes those of the stack that needs nothing from Debian.
+ledger_images() {
+	local release
 	for release in 1.0.0 1.1.0 1.2.0; do
 		static_image dhow-ledger/ledger:$release ./agent/e2e/ledger/ledger $release
 	done
