@@ -60,6 +60,9 @@ func (p Policy) check(c *checker) {
 	c.text("fetch", p.Fetch, 200, true)
 	c.text("timeZone", p.TimeZone, 100, true)
 	c.text("contact", p.Contact, 500, true)
+	if p.BackupKey != "" && !backupKeyPattern.MatchString(p.BackupKey) {
+		c.fail("backupKey %s is not an age public key", quoted(p.BackupKey))
+	}
 	if p.Keep != 0 && (p.Keep < 2 || p.Keep > 1000) {
 		c.fail("keep is %d; it must be at least 2", p.Keep)
 	}

@@ -19,7 +19,9 @@ var (
 	namePattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	projectPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
-	languagePattern = regexp.MustCompile(`^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$`)
+	// backupKeyPattern is the form of an age X25519 key in bech32; its checksum is checked by those who use it.
+	backupKeyPattern = regexp.MustCompile(`^age1[02-9ac-hj-np-z]{58}$`)
+	languagePattern  = regexp.MustCompile(`^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$`)
 )
 
 // CheckName reports whether s can name a fleet, a ring or a site: 1 to 63 letters, digits, dots, dashes and underscores, the

@@ -24,6 +24,8 @@ type Policy struct {
 	TimeZone string `json:"timeZone,omitempty" yaml:"timeZone,omitempty"` // IANA name; empty means the computer's
 	Keep     int    `json:"keep,omitempty" yaml:"keep,omitempty"`         // snapshots to keep, at least 2
 	Contact  string `json:"contact,omitempty" yaml:"contact,omitempty"`   // whom a site calls
+	// BackupKey is the age public key (age1…) that copies of backups are encrypted to; without it sites make none.
+	BackupKey string `json:"backupKey,omitempty" yaml:"backupKey,omitempty"`
 }
 
 // Ring is a group of sites that runs the same release. Pin is empty while nothing is assigned.

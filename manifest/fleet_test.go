@@ -15,8 +15,11 @@ import (
 func sampleFleet() *Fleet {
 	return &Fleet{
 		Format: 1, Name: "drc-emr",
-		Policy: Policy{Fetch: "*/30 * * * *", Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Keep: 3, Contact: "+243 1"},
-		Rings:  map[string]Ring{"pilot": {Pin: "1.1.0"}, "all": {}},
+		Policy: Policy{
+			Fetch: "*/30 * * * *", Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Keep: 3, Contact: "+243 1",
+			BackupKey: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+		},
+		Rings: map[string]Ring{"pilot": {Pin: "1.1.0"}, "all": {}},
 		Sites: map[string]Site{
 			"kin-001": {Ring: "pilot"},
 			"kin-002": {Ring: "all"},
@@ -66,16 +69,17 @@ func TestFleetValidate(t *testing.T) {
 		change func(*Fleet)
 		want   string
 	}{
-		"format":    {func(f *Fleet) { f.Format = 2 }, "made for a newer version"},
-		"name":      {func(f *Fleet) { f.Name = "" }, `the name ""`},
-		"ring name": {func(f *Fleet) { f.Rings["a/b"] = Ring{} }, `ring "a/b": not valid: the name "a/b"`},
-		"site name": {func(f *Fleet) { f.Sites["../x"] = Site{Ring: "all"} }, `site "../x": not valid`},
-		"pin":       {func(f *Fleet) { f.Rings["all"] = Ring{Pin: "1.1"} }, `ring "all": not valid: pin "1.1" must be written 1.1.0`},
-		"ring":      {func(f *Fleet) { f.Sites["kin-001"] = Site{Ring: "pilto"} }, `site "kin-001": not valid: there is no ring "pilto"`},
-		"window":    {func(f *Fleet) { f.Policy.Window = "25:00-05:00" }, `policy: not valid: window "25:00-05:00" is not like 21:00-05:00`},
-		"keep":      {func(f *Fleet) { f.Policy.Keep = 1 }, `keep is 1; it must be at least 2`},
-		"contact":   {func(f *Fleet) { f.Policy.Contact = "a\x1bb" }, `contact has control characters`},
-		"reason":    {func(f *Fleet) { f.Sites["kin-004"].Hold.Reason = strings.Repeat("x", 1001) }, `the reason of the hold is longer`},
+		"format":     {func(f *Fleet) { f.Format = 2 }, "made for a newer version"},
+		"name":       {func(f *Fleet) { f.Name = "" }, `the name ""`},
+		"ring name":  {func(f *Fleet) { f.Rings["a/b"] = Ring{} }, `ring "a/b": not valid: the name "a/b"`},
+		"site name":  {func(f *Fleet) { f.Sites["../x"] = Site{Ring: "all"} }, `site "../x": not valid`},
+		"pin":        {func(f *Fleet) { f.Rings["all"] = Ring{Pin: "1.1"} }, `ring "all": not valid: pin "1.1" must be written 1.1.0`},
+		"ring":       {func(f *Fleet) { f.Sites["kin-001"] = Site{Ring: "pilto"} }, `site "kin-001": not valid: there is no ring "pilto"`},
+		"window":     {func(f *Fleet) { f.Policy.Window = "25:00-05:00" }, `policy: not valid: window "25:00-05:00" is not like 21:00-05:00`},
+		"keep":       {func(f *Fleet) { f.Policy.Keep = 1 }, `keep is 1; it must be at least 2`},
+		"backup key": {func(f *Fleet) { f.Policy.BackupKey = "age1secret" }, `policy: not valid: backupKey "age1secret" is not an age public key`},
+		"contact":    {func(f *Fleet) { f.Policy.Contact = "a\x1bb" }, `contact has control characters`},
+		"reason":     {func(f *Fleet) { f.Sites["kin-004"].Hold.Reason = strings.Repeat("x", 1001) }, `the reason of the hold is longer`},
 	} {
 		f := sampleFleet()
 		test.change(f)

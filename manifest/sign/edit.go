@@ -36,6 +36,14 @@ func (f *FleetFile) SetSite(name string, s manifest.Site) error {
 	})
 }
 
+// SetBackupKey makes the public key of backups part of the policy of all sites.
+func (f *FleetFile) SetBackupKey(public string) error {
+	return f.edit(func(root *yaml.Node) error {
+		set(entry(root, "policy"), "backupKey", public)
+		return nil
+	})
+}
+
 // Pin pins the ring or the site of that name to a version; an empty version takes the pin away. A name that both have is refused.
 func (f *FleetFile) Pin(name, version string) error {
 	_, ring := f.fleet.Rings[name]

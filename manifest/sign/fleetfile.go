@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
 	"github.com/robfig/cron/v3"
 	"gopkg.in/yaml.v3"
 
@@ -293,6 +294,12 @@ func (d *decoder) policy(n *yaml.Node, p *manifest.Policy) {
 			}
 		},
 		"contact": func(n *yaml.Node) { p.Contact = d.text(n) },
+		"backupKey": func(n *yaml.Node) {
+			p.BackupKey = d.text(n)
+			if _, err := age.ParseX25519Recipient(p.BackupKey); err != nil && p.BackupKey != "" {
+				d.fail(n, "backupKey: %q is not the key that dhowctl key backup has made", p.BackupKey)
+			}
+		},
 	})
 }
 

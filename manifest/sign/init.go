@@ -178,6 +178,7 @@ policy:
   # timeZone: Africa/Kinshasa # of fetch and window; without it that of each site's computer
   # contact: +000 000 000     # whom a site calls
   keep: 3 # snapshots that a site keeps
+  # backupKey: age1… # what copies of backups are encrypted to: dhowctl key backup makes it and writes it here
 
 # Groups of sites that are served together. Pin: the release that they run.
 rings: {}

@@ -71,6 +71,7 @@ func (a *app) root() *cobra.Command {
 		a.pin(), a.hold(), a.releaseHold(),
 		a.publish(),
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleVerify()),
+		group("key", "Keys: the one that copies of backups are encrypted to", a.keyBackup()),
 		group("root", "The root of trust that sites are given at install", a.rootShow()),
 		a.version(),
 	)
