@@ -19,6 +19,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 	"github.com/opencontainers/go-digest"
 
@@ -30,6 +32,7 @@ var (
 	ErrNotRunning = errors.New("the Docker Engine does not answer")
 	ErrNoImage    = errors.New("no such image in the engine")
 	ErrNotLoaded  = errors.New("the engine did not take the image")
+	ErrInUse      = errors.New("a container uses the image")
 	ErrNoVolume   = errors.New("no such volume")
 	ErrHidden     = errors.New("the files of the volume cannot be reached from here")
 )
@@ -101,6 +104,22 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 		Version: v.Version, API: v.APIVersion, OS: i.OperatingSystem, Platform: platform(v.Os, v.Arch, i.Architecture),
 		Root: i.DockerRootDir, Driver: i.Driver,
 	}, nil
+}
+
+// Attend returns when the engine goes away, at once when it does not answer, or when ctx ends.
+func (e *Engine) Attend(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// The stream of events lives as long as the engine; nothing is to come over it.
+	nothing := filters.NewArgs(filters.Arg("type", "plugin"), filters.Arg("event", "none"))
+	messages, failed := e.api().Events(ctx, events.ListOptions{Filters: nothing})
+	for {
+		select {
+		case <-messages:
+		case <-failed:
+			return
+		}
+	}
 }
 
 // renegotiate makes a new client when the engine speaks another API version than before: the docker client only ever

@@ -79,13 +79,32 @@ func (e *Engine) Tag(ctx context.Context, config digest.Digest, ref string) erro
 }
 
 // Untag takes the name ref away; an image without any other name goes with it. A name that is not there is no error.
-// The last name of an image that a container uses stays, and that is an error.
+// The last name of an image that a container uses stays: ErrInUse.
 func (e *Engine) Untag(ctx context.Context, ref string) error {
 	_, err := e.api().ImageRemove(ctx, ref, image.RemoveOptions{PruneChildren: true})
 	if err == nil || errdefs.IsNotFound(err) {
 		return nil
 	}
+	if errdefs.IsConflict(err) {
+		return fmt.Errorf("cannot take the tag %s away: %w: %w", ref, ErrInUse, err)
+	}
 	return failure("cannot take the tag "+ref+" away", err)
+}
+
+// Drop removes the image with this config digest when nothing names it: what an engine that was stopped in the middle of a load has left.
+func (e *Engine) Drop(ctx context.Context, config digest.Digest) error {
+	id, err := e.find(ctx, config)
+	if err != nil || id == "" {
+		return err
+	}
+	in, err := e.api().ImageInspect(ctx, id)
+	if err != nil && !errdefs.IsNotFound(err) {
+		return failure("cannot look for image "+short(config), err)
+	}
+	if err != nil || len(in.RepoTags)+len(in.RepoDigests) > 0 {
+		return nil
+	}
+	return e.Untag(ctx, id)
 }
 
 // Save streams the named images as docker save does. The caller closes the reader.

@@ -112,6 +112,7 @@ func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
 // applyEnded says what follows from an apply that was undone: a release that was started and is itself the reason is not tried again by itself,
 // anything else, a generator that fails five times among it, is tried again after a while.
 func (m *Manager) applyEnded(c *change.Change) map[string]any {
+	m.acquit(c)
 	var p applyPlan
 	if err := c.ReadPlan(&p); err != nil || c.Kind != KindApply {
 		return nil

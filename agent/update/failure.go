@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+	"time"
 
 	"dhow/agent/api"
 	"dhow/agent/change"
@@ -83,4 +84,33 @@ func untrusted(err error) error {
 func (m *Manager) engineGone(ctx context.Context) bool {
 	_, err := m.Engine.Info(ctx)
 	return errors.Is(err, engine.ErrNotRunning)
+}
+
+// watchEngine remembers that the engine was away during a change, until ctx ends.
+func (m *Manager) watchEngine(ctx context.Context, id uint64) {
+	for {
+		m.Engine.Attend(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		m.mu.Lock()
+		m.away = id
+		m.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// acquit takes the blame from a release, and from us, when the engine stopped in the middle of the change: while it stops it still answers,
+// but it starts nothing and ends what runs.
+func (m *Manager) acquit(c *change.Change) {
+	m.mu.Lock()
+	away := m.away == c.ID
+	m.mu.Unlock()
+	if away && (c.Cause.Class == change.ClassRelease || c.Cause.Class == change.ClassInternal) {
+		c.Cause.Class = change.ClassEngine
+		c.Cause.Hint = "the engine was stopped in the middle of it; dhow tries again by itself"
+	}
 }

@@ -18,9 +18,10 @@ import (
 	"dhow/manifest"
 )
 
-// imagesNote says which tags were not there before; undo takes these away again.
+// imagesNote says which tags and images were not there before; undo takes these away again.
 type imagesNote struct {
-	Tags []string `json:"tags"`
+	Tags   []string        `json:"tags"`
+	Images []digest.Digest `json:"images,omitempty"`
 }
 
 // maxConfig bounds an image's configuration, in bytes.
@@ -102,6 +103,13 @@ func (m *Manager) loadImages(ctx context.Context, t *change.Task) error {
 			}
 			if config == "" {
 				note.Tags = append(note.Tags, image.Tag)
+			}
+			there, err := m.Engine.HasImage(ctx, image.Config.Digest)
+			if err != nil {
+				return engineTrouble(err)
+			}
+			if !there {
+				note.Images = append(note.Images, image.Config.Digest)
 			}
 		}
 		if err := t.Save(note); err != nil {
@@ -195,12 +203,23 @@ func (m *Manager) unloadImages(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	for _, tag := range note.Tags {
-		if err := m.Engine.Untag(ctx, tag); err != nil {
-			if m.engineGone(ctx) {
-				return engineTrouble(err)
-			}
-			m.Log.Warn("an image stays: somebody else uses it", "image", tag, "error", err)
+		if err := m.remains(tag, m.Engine.Untag(ctx, tag)); err != nil {
+			return err
 		}
 	}
+	for _, config := range note.Images {
+		if err := m.remains(config.String(), m.Engine.Drop(ctx, config)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remains lets an image stay that somebody else uses. With any other error the removal is tried again: the engine may be stopping.
+func (m *Manager) remains(image string, err error) error {
+	if !errors.Is(err, engine.ErrInUse) {
+		return err
+	}
+	m.Log.Warn("an image stays", "image", image, "error", err)
 	return nil
 }

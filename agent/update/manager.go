@@ -47,6 +47,7 @@ type Manager struct {
 	running uint64             // the change at work, 0 when idle
 	cancel  context.CancelFunc // ends the run of that change
 	doors   *doors.Doors       // closed doors, nil when open
+	away    uint64             // the change during which the engine was away last
 }
 
 // lookEvery is how often an idle manager looks whether the window has opened. When the journal can't be written it tries again after
@@ -163,6 +164,9 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	m.running, m.cancel = c.ID, cancel
 	m.mu.Unlock()
 	m.Log.Info("change begins or goes on", "change", c.ID, "kind", c.Kind)
+	watch, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	go m.watchEngine(watch, c.ID)
 	err = m.runner.Run(run, c)
 	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
 		err = m.runner.Abandon(c, replaced)
