@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -26,12 +25,14 @@ type disk struct {
 	fuse.RawFileSystem
 	mu     sync.Mutex
 	files  map[uint64]*file
+	last   uint64 // number of the newest file
 	log    []Op
+	quiet  bool // nothing is recorded any more
 	faults []*Fault
 }
 
 func newDisk() *disk {
-	d := &disk{RawFileSystem: fuse.NewDefaultRawFileSystem(), files: map[uint64]*file{}}
+	d := &disk{RawFileSystem: fuse.NewDefaultRawFileSystem(), files: map[uint64]*file{}, last: Root}
 	now := time.Now().UnixNano()
 	root := &Node{ID: Root, Attr: Attr{Mode: unix.S_IFDIR | 0o700, Mtime: now, Ctime: now}, Names: map[string]*Node{}}
 	d.files[Root] = &file{Node: root, ino: Root, links: 1}
@@ -50,7 +51,10 @@ func (d *disk) path(f *file) string {
 }
 
 func (d *disk) record(o Op) {
-	if f := d.files[o.Node]; f != nil {
+	if d.quiet {
+		return
+	}
+	if f := d.files[o.Node]; f != nil && o.Kind != Names { // the attributes of a file are not part of its names
 		o.Path = d.path(f)
 		o.Attr = f.Attr.clone()
 	}
@@ -68,7 +72,8 @@ func (f *file) touch(content bool) {
 // add makes a file. The caller records it.
 func (d *disk) add(h *fuse.InHeader, mode, device uint32, link string) *file {
 	now := time.Now().UnixNano()
-	id := uint64(len(d.files)) + 1
+	d.last++
+	id := d.last
 	n := &Node{ID: id, Attr: Attr{Mode: mode, UID: h.Uid, GID: h.Gid, Device: device, Mtime: now, Ctime: now}, Link: link}
 	if mode&unix.S_IFMT == unix.S_IFDIR {
 		n.Names = map[string]*Node{}
@@ -107,33 +112,44 @@ func (d *disk) bind(made *file, changes ...Binding) {
 		f.touch(false)
 		o.Path = d.path(f)
 	}
-	d.log = append(d.log, o) // no attributes: those of a file are not part of its names
+	d.record(o)
 }
 
 // show puts a state under a name in the root, unrecorded. Files keep their numbers and times as far as stat can see.
-func (d *disk) show(name string, root *Node) {
-	dir := d.files[Root]
-	seen := map[*Node]*file{}
-	f := d.graft(root, dir, name, seen)
-	dir.Names[name] = f.Node
-}
-
-func (d *disk) graft(n *Node, parent *file, name string, seen map[*Node]*file) *file {
-	if f := seen[n]; f != nil {
-		f.links++
-		return f
+func (d *disk) show(name string, state []flat) {
+	first := d.last + 1
+	d.last += uint64(len(state))
+	for i := range state {
+		n := &state[i].Node
+		ino := n.ID
+		n.ID = first + uint64(i)
+		d.files[n.ID] = &file{Node: n, ino: ino}
 	}
-	id := uint64(len(d.files)) + 1
-	own := &Node{ID: id, Attr: n.Attr.clone(), Data: n.Data, Link: n.Link}
-	f := &file{Node: own, ino: n.ID, links: 1, parent: parent, name: name}
-	d.files[id], seen[n] = f, f
-	if n.Names != nil {
-		own.Names = map[string]*Node{}
-		for _, name := range slices.Sorted(maps.Keys(n.Names)) {
-			own.Names[name] = d.graft(n.Names[name], f, name, seen).Node
+	graft := func(dir *file, name string, id uint64) {
+		f := d.files[id]
+		dir.Names[name] = f.Node
+		f.links++
+		f.parent, f.name = dir, name
+	}
+	for i, s := range state {
+		dir := d.files[first+uint64(i)]
+		if dir.Mode&unix.S_IFMT == unix.S_IFDIR {
+			dir.Names = map[string]*Node{}
+		}
+		for child, at := range s.Names {
+			graft(dir, child, first+uint64(at))
 		}
 	}
-	return f
+	graft(d.files[Root], name, first)
+}
+
+// Forget is called when the kernel knows a file no more. What has no name then is gone; while a record is made it may still be looked up.
+func (d *disk) Forget(id, _ uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f := d.files[id]; d.quiet && f != nil && f.links == 0 {
+		delete(d.files, id)
+	}
 }
 
 func (d *disk) child(dir uint64, name string) *file {

@@ -15,6 +15,8 @@
 //   - The names in a folder are certain up to the last fsync of that folder. Of the operations after that (create, link, unlink, rename, mkdir,
 //     rmdir) any may be there and any may be missing. A file's fsync says nothing about its name, and a folder's nothing about its own name in
 //     the folder above.
+//   - What can't be opened to be synced (links, pipes, devices) has its attributes certain with the folder that it stands in. The agent uses
+//     syncfs where it can; FUSE does not hear that, and the agent then syncs file by file.
 //   - One operation on names is never torn: a rename is there or not, an exchange too, also across folders, where the fsync of either makes it certain.
 //
 // Not modelled: disks that lose what they said was flushed, and blocks that read back as garbage (checksums of the formats are tested elsewhere).

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -20,9 +22,9 @@ const serveAt = "DHOW_CRASH_SERVE"
 type request struct {
 	Mark   string
 	Faults []*Fault
-	Show   *Node
+	Show   []flat // the first is the root of the state
 	As     string // name of Show
-	End    bool   // unmount, answer with the log
+	Log    bool   // stop recording, answer with the log
 }
 
 type answer struct {
@@ -101,16 +103,46 @@ func (f *FS) Fail(faults ...*Fault) (struck int, err error) {
 
 // Show puts a state into the folder name of the file system. Files have the numbers and times that they had when it was recorded.
 func (f *FS) Show(name string, root *Node) error {
-	_, err := f.ask(request{Show: root, As: name})
+	var all []flat
+	flatten(root, map[*Node]int{}, &all)
+	_, err := f.ask(request{Show: all, As: name})
 	return err
 }
 
-// Close unmounts and returns what happened.
-func (f *FS) Close() (*Log, error) {
-	a, err := f.ask(request{End: true})
-	err = errors.Join(err, f.pipe.Close(), f.cmd.Wait())
+// flat is a file on its way to the process that serves; names lead to places in the list, so that one file with two names stays one.
+type flat struct {
+	Node  Node
+	Names map[string]int
+}
+
+func flatten(n *Node, seen map[*Node]int, all *[]flat) int {
+	if i, ok := seen[n]; ok {
+		return i
+	}
+	i := len(*all)
+	seen[n] = i
+	own := *n
+	own.Names = nil
+	*all = append(*all, flat{Node: own})
+	if n.Names == nil {
+		return i
+	}
+	names := map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(n.Names)) {
+		names[name] = flatten(n.Names[name], seen, all)
+	}
+	(*all)[i].Names = names
+	return i
+}
+
+// Log ends the recording and returns it.
+func (f *FS) Log() (*Log, error) {
+	a, err := f.ask(request{Log: true})
 	return a.Log, err
 }
+
+// Close unmounts.
+func (f *FS) Close() error { return errors.Join(f.pipe.Close(), f.cmd.Wait()) }
 
 // Serve serves a file system and ends the process, when Mount has started it for that; else it does nothing.
 func Serve() {
@@ -121,7 +153,7 @@ func Serve() {
 	to := gob.NewEncoder(os.Stdout)
 	d := newDisk()
 	server, err := fuse.NewServer(d, dir, &fuse.MountOptions{
-		FsName: "dhow-crash", Name: "dhow-crash", DirectMountStrict: true, DirectMountFlags: unix.MS_MGC_VAL, MaxWrite: 1 << 20,
+		FsName: "dhow-crash", Name: "dhow-crash", DirectMountStrict: true, DirectMountFlags: unix.MS_MGC_VAL, MaxWrite: 1 << 20, MaxReadAhead: 1 << 20,
 		IgnoreSecurityLabels: true, DisableReadDirPlus: true, Options: []string{"default_permissions"},
 	})
 	if err != nil {
@@ -148,7 +180,7 @@ func (d *disk) obey(from *gob.Decoder, to *gob.Encoder) {
 		if from.Decode(&r) != nil {
 			return
 		}
-		if to.Encode(d.serve(r)) != nil || r.End {
+		if to.Encode(d.serve(r)) != nil {
 			return
 		}
 	}
@@ -159,10 +191,10 @@ func (d *disk) serve(r request) answer {
 	defer d.mu.Unlock()
 	var a answer
 	switch {
-	case r.End:
-		a.Log = &Log{Ops: d.log}
+	case r.Log:
+		a.Log, d.log, d.quiet = &Log{Ops: d.log}, nil, true
 	case r.Mark != "":
-		d.log = append(d.log, Op{Kind: Mark, Text: r.Mark})
+		d.record(Op{Kind: Mark, Text: r.Mark})
 	case r.Show != nil:
 		d.show(r.As, r.Show)
 	default:

@@ -57,6 +57,14 @@ type Op struct {
 	Path    string // of Node at that time, for people
 }
 
+// kind is the type of the file that the operation makes, 0 when it makes none.
+func (o Op) kind() uint32 {
+	if o.New == nil {
+		return 0
+	}
+	return o.New.Mode & modeType
+}
+
 // String describes the operation for people.
 func (o Op) String() string {
 	switch o.Kind {

@@ -85,7 +85,7 @@ var planted = []struct {
 func TestPlantedBugs(t *testing.T) {
 	for _, p := range planted {
 		t.Run(p.name, func(t *testing.T) {
-			_, bad := hunt(t, plantedWork(t, p.keep), 1, 400, -1, func(int, string) bool { return true })
+			_, bad := record(t, plantedWork(t, p.keep), false).hunt(t, 1, 400, -1, func(int, string) bool { return true })
 			if p.good && bad > 0 {
 				t.Errorf("%d bad states of something that is right", bad)
 			}
@@ -138,13 +138,12 @@ func TestRecording(t *testing.T) {
 	w := siteWork(t, rand.New(rand.NewPCG(7, 7)))
 	var shapes [2][]crash.Kind
 	for i := range shapes {
-		var live map[string]string
-		log := record(t, workload{work: func(s *site) {
-			w.work(s)
-			var err error
-			live, err = filesOf(s.dir)
-			must(t, err)
-		}})
+		fs := mount(t)
+		w.work(&site{t, fs, fs.Dir})
+		live, err := filesOf(fs.Dir)
+		must(t, err)
+		log, err := fs.Log()
+		must(t, err)
 		states := crash.NewStates(log)
 		state := states.State(crash.Crash{At: len(log.Ops), Block: 512, Keep: func(int, int) bool { return true }})
 		dir := filepath.Join(scratch(t), "state")

@@ -224,6 +224,29 @@ func (d *disk) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, 
 	return uint32(len(data)), fuse.OK
 }
 
+// Lseek finds data and holes, so that sparse files stay sparse: a hole is a block of 4 KiB that holds only zeros.
+func (d *disk) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	data := d.files[in.NodeId].Data
+	at, size := int(in.Offset), len(data)
+	if in.Whence != unix.SEEK_DATA && in.Whence != unix.SEEK_HOLE {
+		return fuse.EINVAL
+	}
+	for ; at < size; at = (at/4096 + 1) * 4096 {
+		part := data[at:min((at/4096+1)*4096, size)]
+		if bytes.Equal(part, zeros[:len(part)]) == (in.Whence == unix.SEEK_HOLE) {
+			out.Offset = uint64(at)
+			return fuse.OK
+		}
+	}
+	if in.Whence == unix.SEEK_DATA {
+		return fuse.Status(unix.ENXIO)
+	}
+	out.Offset = uint64(size)
+	return fuse.OK
+}
+
 func (d *disk) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.OK }
 
 func (d *disk) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {

@@ -20,22 +20,29 @@ type Crash struct {
 // Whole is the part of an operation that is not a block of content.
 const Whole = -1
 
-const modeType, modeDir = 0o170000, 0o040000
+const modeType, modeDir, modeFile = 0o170000, 0o040000, 0o100000
 
 // certain returns for every operation the number of operations after which it is certain; far beyond the end when never.
 func (l *Log) certain() []int {
 	const never = 1 << 60
 	when := make([]int, len(l.Ops))
-	open := map[uint64][]int{} // operations on a file, or on names in a folder, since its last sync
+	open := map[uint64][]int{}      // operations on a file, or on names in a folder, since its last sync
+	folder := map[uint64][]uint64{} // where links, pipes and devices stand
 	for i, o := range l.Ops {
 		when[i] = never
 		switch o.Kind {
 		case Names:
 			for _, c := range o.Changes {
 				open[c.Dir] = append(open[c.Dir], i)
+				if kind := o.kind(); kind != 0 && kind != modeFile && kind != modeDir || folder[c.Node] != nil {
+					folder[c.Node] = append(folder[c.Node], c.Dir)
+				}
 			}
 		case Data, Truncate, Change:
 			open[o.Node] = append(open[o.Node], i)
+			for _, dir := range folder[o.Node] {
+				open[dir] = append(open[dir], i)
+			}
 		case Sync:
 			for _, earlier := range open[o.Node] {
 				when[earlier] = min(when[earlier], i+1)

@@ -24,6 +24,8 @@ type subject struct {
 	share int // of 100 states
 	// begin prepares a workload and what checks its remains. Both must do the same whenever rand does.
 	begin func(t *testing.T, r *rand.Rand) workload
+	// live subjects see their state on the file system that they worked on: files have the numbers and change times that they had.
+	live bool
 }
 
 // workload does its work in a folder and marks what is done. check judges what a crash left of that folder, and goes on working with it;
@@ -54,40 +56,75 @@ func must(t *testing.T, err error) {
 }
 
 var subjects = []subject{
-	{"journal", 20, journalWork},
-	{"store", 20, storeWork},
-	{"trust", 15, trustWork},
-	{"site", 15, siteWork},
+	{name: "journal", share: 25, begin: journalWork},
+	{name: "store", share: 20, begin: storeWork},
+	{name: "trust", share: 15, begin: trustWork},
+	{name: "site", share: 15, begin: siteWork},
+	{name: "snapshot", share: 10, begin: snapshotWork},
+	{name: "again", share: 4, begin: againWork, live: true},
 }
 
 // TestStates tries crash states of everything that the agent keeps on the disk. $DHOW_CRASH_STATES says how many, $DHOW_CRASH_SEED makes them
 // the same again, and $DHOW_CRASH_STATE=SUBJECT:NUMBER tries one only.
 func TestStates(t *testing.T) {
-	total, seed := number(t, "DHOW_CRASH_STATES", 2400), number(t, "DHOW_CRASH_SEED", int(rand.Uint32()))
+	total, seed := number(t, "DHOW_CRASH_STATES", 2400), uint64(number(t, "DHOW_CRASH_SEED", int(rand.Uint32())))
+	subjects, only := chosen(t)
 	var mu sync.Mutex
 	sum, bad, each := 0, 0, map[string]int{}
 	t.Cleanup(func() {
-		mu.Lock()
-		defer mu.Unlock()
 		line := fmt.Sprintf("crash: states=%d bad=%d seed=%d", sum, bad, seed)
 		for _, s := range subjects {
 			line += fmt.Sprintf(" %s=%d", s.name, each[s.name])
 		}
 		figure(t, line)
 	})
+	start(t, 0)
+	recordings := map[string]*recording{}
+	for _, s := range subjects {
+		recordings[s.name] = record(t, s.begin(t, rand.New(rand.NewPCG(seed, 0))), s.live)
+	}
+	start(t, 1) // the power is back
 	for _, s := range subjects {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			n := max(1, total*s.share/100)
-			tried, wrong := try(t, s, uint64(seed), n)
+			n, told := max(1, total*s.share/100), 0
+			tried, wrong := recordings[s.name].hunt(t, seed, n, only, func(number int, problem string) bool {
+				t.Errorf("%s\nreplay: scripts/bench crash --seed %d --state %s:%d", problem, seed, s.name, number)
+				told++
+				return told < 5
+			})
 			mu.Lock()
 			defer mu.Unlock()
 			sum, bad, each[s.name] = sum+tried, bad+wrong, tried
-			if tried < n && os.Getenv("DHOW_CRASH_STATE") == "" {
+			if tried < n && wrong == 0 && only < 0 {
 				t.Errorf("only %d different states of the %d wanted", tried, n)
 			}
 		})
 	}
+}
+
+// chosen are the subjects to try, and the number of the only state to try or -1.
+func chosen(t *testing.T) ([]subject, int) {
+	t.Helper()
+	want := os.Getenv("DHOW_CRASH_STATE")
+	if want == "" {
+		return subjects, -1
+	}
+	name, text, _ := strings.Cut(want, ":")
+	n, err := strconv.Atoi(text)
+	for _, s := range subjects {
+		if s.name == name && err == nil && n >= 0 {
+			return []subject{s}, n
+		}
+	}
+	t.Fatalf("$DHOW_CRASH_STATE is %q, not SUBJECT:NUMBER", want)
+	return nil, 0
+}
+
+// start starts the system anew, as far as the agent can see.
+func start(t *testing.T, n int) {
+	t.Helper()
+	must(t, os.WriteFile(os.Getenv(bootFile), []byte(boot(n)), 0o444))
 }
 
 func number(t *testing.T, name string, other int) int {
@@ -117,73 +154,73 @@ func figure(t *testing.T, line string) {
 	must(t, f.Close())
 }
 
-// record runs a workload on a new file system and returns what happened.
-func record(t *testing.T, w workload) *crash.Log {
-	t.Helper()
-	dir := t.TempDir()
-	fs, err := crash.Mount(dir)
-	must(t, err)
-	open := true
-	defer func() {
-		if open { // the test failed
-			_, _ = fs.Close()
-		}
-	}()
-	w.work(&site{t, fs, dir})
-	log, err := fs.Close()
-	open = false
-	must(t, err)
-	return log
+// recording is what a workload has done. fs is set when states are to be seen there.
+type recording struct {
+	workload
+	states *crash.States
+	fs     *crash.FS
 }
 
-// try checks n different crash states of a subject, and says how many were tried and how many were bad.
-func try(t *testing.T, s subject, seed uint64, n int) (tried, bad int) {
+// record runs a workload on a new file system.
+func record(t *testing.T, w workload, live bool) *recording {
 	t.Helper()
-	only := -1
-	if name, text, ok := strings.Cut(os.Getenv("DHOW_CRASH_STATE"), ":"); ok {
-		var err error
-		if only, err = strconv.Atoi(text); err != nil || only < 0 {
-			t.Fatalf("$DHOW_CRASH_STATE is not SUBJECT:NUMBER")
-		}
-		if name != s.name {
-			return 0, 0
-		}
+	fs := mount(t)
+	w.work(&site{t, fs, fs.Dir})
+	log, err := fs.Log()
+	must(t, err)
+	r := &recording{workload: w, states: crash.NewStates(log)}
+	if live {
+		r.fs = fs
 	}
-	told := 0
-	return hunt(t, s.begin(t, rand.New(rand.NewPCG(seed, 0))), seed, n, only, func(number int, problem string) bool {
-		t.Errorf("%s\nreplay: scripts/bench crash --seed %d --state %s:%d", problem, seed, s.name, number)
-		told++
-		return told < 5
-	})
+	return r
 }
 
-// hunt checks n different crash states of a workload, or the one with the number only. bad hears of each bad one and says whether to go on.
-func hunt(t *testing.T, w workload, seed uint64, n, only int, bad func(number int, problem string) bool) (tried, wrong int) {
+// mount makes a file system that is there as long as the test.
+func mount(t *testing.T) *crash.FS {
 	t.Helper()
-	states := crash.NewStates(record(t, w))
+	fs, err := crash.Mount(t.TempDir())
+	must(t, err)
+	t.Cleanup(func() {
+		if err := fs.Close(); err != nil {
+			t.Errorf("cannot unmount: %v", err)
+		}
+	})
+	return fs
+}
+
+// hunt checks n different crash states, or the one with the number only. bad hears of each bad one and says whether to go on.
+func (r *recording) hunt(t *testing.T, seed uint64, n, only int, bad func(number int, problem string) bool) (tried, wrong int) {
+	t.Helper()
 	base := scratch(t)
+	if r.fs != nil {
+		base = r.fs.Dir
+	}
 	seen := map[uint64]bool{}
 	first, end := 0, 100*n
 	if only >= 0 {
 		first, end = only, only+1
 	}
 	for i := first; tried < n && i < end; i++ {
-		c := states.Random(seed, uint64(i))
-		state := states.State(c)
+		c := r.states.Random(seed, uint64(i))
+		state := r.states.State(c)
 		if seen[state.Sum] {
 			continue
 		}
 		seen[state.Sum] = true
 		tried++
-		dir := filepath.Join(base, strconv.Itoa(i))
-		must(t, crash.Write(dir, state.Root))
-		err := judge(w, dir, states.Marks(c))
+		dir := filepath.Join(base, fmt.Sprintf("state-%d", i))
+		if r.fs == nil {
+			must(t, crash.Write(dir, state.Root))
+		} else {
+			must(t, r.fs.Show(filepath.Base(dir), state.Root))
+		}
+		err := judge(r.workload, dir, r.states.Marks(c))
 		must(t, os.RemoveAll(dir))
 		if err == nil {
 			continue
 		}
 		wrong++
-		if !bad(i, fmt.Sprintf("%v\n%s", err, states.Describe(c, state.Lost))) {
+		if !bad(i, fmt.Sprintf("%v\n%s", err, r.states.Describe(c, state.Lost))) {
 			break
 		}
 	}

@@ -1,6 +1,8 @@
 package crash
 
 import (
+	"bytes"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -38,7 +40,7 @@ func writeNode(path string, n *Node, seen map[*Node]string) error {
 		}
 		return writeDir(path, n, seen)
 	case unix.S_IFREG:
-		if err := os.WriteFile(path, n.Data, 0o600); err != nil {
+		if err := writeData(path, n.Data); err != nil {
 			return err
 		}
 	case unix.S_IFLNK:
@@ -53,6 +55,30 @@ func writeNode(path string, n *Node, seen map[*Node]string) error {
 	seen[n] = path
 	return setAttr(path, n)
 }
+
+// writeData leaves holes where a file has only zeros.
+func writeData(path string, data []byte) (err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.Truncate(int64(len(data))); err != nil {
+		return err
+	}
+	for at := 0; at < len(data); at += len(zeros) {
+		part := data[at:min(at+len(zeros), len(data))]
+		if bytes.Equal(part, zeros[:len(part)]) {
+			continue
+		}
+		if _, err := f.WriteAt(part, int64(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var zeros = make([]byte, 64<<10)
 
 func setAttr(path string, n *Node) error {
 	if err := os.Lchown(path, int(n.UID), int(n.GID)); err != nil {
