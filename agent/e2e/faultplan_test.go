@@ -134,7 +134,7 @@ func interleave(a, b []faultJob, n int) (all []faultJob) {
 // faultReport counts what was tried and what came of it.
 type faultReport struct {
 	tried, missed, lost, stuck, unclean int
-	double, kills                       int
+	double, kills, engine               int
 	points                              map[string]bool
 	actions                             map[string]int
 }
@@ -162,12 +162,13 @@ func (r *faultReport) String() string {
 	for _, a := range faultActions {
 		text += fmt.Sprintf(" %s %d", a, r.actions[a])
 	}
-	return text + fmt.Sprintf("; %d double faults, %d random kills; %d not passed again, %d not left clean", r.double, r.kills, r.missed, r.unclean)
+	return text + fmt.Sprintf("; %d double faults, %d random kills, %d of the engine; %d not passed again, %d not left clean",
+		r.double, r.kills, r.engine, r.missed, r.unclean)
 }
 
 // summary is the line by which the whole is judged.
 func (r *faultReport) summary() string {
-	return fmt.Sprintf("tried=%d lost=%d stuck=%d", r.tried+r.kills, r.lost, r.stuck)
+	return fmt.Sprintf("tried=%d lost=%d stuck=%d", r.tried+r.kills+r.engine, r.lost, r.stuck)
 }
 
 func TestFaultPlan(t *testing.T) {

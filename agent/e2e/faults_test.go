@@ -26,7 +26,7 @@ const (
 
 // TestFaults lets the agent fail at its fault points, once or twice in an order, kills it at random moments besides, and expects each time the
 // whole old or the whole new release with its data. It tries a sample; scripts/bench faults tries all ($DHOW_FAULTS how many, "all" for
-// no limit; $DHOW_FAULTS_SEED; $DHOW_FAULTS_KILLS; $DHOW_FAULTS_ONLY words that a fault's text must hold).
+// no limit; $DHOW_FAULTS_SEED; $DHOW_FAULTS_KILLS; $DHOW_FAULTS_ENGINE kills of the engine; $DHOW_FAULTS_ONLY words that a fault's text must hold).
 func TestFaults(t *testing.T) {
 	tried, double, kills, seed := sampleFaults, sampleDouble, sampleKills, uint64(faultSeed)
 	whole := os.Getenv("DHOW_FAULTS")
@@ -48,10 +48,16 @@ func TestFaults(t *testing.T) {
 	pool := &faultPool{
 		report: faultReport{points: map[string]bool{}, actions: map[string]int{}},
 		jobs:   only(interleave(single, doubles, 3), os.Getenv("DHOW_FAULTS_ONLY")),
-		kills:  kills, wanted: tried, double: double, random: rand.New(rand.NewPCG(seed, 50)), spans: spans,
+		kills:  kills, wanted: tried, double: double, seed: seed, random: rand.New(rand.NewPCG(seed, 50)), spans: spans,
 	}
 	t.Logf("%d faults in all, at %d points", len(pool.jobs), len(passed))
 	t.Run("workers", func(t *testing.T) {
+		if whole != "" {
+			t.Run("engine", func(t *testing.T) {
+				t.Parallel()
+				pool.engineKills(t, number(t, "DHOW_FAULTS_ENGINE"))
+			})
+		}
 		for i := range faultWorkers {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
@@ -95,6 +101,7 @@ type faultPool struct {
 	kills          int // random ones still to do
 	wanted, double int
 	given          int
+	seed           uint64
 	random         *rand.Rand
 	spans          map[string]time.Duration
 	report         faultReport
