@@ -62,6 +62,7 @@ var subjects = []subject{
 	{name: "site", share: 15, begin: siteWork},
 	{name: "snapshot", share: 10, begin: snapshotWork},
 	{name: "again", share: 4, begin: againWork, live: true},
+	{name: "archive", share: 10, begin: archiveWork},
 }
 
 // TestStates tries crash states of everything that the agent keeps on the disk. $DHOW_CRASH_STATES says how many, $DHOW_CRASH_SEED makes them

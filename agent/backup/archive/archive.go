@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"dhow/agent/fault"
+	"dhow/bundle/durable"
 )
 
 // Format is the newest format of records that this code reads.
@@ -123,7 +124,7 @@ type FileInfo struct {
 // Open opens the archive in dir, which is made when it is not there.
 func Open(dir string) (*Archive, error) {
 	for _, sub := range []string{packsDir, recordsDir, indexDir, damagedDir, verifiedDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+		if err := durable.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot open archive: %w", err)
 		}
 	}
