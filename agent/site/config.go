@@ -29,6 +29,8 @@ type Config struct {
 	Contact  string   `yaml:"contact,omitempty"`
 	Engine   string   `yaml:"engine,omitempty"`
 	Adopt    *Adopt   `yaml:"adopt,omitempty"`
+	Restore  *Restore `yaml:"restore,omitempty"`
+	Backup   Backup   `yaml:"backup,omitempty"`
 }
 
 // Adopt names a stack that ran here before Dhow. Dir is absolute; Files are relative to it.
@@ -104,6 +106,11 @@ func ParseConfig(data []byte) (*Config, error) {
 			}
 			return nil
 		}},
+		"restore": {func(n *yaml.Node) error {
+			c.Restore = &Restore{}
+			return readRestore(n, c.Restore)
+		}},
+		"backup": {func(n *yaml.Node) error { return readBackup(n, &c.Backup) }},
 	})
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
 		{
 			"site: a\npassword: x\n",
-			`dhow.yaml:2:1: unknown key "password" (known are adopt, contact, engine, fetch, language, project, site, sources, time_zone, window)`,
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, contact, engine, fetch, language, project, restore, site, sources, time_zone, window)`,
 		},
 		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
 		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},
@@ -127,4 +127,52 @@ func FuzzParseConfig(f *testing.F) {
 			t.Errorf("read back %+v, want %+v", back, c)
 		}
 	})
+}
+
+func TestBackupSection(t *testing.T) {
+	c, err := ParseConfig([]byte(`site: kin-001
+restore: {backup: 2026-11-21T020004-0042, from: /media/usb}
+backup:
+  at: never
+  drill: "0 4 * * 0"
+  keep: 7
+  days: 30
+  space: 1.5 GB
+  folders: [/srv/scans]
+  copies: [/media/backup, "s3://s3.example.org/emr"]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Backup{
+		At: "never", Drill: "0 4 * * 0", Keep: 7, Days: 30, Space: "1.5 GB", Folders: []string{"/srv/scans"},
+		Copies: []string{"/media/backup", "s3://s3.example.org/emr"},
+	}
+	if !reflect.DeepEqual(c.Backup, want) || c.Backup.Budget() != 1_500_000_000 {
+		t.Fatalf("%+v, budget %d", c.Backup, c.Backup.Budget())
+	}
+	if c.Restore == nil || *c.Restore != (Restore{Backup: "2026-11-21T020004-0042", From: "/media/usb"}) {
+		t.Fatalf("%+v", c.Restore)
+	}
+	path := filepath.Join(t.TempDir(), "dhow.yaml")
+	if err := c.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	again, err := LoadConfig(path)
+	if err != nil || !reflect.DeepEqual(again, c) {
+		t.Fatalf("%+v %v", again, err)
+	}
+	for text, want := range map[string]string{
+		"backup: {at: at night}":       `:2:14: schedule "at night"`,
+		"backup: {keep: 0}":            `"0" is no number of backups`,
+		"backup: {space: 20}":          `"20" is no amount of space`,
+		"backup: {folders: [scans]}":   `folder "scans": write the whole path`,
+		"backup: {folders: [/srv/..]}": `folder "/srv/.."`,
+		"backup: {kepp: 3}":            `did you mean "keep"?`,
+		"restore: {from: /media/usb}":  "restore needs the name of a backup",
+	} {
+		if _, err := ParseConfig([]byte("site: kin-001\n" + text + "\n")); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

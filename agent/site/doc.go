@@ -18,6 +18,17 @@
 //	language: fr                  # of the pages; empty means English
 //	contact: "+243 000 000 000"   # whom people call
 //	engine: unix:///var/run/docker.sock
+//	backup:                       # all of it may be left out
+//	  at: "0 2 * * *"             # cron, or never; empty means the fleet's, or every night at two
+//	  drill: "0 3 1 * *"          # when the newest backup is restored beside the system, to try it
+//	  keep: 14                    # how many of the newest stay
+//	  days: 60                    # and how old they may get
+//	  space: 20 GB                # and how much all of them may take
+//	  folders: [/srv/scans]       # data outside of the stack's volumes
+//	  copies: [/media/backup, "s3://s3.example.org/emr-backups"]
+//	restore:                      # a new computer for a burnt one: begin with this backup
+//	  backup: 2026-11-21T020004-0042
+//	  from: /media/usb
 //	adopt:                        # a stack that ran here before Dhow
 //	  dir: /opt/emr
 //	  files: [compose.yaml]

@@ -37,6 +37,9 @@ func (p Paths) Stacks() string { return filepath.Join(p.State(), "stacks") }
 // Backups is the folder that holds a folder for each snapshot.
 func (p Paths) Backups() string { return filepath.Join(p.State(), "backups") }
 
+// Archive is the repository of the portable backups.
+func (p Paths) Archive() string { return filepath.Join(p.State(), "archive") }
+
 // LockFile is what Lock locks for the agent. It is never removed.
 func (p Paths) LockFile() string { return filepath.Join(p.State(), "lock") }
 
@@ -58,6 +61,7 @@ func (p Paths) Make() error {
 		{p.Trust(), 0o700},
 		{p.Stacks(), 0o700},
 		{p.Backups(), 0o700},
+		{p.Archive(), 0o700},
 		{p.Run(), 0o750},
 	} {
 		if err := durable.MkdirAll(d.path, 0o755); err != nil {
