@@ -20,6 +20,8 @@ type UpOptions struct {
 	// KeepDone does not run a one-shot service again whose container is there and has ended with 0, as compose would.
 	// A one-shot service is one that others wait for to complete, or that is not to be restarted when it ends well.
 	KeepDone bool
+	// Only names the services to start, with those that they depend on; the others are left as they are. Empty means all.
+	Only []string
 	// BeforeStart is called when all containers are made and before the first is started; its error ends Up. It may be nil.
 	BeforeStart func() error
 	// Progress is told what happens in short lines, one call at a time; it may be nil.
@@ -41,7 +43,14 @@ func (c *Compose) Up(ctx context.Context, p *Project, o UpOptions) error {
 	if err != nil {
 		return err
 	}
-	return up(ctx, cl, project, api.CreateOptions{RemoveOrphans: true}, o)
+	how := api.CreateOptions{RemoveOrphans: true}
+	if len(o.Only) > 0 {
+		if project, err = project.WithSelectedServices(o.Only); err != nil {
+			return fmt.Errorf("cannot start %s: %w", strings.Join(o.Only, ", "), err)
+		}
+		how = api.CreateOptions{IgnoreOrphans: true}
+	}
+	return up(ctx, cl, project, how, o)
 }
 
 // up creates, holds and starts. It changes project.
