@@ -19,17 +19,18 @@
 //	               dhow ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal
 //	                                             │
 //	                  engine  stack  backup  database  health  doors  ─▶ the Docker Engine, the volumes, the ports
+//	                                 archive  offsite                 ─▶ the portable backups, sticks and buckets with copies of them
 //
 // # Who may import whom
 //
-// cmd → daemon → update → change. The adapters (engine, stack, backup, database, health, doors, and fetch and trust outside of agent)
+// cmd → daemon → update → change. The adapters (engine, stack, backup, database, offsite, health, doors, and fetch and trust outside of agent)
 // know nothing of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
 // the release author are not linked into dhow. imports_test.go enforces this.
 //
 // # Where to begin reading
 //
 // update/table.go is the whole update, a line for each step, do beside undo. change/doc.go says how steps survive crashes.
-// update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
+// update/errands.go is what is done with backups. update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
 //
 // # Rules that every handler keeps
 //

@@ -25,7 +25,7 @@ var Codes = []struct {
 	{CodeUsage, "wrong command line or configuration"},
 	{CodeRolledBack, "the update did not work; the old release is running, with its data"},
 	{CodeRefused, "refused before any downtime: settings, space, port, engine, architecture, or the release itself"},
-	{CodeNotTrusted, "not trusted: forged, stale, damaged, or made for another fleet or site"},
+	{CodeNotTrusted, "not trusted: forged, stale, damaged, or made for another fleet or site; a backup that is damaged"},
 	{CodeUnreachable, "no source answers"},
 	{CodeBusy, "another change is under way, or another agent is running"},
 	{CodeNoAgent, "the agent is not running"},

@@ -13,6 +13,7 @@ const (
 	StateFetching = "fetching" // bytes of a release are on their way
 	StateReady    = "ready"    // a release is here and waits for the window or a person
 	StateUpdating = "updating" // an apply or rollback change runs
+	StateBackup   = "backup"   // a backup is being made, verified, tested, copied out or deleted
 	StateUndoing  = "undoing"  // it goes back to the old release
 	StateStuck    = "stuck"    // going back can't finish; retried by itself, needs a person
 	StateNew      = "new"      // nothing installed yet
@@ -45,6 +46,8 @@ type Status struct {
 	LastCheck  *time.Time `json:"last_check,omitempty"`
 	LastError  string     `json:"last_error,omitempty"`
 	LastBackup *time.Time `json:"last_backup,omitempty"`
+	LastDrill  *Drill     `json:"last_drill,omitempty"`
+	NextBackup *time.Time `json:"next_backup,omitempty"`
 	NextCheck  *time.Time `json:"next_check,omitempty"`
 	Warnings   []string   `json:"warnings,omitempty"`
 }
@@ -54,7 +57,7 @@ type Status struct {
 type Update struct {
 	ID              uint64    `json:"id"`
 	Receipt         string    `json:"receipt"` // see Receipt
-	Kind            string    `json:"kind"`    // apply, rollback or adopt
+	Kind            string    `json:"kind"`    // apply, rollback, restore or adopt
 	From            string    `json:"from"`
 	To              string    `json:"to"`
 	Result          string    `json:"result"`
@@ -88,16 +91,6 @@ func Receipt(site string, id uint64, worked bool) string {
 	return r
 }
 
-// Backup is one line of GET /v1/backups.
-type Backup struct {
-	Name    string    `json:"name"` // for example 2026-11-21T210342-0018
-	Release string    `json:"release"`
-	Made    time.Time `json:"made"`
-	Bytes   int64     `json:"bytes"`
-	Parts   []string  `json:"parts"`   // "volume db-data", "dump db"
-	Restore bool      `json:"restore"` // whether a rollback may need it
-}
-
 // UpdateRequest is the body of POST /v1/update. From is a path on the site's computer; empty means the configured sources.
 // Now asks to apply without waiting for the window.
 type UpdateRequest struct {
@@ -107,12 +100,13 @@ type UpdateRequest struct {
 	Retry bool `json:"retry,omitempty"`
 }
 
-// RollbackRequest is the body of POST /v1/rollback. To is a version, empty for the known-good release before the current one.
+// RollbackRequest is the body of POST /v1/rollback. Backup names a backup to restore; the other fields then say nothing. To is a version, empty for the known-good release before the current one.
 // Data is "restore", "keep", or empty for what the release says. Confirm must be the site's name; without it nothing happens and the
 // answer is a RollbackPlan.
 type RollbackRequest struct {
 	To      string `json:"to,omitempty"`
 	Data    string `json:"data,omitempty"`
+	Backup  string `json:"backup,omitempty"`
 	Confirm string `json:"confirm,omitempty"`
 }
 
@@ -123,6 +117,7 @@ type RollbackPlan struct {
 	Data      string    `json:"data"`
 	DataSince time.Time `json:"data_since,omitzero"` // the moment to which restored data goes back
 	Loss      []string  `json:"loss,omitempty"`      // sentences
+	Backup    string    `json:"backup,omitempty"`    // the one to be restored, when one was named
 	Site      string    `json:"site"`
 }
 
@@ -137,7 +132,7 @@ type Started struct {
 // Event is one line (JSON) of GET /v1/changes/{id}/events. The last one has Result or Error set.
 type Event struct {
 	Change     uint64  `json:"change"`
-	Kind       string  `json:"kind"` // fetch, apply, rollback, adopt
+	Kind       string  `json:"kind"` // fetch, apply, rollback, restore, adopt, backup, verify, drill, delete, export
 	Step       string  `json:"step,omitempty"`
 	StepNumber int     `json:"step_number,omitempty"`
 	StepCount  int     `json:"step_count,omitempty"`
@@ -146,6 +141,7 @@ type Event struct {
 	Done       int64   `json:"done,omitempty"`  // bytes
 	Total      int64   `json:"total,omitempty"` // bytes
 	Update     *Update `json:"update,omitempty"`
+	Backup     *Backup `json:"backup,omitempty"` // what a change of backups was about, at its end
 	Error      *Error  `json:"error,omitempty"`
 	// Next is the change that goes on from here (an apply after its fetch); followers switch to it.
 	Next uint64 `json:"next,omitempty"`

@@ -31,6 +31,7 @@ type Changer interface {
 	Update(ctx context.Context, r api.UpdateRequest) (api.Started, error)
 	PlanRollback(ctx context.Context, r api.RollbackRequest) (api.RollbackPlan, error)
 	Rollback(ctx context.Context, r api.RollbackRequest) (api.Started, error)
+	Backup(ctx context.Context, r api.BackupRequest) (api.Started, error)
 	// Events sends the present state of a change and then what happens to it. The channel is closed after the event with End, or when
 	// ctx ends.
 	Events(ctx context.Context, change uint64) (<-chan api.Event, error)

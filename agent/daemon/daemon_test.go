@@ -61,6 +61,10 @@ func (f *fake) PlanRollback(_ context.Context, r api.RollbackRequest) (api.Rollb
 	return api.RollbackPlan{From: "1.1.0", To: r.To, Site: "kin-001"}, f.note("plan " + r.To)
 }
 
+func (f *fake) Backup(_ context.Context, r api.BackupRequest) (api.Started, error) {
+	return api.Started{Change: 9}, f.note("backup " + r.Action + " " + r.Name + " " + r.Place)
+}
+
 func (f *fake) Rollback(_ context.Context, r api.RollbackRequest) (api.Started, error) {
 	return api.Started{Change: 8}, f.note("rollback " + r.Confirm)
 }
@@ -143,6 +147,9 @@ func TestServesItsManager(t *testing.T) {
 	if p, err := c.PlanRollback(ctx, api.RollbackRequest{To: "1.0.0"}); err != nil || p.From != "1.1.0" || p.To != "1.0.0" {
 		t.Errorf("plan %+v, %v", p, err)
 	}
+	if r, err := c.Backup(ctx, api.BackupRequest{Action: api.BackupExport, Name: "b", Place: "/media/usb"}); err != nil || r.Change != 9 {
+		t.Errorf("backup %+v, %v", r, err)
+	}
 	if r, err := c.Rollback(ctx, api.RollbackRequest{Confirm: "kin-001"}); err != nil || r.Change != 8 {
 		t.Errorf("rollback %+v, %v", r, err)
 	}
@@ -155,7 +162,7 @@ func TestServesItsManager(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
-	want := []string{"status", "history", "backups", "update /media/usb", "plan 1.0.0", "rollback kin-001", "events"}
+	want := []string{"status", "history", "backups", "update /media/usb", "plan 1.0.0", "backup export b /media/usb", "rollback kin-001", "events"}
 	if !reflect.DeepEqual(f.calls, want) {
 		t.Errorf("calls %q\n want %q", f.calls, want)
 	}

@@ -35,6 +35,7 @@ func newServer(ctx context.Context, m Manager, poll *poller, log *slog.Logger) *
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/history", s.history)
 	mux.HandleFunc("GET /v1/backups", s.backups)
+	mux.HandleFunc("POST /v1/backups", s.backup)
 	mux.HandleFunc("POST /v1/update", s.update)
 	mux.HandleFunc("POST /v1/rollback", s.rollback)
 	mux.HandleFunc("GET /v1/changes/{id}/events", s.events)
@@ -88,6 +89,17 @@ func (s *server) update(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
 	started, err := s.m.Update(ctx, req)
+	s.answer(w, r, started, err)
+}
+
+func (s *server) backup(w http.ResponseWriter, r *http.Request) {
+	var req api.BackupRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	started, err := s.m.Backup(ctx, req)
 	s.answer(w, r, started, err)
 }
 

@@ -23,6 +23,8 @@ type applyPlan struct {
 	Bytes int64  `json:"bytes,omitempty"` // moved for it
 	// ReturnTo names the backup whose volumes are put in place (rollback with data).
 	ReturnTo string `json:"return_to,omitempty"`
+	// Archive names the portable backup whose data are put in place (restore).
+	Archive string `json:"archive,omitempty"`
 	// ByHand is set when a person ordered to go back: the release that is left is then not applied again by itself.
 	ByHand bool `json:"by_hand,omitempty"`
 }
@@ -36,6 +38,9 @@ const (
 	stepStartRelease = "start-release"
 	stepOpenDoors    = "open-doors"
 )
+
+// takesBack reports whether the change puts earlier data in place.
+func (p applyPlan) takesBack() bool { return p.ReturnTo != "" || p.Archive != "" }
 
 func planOf(t *change.Task) (p applyPlan, err error) {
 	err = t.Change.ReadPlan(&p)
@@ -139,7 +144,7 @@ func doorTimes(c *change.Change) (closed, opened time.Time, err error) {
 func (m *Manager) expectedDowntime() time.Duration {
 	const guess = 5 * time.Minute
 	list, err := m.Journal.Changes(func(c *change.Change) bool {
-		return (c.Kind == KindApply || c.Kind == KindRollback) && c.Status() == change.Done
+		return (c.Kind == KindApply || c.Kind == KindRollback || c.Kind == KindRestore) && c.Status() == change.Done
 	})
 	if err != nil || len(list) == 0 {
 		return guess

@@ -12,6 +12,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/backup"
+	"dhow/agent/backup/archive"
 	"dhow/agent/change"
 	"dhow/agent/database"
 	"dhow/agent/engine"
@@ -86,7 +87,21 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 	if err := m.checkDatabases(ctx, p, containers); err != nil {
 		return err
 	}
+	if err := m.checkReturn(ctx, t, p); err != nil {
+		return err
+	}
 	return m.checkSpace(ctx, info, images, trees)
+}
+
+// checkReturn reads every byte of the data that are to be put in place: users are not kept out for a backup that can't be restored.
+func (m *Manager) checkReturn(ctx context.Context, t *change.Task, p applyPlan) error {
+	if p.Archive != "" {
+		return damaged(m.Archive.Verify(ctx, p.Archive, archive.Progress(progressOf(t))))
+	}
+	if p.ReturnTo != "" {
+		return damaged(backup.Verify(ctx, m.backupDir(p.ReturnTo)))
+	}
+	return nil
 }
 
 // trial loads the new release's compose files from a folder that is thrown away: settings, syntax and references are checked before
@@ -198,7 +213,16 @@ func (m *Manager) trees(ctx context.Context, containers []engine.Container, proj
 			trees = append(trees, backup.Tree{Name: name, Path: path})
 		}
 	}
-	for _, path := range m.boundFolders(containers) {
+	folders := m.boundFolders(containers)
+	for _, path := range m.config().Backup.Folders {
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			return nil, refuse("make it, mount it, or take it out of backup.folders in "+m.Paths.Config(), "the data folder %s is not there", path)
+		}
+		if !inside(path, folders...) {
+			folders = append(folders, path)
+		}
+	}
+	for _, path := range folders {
 		trees = append(trees, backup.Tree{Name: bindName(path), Path: path})
 	}
 	return trees, nil

@@ -34,7 +34,7 @@ func (m *Manager) commitRelease(_ context.Context, t *change.Task) error {
 		if _, err := t.Change.ReadNote(stepBackUp, &b); err != nil {
 			return err
 		}
-		past = append([]Past{{Good: *p.From, Backup: b.Name, Left: m.now(), TakenBack: p.ReturnTo != ""}}, past...)
+		past = append([]Past{{Good: *p.From, Backup: b.Name, Left: m.now(), TakenBack: p.takesBack()}}, past...)
 	}
 	if err := t.Set(factPast, past); err != nil {
 		return err

@@ -7,6 +7,9 @@
 // Two changes make an update: fetch gets the bytes, which may take days and has no undo; apply uses them and takes minutes. A
 // rollback that a person orders is an apply of an older release that may put data back. Adopt takes over a stack that ran before Dhow.
 //
+// A restore is a rollback to the data of a portable backup. Errands look after backups: they touch nothing that runs, and those that the
+// schedule begins (routine.go) give way to whatever a person asks for and to an update that is due.
+//
 // Users are let in only after the commit. Before it nobody could type anything, so undoing loses nothing; after it Dhow takes nothing
 // back by itself.
 //

@@ -61,6 +61,8 @@ type Ready struct {
 	Fetch    uint64        `json:"fetch"` // the change that fetched it
 	Bytes    int64         `json:"bytes"` // moved for it
 	Now      bool          `json:"now,omitempty"`
+	// Archive is set on a new computer that begins with the data of this backup.
+	Archive string `json:"archive,omitempty"`
 	// NotBefore is set when an apply was refused, so that the same refusal does not come every minute.
 	NotBefore time.Time `json:"not_before,omitzero"`
 }

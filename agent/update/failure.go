@@ -80,6 +80,15 @@ func untrusted(err error) error {
 	return f
 }
 
+// asFailure gives an error that is meant for people its code and hint in the record of a change.
+func asFailure(err error) error {
+	var e *api.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &change.Failure{Class: change.ClassSite, Code: e.Code, Hint: e.Hint, Err: err}
+}
+
 // engineGone reports whether the engine does not answer now: then an error of the last call says nothing about the release.
 func (m *Manager) engineGone(ctx context.Context) bool {
 	_, err := m.Engine.Info(ctx)

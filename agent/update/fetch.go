@@ -38,6 +38,7 @@ type targetNote struct {
 	Manifest int64         `json:"manifest,omitempty"`
 	Bytes    int64         `json:"bytes,omitempty"`    // to fetch, when the plan was made
 	Verified bool          `json:"verified,omitempty"` // everything was here and verified before
+	Archive  string        `json:"archive,omitempty"`  // the backup from which a new computer begins
 }
 
 // blobsNote counts what crossed the line, over all attempts. Idle counts the attempts that brought nothing since the last one that did.
@@ -277,7 +278,7 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	}
 	ready := Ready{
 		Release: target.Release, Digest: target.Digest, Manifest: target.Manifest,
-		Fetch: t.Change.ID, Bytes: blobs.Moved, Now: p.Now,
+		Fetch: t.Change.ID, Bytes: blobs.Moved, Now: p.Now || target.Archive != "", Archive: target.Archive,
 	}
 	before, err := m.ready()
 	if err != nil {

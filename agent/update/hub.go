@@ -132,7 +132,7 @@ func (m *Manager) event(id uint64) (api.Event, <-chan struct{}, error) {
 		return e, changed, err
 	}
 	if c.Finished.IsZero() || working {
-		if c.Kind != KindFetch {
+		if c.Kind != KindFetch && !isErrand(c.Kind) {
 			u, err := m.updateOf(c)
 			e.Update = u
 			return e, changed, err
@@ -145,6 +145,9 @@ func (m *Manager) event(id uint64) (api.Event, <-chan struct{}, error) {
 
 // endEvent adds how a change ended.
 func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
+	if isErrand(c.Kind) {
+		return m.endErrand(c, e)
+	}
 	if c.Kind != KindFetch {
 		u, err := m.updateOf(c)
 		if err != nil {
@@ -187,7 +190,7 @@ func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
 func (m *Manager) applyOf(fetch uint64) (uint64, error) {
 	list, err := m.Journal.Changes(func(c *change.Change) bool {
 		var p applyPlan
-		return c.Kind == KindApply && c.ReadPlan(&p) == nil && p.Fetch == fetch
+		return (c.Kind == KindApply || c.Kind == KindRestore) && c.ReadPlan(&p) == nil && p.Fetch == fetch
 	})
 	if err != nil || len(list) == 0 {
 		return 0, err

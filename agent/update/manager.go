@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dhow/agent/api"
+	"dhow/agent/backup/archive"
 	"dhow/agent/change"
 	"dhow/agent/doors"
 	"dhow/agent/engine"
@@ -29,6 +30,7 @@ type Parts struct {
 	Config  *site.Config
 	Journal *journal.Journal
 	Store   *bundle.Store
+	Archive *archive.Archive
 	Trust   *trust.Client
 	Engine  *engine.Engine
 	Compose *stack.Compose
@@ -88,7 +90,7 @@ func (m *Manager) now() time.Time { return m.Now().UTC() }
 
 // Run finishes what was interrupted and then works off what is asked, until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
-	once := []func(context.Context) error{m.tidyUp, m.adoptIfAsked}
+	once := []func(context.Context) error{m.tidyUp, m.adoptIfAsked, m.restoreIfAsked}
 	pause := firstPause
 	for ctx.Err() == nil {
 		var errs []error
@@ -154,12 +156,24 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if c == nil {
-		if c, err = m.startDue(); err != nil || c == nil {
+		if c, err = m.startDue(); err != nil {
 			return false, err
+		}
+		if c == nil {
+			if c, err = m.startRoutine(); err != nil || c == nil {
+				return false, err
+			}
 		}
 	}
 	run, cancel := context.WithCancel(fault.Mark(ctx))
 	defer cancel()
+	if way, err := givesWay(c, false); err != nil {
+		return false, err
+	} else if way && isErrand(c.Kind) {
+		done := make(chan struct{})
+		defer close(done)
+		go m.watchDue(done, cancel)
+	}
 	m.mu.Lock()
 	m.running, m.cancel = c.ID, cancel
 	m.mu.Unlock()
@@ -217,6 +231,19 @@ func (m *Manager) startDue() (*change.Change, error) {
 	if c, err := m.unfinished(); err != nil || c != nil {
 		return nil, err // somebody has asked for something else: that comes first
 	}
+	p, err := m.dueApply()
+	if err != nil || p == nil {
+		return nil, err
+	}
+	kind := KindApply
+	if p.Archive != "" {
+		kind = KindRestore
+	}
+	return m.runner.Start(kind, *p, nil)
+}
+
+// dueApply is the apply of the release that is ready when its hour has come, else nil.
+func (m *Manager) dueApply() (*applyPlan, error) {
 	r, err := m.ready()
 	if err != nil || r == nil {
 		return nil, err
@@ -239,7 +266,8 @@ func (m *Manager) startDue() (*change.Change, error) {
 		return nil, err
 	}
 	as, err := current.Fleet.Assignment(m.Config.Site)
-	if err != nil || as.Hold != nil || as.Pin != r.Release || (good != nil && good.Release == r.Release) {
+	asked := err == nil && as.Hold == nil && as.Pin == r.Release || r.Archive != ""
+	if !asked || (good != nil && good.Release == r.Release) {
 		return nil, m.Journal.SetFact(factReady, nil) // the manifest has changed its mind
 	}
 	release, _, err := m.Trust.Release(context.Background(), nil, r.Release)
@@ -250,7 +278,7 @@ func (m *Manager) startDue() (*change.Change, error) {
 	if good != nil {
 		to.Project = good.Project // the volumes are named after it
 	}
-	return m.runner.Start(KindApply, applyPlan{From: good, To: to, Fetch: r.Fetch, Bytes: r.Bytes}, nil)
+	return &applyPlan{From: good, To: to, Fetch: r.Fetch, Bytes: r.Bytes, Archive: r.Archive}, nil
 }
 
 // window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.
@@ -273,15 +301,26 @@ func (m *Manager) window() site.Window {
 	return w
 }
 
-// Check is what the schedule calls: it looks for something new. While a change runs it does nothing.
+// Check is what the schedule calls: it looks for something new. While a change runs it does nothing; an errand of the schedule gives way.
 func (m *Manager) Check(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, err := m.unfinished()
-	if err != nil || c != nil || m.running != 0 {
+	if err != nil {
 		return err
 	}
-	if _, err := m.runner.Start(KindFetch, fetchPlan{}, nil); err != nil {
+	if c != nil && isErrand(c.Kind) { // a copy over a thin line may take days
+		way, err := givesWay(c, false)
+		if err != nil || !way {
+			return err
+		}
+		if err := m.free(false); err != nil {
+			return err
+		}
+	} else if c != nil || m.running != 0 {
+		return nil
+	}
+	if _, err := m.runner.Start(KindFetch, m.fetchFor(fetchPlan{}), nil); err != nil {
 		return err
 	}
 	m.poke()
@@ -295,7 +334,8 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 	if err := m.free(req.From != ""); err != nil {
 		return api.Started{}, err
 	}
-	c, err := m.runner.Start(KindFetch, fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry}, nil)
+	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry})
+	c, err := m.runner.Start(KindFetch, p, nil)
 	if err != nil {
 		return api.Started{}, err
 	}
@@ -306,8 +346,7 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 // replaced is why a fetch of the schedule ends when a person asks for an update.
 var replaced = change.Cause{Class: change.ClassReplaced, Message: "a person asked for something else"}
 
-// free fails when a change is under way. A fetch of the schedule gives way, and with yield a person's as well: what it brought stays. The
-// caller holds m.mu.
+// free fails when a change is under way that does not give way. The caller holds m.mu.
 func (m *Manager) free(yield bool) error {
 	c, err := m.unfinished()
 	if err != nil {
@@ -316,16 +355,16 @@ func (m *Manager) free(yield bool) error {
 	if c == nil && m.running == 0 {
 		return nil
 	}
-	if c != nil && c.Kind == KindFetch {
-		var p fetchPlan
-		if err := c.ReadPlan(&p); err != nil {
+	if c != nil {
+		way, err := givesWay(c, yield)
+		if err != nil {
 			return err
 		}
-		if (yield || !p.Person) && m.running == c.ID {
+		if way && m.running == c.ID {
 			m.cancel()
 			return nil
 		}
-		if yield || !p.Person {
+		if way {
 			return m.runner.Abandon(c, replaced)
 		}
 	}

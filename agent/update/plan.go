@@ -48,6 +48,15 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 			Hint: "check the site's name in " + m.Paths.Config() + "; the central team adds it with: dhowctl site add",
 		}
 	}
+	archive := ""
+	if r := m.toRestore(good); r != nil {
+		record, err := m.Archive.Read(r.Backup)
+		if err != nil {
+			return refuse("repeat: dhow install --restore", "the backup from which this computer is to begin can't be used: %w", err)
+		}
+		// The data belong to the release that made them; what the manifest asks for comes after it.
+		as.Pin, as.Hold, archive = record.Release, nil, r.Backup
+	}
 	if nothing := nothingToDo(as, good); nothing != "" {
 		if refreshed.Unreachable != "" && p.Person {
 			return noSource(refreshed)
@@ -61,7 +70,15 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 		}
 		return t.Save(targetNote{Nothing: nothing})
 	}
-	return m.planRelease(ctx, t, p, refreshed, as, good, current.Number)
+	return m.planRelease(ctx, t, p, refreshed, as, good, targetNote{Manifest: current.Number, Archive: archive})
+}
+
+// toRestore is the backup from which this computer is to begin, nil when there is none or it has begun.
+func (m *Manager) toRestore(good *Good) *site.Restore {
+	if good != nil {
+		return nil
+	}
+	return m.config().Restore
 }
 
 func noSource(r refreshNote) error {
@@ -84,7 +101,7 @@ func nothingToDo(as manifest.Assignment, good *Good) string {
 }
 
 func (m *Manager) planRelease(
-	ctx context.Context, t *change.Task, p fetchPlan, refreshed refreshNote, as manifest.Assignment, good *Good, number int64,
+	ctx context.Context, t *change.Task, p fetchPlan, refreshed refreshNote, as manifest.Assignment, good *Good, target targetNote,
 ) error {
 	sources, err := m.sources(ctx, p)
 	if err != nil && p.From != "" {
@@ -152,10 +169,9 @@ func (m *Manager) planRelease(
 	if err != nil {
 		return err
 	}
-	return t.Save(targetNote{
-		Release: release.Version, Digest: d, Manifest: number, Bytes: bytes,
-		Verified: ready != nil && ready.Digest == d && len(wants) == 0,
-	})
+	target.Release, target.Digest, target.Bytes = release.Version, d, bytes
+	target.Verified = ready != nil && ready.Digest == d && len(wants) == 0
+	return t.Save(target)
 }
 
 // madeForOthers refuses a bundle that says itself that it is for another site or ring: somebody has mixed up the sticks.

@@ -98,6 +98,9 @@ func (m *Manager) ensureVolumes(ctx context.Context, project string, trees []bac
 // complete backup just before.
 func (m *Manager) returnData(ctx context.Context, t *change.Task) error {
 	p, err := planOf(t)
+	if err == nil && p.Archive != "" {
+		return m.returnArchive(ctx, t, p)
+	}
 	if err != nil || p.ReturnTo == "" {
 		return err
 	}

@@ -27,6 +27,9 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 	if err != nil {
 		return api.RollbackPlan{}, applyPlan{}, err
 	}
+	if req.Backup != "" {
+		return m.planRestore(ctx, req.Backup, good)
+	}
 	past, err := m.past()
 	if err != nil {
 		return api.RollbackPlan{}, applyPlan{}, err
@@ -69,15 +72,15 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 	}
 	do.ReturnTo = to.Backup
 	plan.DataSince = snapshot.Made
-	plan.Loss = m.loss(ctx, *good, snapshot)
+	plan.Loss = m.loss(ctx, *good, snapshot.Made, snapshot.Rows)
 	return plan, do, nil
 }
 
 // loss says what will not be in the running system when the data go back to a snapshot.
-func (m *Manager) loss(ctx context.Context, good Good, snapshot *backup.Snapshot) []string {
-	since := snapshot.Made.Local().Format("2 Jan 2006 15:04")
+func (m *Manager) loss(ctx context.Context, good Good, made time.Time, then map[string]int64) []string {
+	since := made.Local().Format("2 Jan 2006 15:04")
 	lines := []string{fmt.Sprintf("Everything that was entered since %s (%s ago) will not be in the running system; it stays in a backup that is made first.",
-		since, m.now().Sub(snapshot.Made).Round(time.Minute))}
+		since, m.now().Sub(made).Round(time.Minute))}
 	containers, err := m.Engine.Containers(ctx, good.Project)
 	if err != nil {
 		return lines
@@ -89,7 +92,7 @@ func (m *Manager) loss(ctx context.Context, good Good, snapshot *backup.Snapshot
 	var changed int64
 	tables := 0
 	for table, n := range rows {
-		if before := snapshot.Rows[table]; before != n {
+		if before := then[table]; before != n {
 			changed += max(n-before, before-n)
 			tables++
 		}
@@ -116,41 +119,16 @@ func (m *Manager) Rollback(ctx context.Context, req api.RollbackRequest) (api.St
 	if err := m.free(true); err != nil {
 		return api.Started{}, err
 	}
-	c, err := m.runner.Start(KindRollback, do, nil)
+	kind := KindRollback
+	if do.Archive != "" {
+		kind = KindRestore
+	}
+	c, err := m.runner.Start(kind, do, nil)
 	if err != nil {
 		return api.Started{}, err
 	}
 	m.poke()
 	return api.Started{Change: c.ID}, nil
-}
-
-// Backups lists what is kept, newest first.
-func (m *Manager) Backups(context.Context) ([]api.Backup, error) {
-	past, err := m.past()
-	if err != nil {
-		return nil, err
-	}
-	entries, err := os.ReadDir(m.Paths.Backups())
-	if err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	list := []api.Backup{}
-	for _, e := range slices.Backward(entries) {
-		s, err := backup.Read(m.backupDir(e.Name()))
-		if err != nil {
-			continue // being made, or the rest of one that was interrupted
-		}
-		b := api.Backup{Name: e.Name(), Release: s.Release, Made: s.Made, Bytes: s.Bytes()}
-		for _, t := range s.Trees {
-			b.Parts = append(b.Parts, "volume "+t.Name)
-		}
-		for _, d := range s.Dumps {
-			b.Parts = append(b.Parts, "dump "+d.Service)
-		}
-		b.Restore = slices.ContainsFunc(past, func(p Past) bool { return p.Backup == e.Name() })
-		list = append(list, b)
-	}
-	return list, nil
 }
 
 // readBounded reads a file of at most limit bytes.

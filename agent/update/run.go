@@ -130,7 +130,15 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err := m.ensureImages(ctx, t, to.images); err != nil {
 		return err
 	}
+	if p.Archive != "" {
+		if err := m.loadDumps(ctx, t, p, to); err != nil {
+			return err
+		}
+	}
 	for _, step := range to.doc.Migrate {
+		if p.Archive != "" {
+			break // the data are those of this very release
+		}
 		if err := m.migrate(ctx, to.project, step); err != nil {
 			return m.blame(err)
 		}
@@ -222,17 +230,24 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 	if _, err := t.Change.ReadNote(stepCopyAhead, &ahead); err != nil {
 		return err
 	}
+	if p.takesBack() {
+		ahead.Previous = nil // older data are in place: there is nothing to compare with
+	}
+	return m.runChecks(ctx, to, ahead.Previous)
+}
+
+// runChecks asks a running release what its checks ask. Previous holds the answers of the release before, by name of the check.
+func (m *Manager) runChecks(ctx context.Context, to side, previous map[string]string) error {
 	for _, c := range to.doc.Checks {
-		previous := ahead.Previous[c.Name]
-		if c.AtLeast == "previous" && (previous == "" || p.ReturnTo != "") {
-			c.AtLeast = "" // the release before had no such table, or older data were put in place: there is nothing to compare with
+		if c.AtLeast == "previous" && previous[c.Name] == "" {
+			c.AtLeast = "" // the release before had no such table
 		}
 		probe := health.Probe{
-			Address: func(service string) (string, error) { return m.address(ctx, p.To.Project, service) },
+			Address: func(service string) (string, error) { return m.address(ctx, to.Project, service) },
 			Query: func(ctx context.Context, service, query string) (string, error) {
 				return m.query(ctx, to, service, query)
 			},
-			Previous: previous,
+			Previous: previous[c.Name],
 		}
 		if _, err := health.Check(ctx, c, probe); err != nil {
 			return m.blame(fmt.Errorf("check %q failed: %w", c.Name, err))

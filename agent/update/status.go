@@ -56,14 +56,8 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if !poll.Last.IsZero() {
 		s.LastCheck = &poll.Last
 	}
-	backups, err := m.Backups(ctx)
-	if err != nil {
-		return s, err
-	}
-	if len(backups) > 0 {
-		s.LastBackup = &backups[0].Made
-	}
-	return s, nil
+	err = m.statusOfBackups(ctx, &s)
+	return s, err
 }
 
 // statusOfChanges fills in the change at work and the last one that ended.
@@ -76,6 +70,8 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 		number, step := c.Current()
 		s.Step, s.StepNumber, s.StepCount = step.Name, number, len(c.Steps)
 		switch {
+		case isErrand(c.Kind):
+			s.State = api.StateBackup
 		case stuck(c):
 			s.State, s.Code = api.StateStuck, m.receipt(c)
 			s.Warnings = append(s.Warnings, "going back can't finish: "+step.Trouble)
@@ -114,7 +110,7 @@ func stuck(c *change.Change) bool {
 
 // History lists the updates, newest first.
 func (m *Manager) History(context.Context) ([]api.Update, error) {
-	list, err := m.Journal.Changes(func(c *change.Change) bool { return c.Kind != KindFetch })
+	list, err := m.Journal.Changes(func(c *change.Change) bool { return c.Kind != KindFetch && !isErrand(c.Kind) })
 	if err != nil {
 		return nil, err
 	}

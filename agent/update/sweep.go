@@ -235,8 +235,16 @@ func (m *Manager) forget() error {
 	if err != nil {
 		return err
 	}
-	for _, c := range refused[min(len(refused), keepRecords):] {
-		drop = append(drop, c.ID)
+	errands, err := m.Journal.Changes(func(c *change.Change) bool {
+		return isErrand(c.Kind) && !c.Finished.IsZero() && c.Cleaned && c.Cause == nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, list := range [][]*change.Change{refused, errands} {
+		for _, c := range list[min(len(list), keepRecords):] {
+			drop = append(drop, c.ID)
+		}
 	}
 	return m.Journal.Delete(drop...)
 }

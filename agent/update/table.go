@@ -1,6 +1,8 @@
 package update
 
 import (
+	"maps"
+
 	"dhow/agent/change"
 )
 
@@ -9,7 +11,15 @@ const (
 	KindFetch    = "fetch"
 	KindApply    = "apply"
 	KindRollback = "rollback"
+	KindRestore  = "restore" // a rollback to the data of a portable backup
 	KindAdopt    = "adopt"
+
+	// Errands look after backups; see errands.go.
+	KindBackup = "backup"
+	KindVerify = "verify"
+	KindDrill  = "drill"
+	KindDelete = "delete"
+	KindExport = "export"
 )
 
 // kinds is the whole of what Dhow does, step by step. Handlers in behind(…) run while the doors are closed: after a restart the
@@ -43,16 +53,20 @@ func (m *Manager) kinds() map[string]change.Kind {
 		{Name: "commit-adopt", Do: m.commitAdopt, Commit: true},
 	}
 
-	return map[string]change.Kind{
+	back := []change.Step{
+		checkSite, loadImages, stageRelease, copyAhead, closeDoors, backUp, armRestore, returnData,
+		startRelease, checkHealth, commitRelease, openDoors,
+	}
+	kinds := m.errands()
+	maps.Copy(kinds, map[string]change.Kind{
 		KindFetch: {Steps: fetch, Ended: m.fetchEnded},
 		KindApply: {Steps: []change.Step{
 			checkSite, loadImages, stageRelease, copyAhead, closeDoors, backUp, armRestore,
 			startRelease, checkHealth, commitRelease, openDoors,
 		}, Interruptions: 10, Ended: m.applyEnded},
-		KindRollback: {Steps: []change.Step{
-			checkSite, loadImages, stageRelease, copyAhead, closeDoors, backUp, armRestore, returnData,
-			startRelease, checkHealth, commitRelease, openDoors,
-		}, Interruptions: 10, Ended: m.applyEnded},
-		KindAdopt: {Steps: adopt, Interruptions: 10},
-	}
+		KindRollback: {Steps: back, Interruptions: 10, Ended: m.applyEnded},
+		KindRestore:  {Steps: back, Interruptions: 10, Ended: m.applyEnded},
+		KindAdopt:    {Steps: adopt, Interruptions: 10},
+	})
+	return kinds
 }

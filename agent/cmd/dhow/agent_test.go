@@ -56,7 +56,8 @@ func (a actor) Status(context.Context) (api.Status, error) {
 	backup, check := noon.AddDate(-1, 0, 0), noon.AddDate(100, 0, 0)
 	return api.Status{
 		Site: "kin-001", Fleet: "emr", Release: "1.1.0", KnownGood: "1.1.0", Pinned: "1.2.0", State: api.StateUpdating, Step: "back-up",
-		StepNumber: 6, StepCount: 11, Health: "healthy", LastBackup: &backup, NextCheck: &check, LastUpdate: a.update(17), Warnings: []string{"the clock is slow"},
+		StepNumber: 6, StepCount: 11, Health: "healthy", LastBackup: &backup, NextCheck: &check, LastUpdate: a.update(17),
+		LastDrill: &api.Drill{Backup: "2019-11-20T020000-0016", When: noon.AddDate(-1, 0, -1), OK: true}, Warnings: []string{"the clock is slow"},
 	}, nil
 }
 
@@ -76,6 +77,9 @@ func (a actor) Backups(context.Context) ([]api.Backup, error) {
 	return []api.Backup{{
 		Name: "2019-11-21T120000-0017", Release: "1.0.0", Made: noon.AddDate(-1, 0, 0), Bytes: 1_900_000_000,
 		Parts: []string{"volume db-data", "dump db"}, Restore: true,
+	}, {
+		Name: "2019-11-20T020000-0016", Sort: api.BackupPortable, Release: "1.0.0", Made: noon.AddDate(-1, 0, -1), Bytes: 1_900_000_000,
+		Stored: 38_000_000, Parts: []string{"dump db"}, Verified: &noon, Copies: []string{"/media/usb"},
 	}}, nil
 }
 
@@ -105,12 +109,27 @@ func (a actor) Rollback(_ context.Context, r api.RollbackRequest) (api.Started, 
 	return api.Started{Change: 17}, nil
 }
 
+func (a actor) Backup(_ context.Context, r api.BackupRequest) (api.Started, error) {
+	if a.name == "echo" {
+		return api.Started{Nothing: true, Message: strings.TrimSpace(fmt.Sprintf("asked for %s of %q to %q", r.Action, r.Name, r.Place))}, nil
+	}
+	return api.Started{Change: 21}, nil
+}
+
 func (a actor) Events(_ context.Context, id uint64) (<-chan api.Event, error) {
 	out := make(chan api.Event, 10)
 	defer close(out)
 	if a.name == "next" && id == 17 {
 		out <- api.Event{Change: id, Kind: "fetch", Step: "fetch-blobs", StepNumber: 3, StepCount: 4, Done: 10, Total: 100}
 		out <- api.Event{Change: id, Kind: "fetch", End: true, Next: 18}
+		return out, nil
+	}
+	if id == 21 {
+		out <- api.Event{Change: id, Kind: "backup", Step: "make-backup", StepNumber: 2, StepCount: 3, Done: 1, Total: 2}
+		out <- api.Event{
+			Change: id, Kind: "backup", End: true, Message: "backup 2020-11-21T120000-0021 is made",
+			Backup: &api.Backup{Name: "2020-11-21T120000-0021", Made: noon},
+		}
 		return out, nil
 	}
 	if a.name == "waits" {

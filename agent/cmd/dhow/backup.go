@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,11 +15,14 @@ import (
 func (s *shell) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
-		Short: "Look at the safe copies of the data",
+		Short: "Make, look at, test, copy out and restore the safe copies of the data",
 		Args:  known,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(s.backupListCommand())
+	cmd.AddCommand(
+		s.backupListCommand(), s.backupCreateCommand(), s.backupVerifyCommand(), s.backupRestoreCommand(), s.backupExportCommand(),
+		s.backupDeleteCommand(),
+	)
 	return cmd
 }
 
@@ -45,16 +49,136 @@ func (s *shell) backupListCommand() *cobra.Command {
 
 func (s *shell) tellBackups(list []api.Backup, now time.Time) error {
 	if len(list) == 0 {
-		s.printf("no backups yet; the first one is made by the first update\n")
+		s.printf("no backups yet; make one with: %s\n", s.command("backup create"))
 		return nil
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	for _, b := range list {
-		need := ""
-		if b.Restore {
-			need = "kept for going back"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Name, b.Release, dated(b.Made, now), size(b.Bytes), strings.Join(b.Parts, ", "), need)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Name, b.Release, dated(b.Made, now), sizes(b), strings.Join(b.Parts, ", "), remarks(b, now))
 	}
 	return w.Flush()
+}
+
+// sizes says how much data a backup holds and how much of it was new to the disk.
+func sizes(b api.Backup) string {
+	if b.Stored > 0 && b.Stored < b.Bytes {
+		return size(b.Bytes) + " (" + size(b.Stored) + " new)"
+	}
+	return size(b.Bytes)
+}
+
+func remarks(b api.Backup, now time.Time) string {
+	var words []string
+	if b.Trouble != "" {
+		words = append(words, "NOT USABLE: "+b.Trouble)
+	}
+	if b.Restore {
+		words = append(words, "kept for going back")
+	}
+	if b.Verified != nil {
+		words = append(words, "verified "+dated(*b.Verified, now))
+	}
+	if b.Tested != nil {
+		words = append(words, "tested "+dated(*b.Tested, now))
+	}
+	for _, place := range b.Copies {
+		words = append(words, "copy in "+place)
+	}
+	return strings.Join(words, ", ")
+}
+
+// errand is a command that asks for something to be done with backups and follows it.
+func (s *shell) errand(use, short, long string, request func(args []string) (api.BackupRequest, error)) *cobra.Command {
+	var asJSON bool
+	most := strings.Count(use, "NAME")
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Args: between(most-strings.Count(use, "[NAME]"), most),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := request(args)
+			if err != nil {
+				return err
+			}
+			return s.follow(cmd.Context(), asJSON, func(c *api.Client) (api.Started, error) { return c.Backup(cmd.Context(), r) })
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
+	return cmd
+}
+
+func (s *shell) backupCreateCommand() *cobra.Command {
+	return s.errand("create", "Make a backup now, while people work",
+		"Dumps the databases and copies the volumes and folders into the archive. What is there already is not stored again.\n"+
+			"The system is not stopped.",
+		func([]string) (api.BackupRequest, error) { return api.BackupRequest{Action: api.BackupCreate}, nil })
+}
+
+func (s *shell) backupVerifyCommand() *cobra.Command {
+	var drill bool
+	cmd := s.errand("verify [NAME]", "Read every byte of one backup, or of all; with --drill, restore it on trial",
+		"With --drill the backup (the newest one without a name) is restored into containers of the same images beside the running system,\n"+
+			"cut off from every network, compared with what was recorded when it was made, checked with the checks of its release, and thrown away.",
+		func(args []string) (api.BackupRequest, error) {
+			r := api.BackupRequest{Action: api.BackupVerify, Name: first(args)}
+			if drill {
+				r.Action = api.BackupDrill
+			}
+			return r, nil
+		})
+	cmd.Flags().BoolVar(&drill, "drill", false, "restore it beside the running system, check it, throw it away")
+	return cmd
+}
+
+func (s *shell) backupExportCommand() *cobra.Command {
+	var to string
+	cmd := s.errand("export [NAME] --to PLACE", "Copy a backup, the newest one without a name, to a stick, a folder or a bucket, encrypted",
+		"PLACE is a folder, such as a stick's, or s3://HOST/BUCKET with the keys in site.env (DHOW_S3_ACCESS_KEY, DHOW_S3_SECRET_KEY).\n"+
+			"The copy is encrypted for the central team; only what the place lacks is written.",
+		func(args []string) (api.BackupRequest, error) {
+			if to == "" {
+				return api.BackupRequest{}, api.Fail(api.CodeUsage, "see: dhow backup export --help", "where to is missing: --to PLACE")
+			}
+			place := to
+			if !strings.Contains(place, "://") {
+				abs, err := filepath.Abs(place)
+				if err != nil {
+					return api.BackupRequest{}, err
+				}
+				place = abs
+			}
+			return api.BackupRequest{Action: api.BackupExport, Name: first(args), Place: place}, nil
+		})
+	cmd.Flags().StringVar(&to, "to", "", "a folder, or s3://HOST/BUCKET")
+	return cmd
+}
+
+func (s *shell) backupDeleteCommand() *cobra.Command {
+	return s.errand("delete NAME", "Delete a backup",
+		"The newest good backup, and what a rollback may need, are not deleted.",
+		func(args []string) (api.BackupRequest, error) {
+			return api.BackupRequest{Action: api.BackupDelete, Name: args[0]}, nil
+		})
+}
+
+func (s *shell) backupRestoreCommand() *cobra.Command {
+	var yes, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "restore NAME",
+		Short: "Put the data of a backup in place of the present ones",
+		Long: "Says first what will not be in the running system afterwards. The present state is kept in a backup of its own in any case.\n" +
+			"On a new computer: dhow install --restore.",
+		Args: exactly(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return s.rollback(cmd.Context(), api.RollbackRequest{Backup: args[0]}, yes, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end; needs --yes")
+	return cmd
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }

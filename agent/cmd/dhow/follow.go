@@ -10,12 +10,13 @@ import (
 	"dhow/agent/api"
 )
 
-// outcome is what update and rollback print with --json.
+// outcome is what the commands that change something print with --json.
 type outcome struct {
 	Change  uint64      `json:"change,omitempty"`
 	Result  string      `json:"result"` // done, rolled back, refused, failed, ready or nothing
 	Message string      `json:"message,omitempty"`
 	Update  *api.Update `json:"update,omitempty"`
+	Backup  *api.Backup `json:"backup,omitempty"`
 	Error   *api.Error  `json:"error,omitempty"`
 }
 
@@ -71,7 +72,7 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 
 // outcomeOf sums up the last event of a change.
 func outcomeOf(last api.Event, err error) outcome {
-	o := outcome{Change: last.Change, Message: last.Message, Update: last.Update, Error: last.Error}
+	o := outcome{Change: last.Change, Message: last.Message, Update: last.Update, Backup: last.Backup, Error: last.Error}
 	if err != nil {
 		o.Error = explain(err)
 	}
@@ -90,6 +91,8 @@ func outcomeOf(last api.Event, err error) outcome {
 		}
 	}
 	switch {
+	case o.Error == nil && o.Backup != nil:
+		o.Result = api.ResultDone
 	case o.Error == nil && o.Update == nil:
 		o.Result = resultNothing
 	case o.Error == nil:
@@ -114,6 +117,8 @@ func (s *shell) tell(o outcome) {
 		s.printf("Nothing to do.\n")
 	case o.Result == resultReady:
 		s.printf("An update is ready; put it in place now with: %s\n", s.command("update --now"))
+	case o.Result == api.ResultDone && o.Update == nil:
+		s.printf("%s %s\n", p.paint(32, "Done."), sentence(o.Message))
 	case o.Result == api.ResultDone:
 		s.printf("%s\n", p.paint(32, "Done.")+" "+doneText(o.Update))
 	case o.Result == api.ResultRolledBack && o.Update != nil:

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -27,6 +28,10 @@ type installation struct {
 	set         []string
 	settings    string
 	adopt       string
+	restore     string // a place with backups, or the archive of another disk
+	backup      string // its name; the newest when empty
+	identity    string
+	from        string
 	noService   bool
 	yes         bool
 }
@@ -53,6 +58,11 @@ func (s *shell) installCommand() *cobra.Command {
 	f.StringVar(&in.config.Window, "window", "", `hours in which the system may be away, such as "21:00-05:00"`)
 	f.StringVar(&in.config.Fetch, "fetch", "", `when to ask the sources, such as "0 20 * * *"`)
 	f.StringVar(&in.config.Engine, "engine", "", "address of the Docker Engine (default: the usual one)")
+	f.StringVar(&in.config.Backup.At, "backup", "", `when to make backups by themselves, such as "0 2 * * *", or never`)
+	f.StringVar(&in.restore, "restore", "", "begin with the data of a backup: a stick, folder or bucket with copies, or the archive folder of another disk")
+	f.StringVar(&in.backup, "restore-name", "", "the backup to begin with (default: the newest there)")
+	f.StringVar(&in.identity, "identity", "", "the key of the central team that opens copies: backup.key")
+	f.StringVar(&in.from, "from", "", "with --restore: a bundle to take the release from, without a network")
 	f.BoolVar(&in.noService, "no-service", false, "do not install the service")
 	f.BoolVar(&in.yes, "yes", false, "do not ask about the fingerprint")
 	return cmd
@@ -61,7 +71,14 @@ func (s *shell) installCommand() *cobra.Command {
 // install checks everything before it writes anything. The configuration is written last: with it the site exists.
 func (s *shell) install(ctx context.Context, in installation) error {
 	paths := s.paths()
-	config, err := s.wanted(paths, in)
+	var begin *beginning
+	if in.restore != "" {
+		var err error
+		if begin, err = s.fetchBackup(ctx, paths, in); err != nil {
+			return err
+		}
+	}
+	config, err := s.wanted(paths, in, begin)
 	if err != nil {
 		return err
 	}
@@ -73,7 +90,7 @@ func (s *shell) install(ctx context.Context, in installation) error {
 	if err != nil {
 		return err
 	}
-	settings, err := wantedSettings(paths, in)
+	settings, err := wantedSettings(paths, in, begin)
 	if err != nil {
 		return err
 	}
@@ -111,11 +128,14 @@ func (s *shell) install(ctx context.Context, in installation) error {
 }
 
 // wanted merges the command line into the configuration that is there.
-func (s *shell) wanted(paths site.Paths, in installation) (*site.Config, error) {
+func (s *shell) wanted(paths site.Paths, in installation, begin *beginning) (*site.Config, error) {
 	const hint = "see: dhow install --help"
 	config, err := site.LoadConfig(paths.Config())
 	if errors.Is(err, fs.ErrNotExist) {
 		config, err = &site.Config{}, nil
+		if begin != nil {
+			config = begin.config
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -147,10 +167,14 @@ func (s *shell) wanted(paths site.Paths, in installation) (*site.Config, error) 
 		{&config.Window, &want.Window},
 		{&config.Fetch, &want.Fetch},
 		{&config.Engine, &want.Engine},
+		{&config.Backup.At, &want.Backup.At},
 	} {
 		if *f.from != "" {
 			*f.to = *f.from
 		}
+	}
+	if begin != nil {
+		config.Adopt, config.Restore = nil, &site.Restore{Backup: begin.name, From: begin.from}
 	}
 	if err := site.CheckName(config.Site); err != nil {
 		return nil, api.Fail(api.CodeUsage, hint, "%v", err)
@@ -189,11 +213,14 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 	return docker, nil
 }
 
-// wantedSettings are those that are there, then --settings, then --set.
-func wantedSettings(paths site.Paths, in installation) (map[string]string, error) {
+// wantedSettings are those that are there or in the backup, then --settings, then --set.
+func wantedSettings(paths site.Paths, in installation, begin *beginning) (map[string]string, error) {
 	settings, err := site.ReadSettings(paths.Settings())
 	if errors.Is(err, fs.ErrNotExist) {
 		settings, err = map[string]string{}, nil
+		if begin != nil {
+			settings = begin.settings
+		}
 	}
 	if err != nil {
 		return nil, api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
@@ -241,6 +268,9 @@ func sameConfig(a, b site.Config) bool {
 		return false
 	}
 	if a.Adopt != nil && (a.Adopt.Dir != b.Adopt.Dir || a.Adopt.Project != b.Adopt.Project || !slices.Equal(a.Adopt.Files, b.Adopt.Files)) {
+		return false
+	}
+	if !reflect.DeepEqual(a.Backup, b.Backup) || !reflect.DeepEqual(a.Restore, b.Restore) {
 		return false
 	}
 	return a.Site == b.Site && a.Project == b.Project && a.Fetch == b.Fetch && a.Window == b.Window && a.TimeZone == b.TimeZone &&

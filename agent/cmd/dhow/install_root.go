@@ -33,7 +33,7 @@ func (s *shell) checkRoot(ctx context.Context, paths site.Paths, config *site.Co
 		if in.fingerprint == "" {
 			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS")
 		}
-		if file, root, err = rootFromSources(ctx, config.Sources); err != nil {
+		if file, root, err = rootFromSources(ctx, rootSources(config, in)); err != nil {
 			return nil, err
 		}
 		fetched = true
@@ -96,4 +96,12 @@ func rootFromSources(ctx context.Context, specs []string) (from string, root []b
 		last = fmt.Errorf("%s: %w", spec, err)
 	}
 	return "", nil, api.Fail(api.CodeUnreachable, "give it as a file: --root FILE", "no source has the fleet's root of trust: %v", last)
+}
+
+// rootSources are the sources, and the bundle from which a computer is built anew.
+func rootSources(config *site.Config, in installation) []string {
+	if in.from == "" {
+		return config.Sources
+	}
+	return append([]string{in.from}, config.Sources...)
 }

@@ -21,17 +21,7 @@ func (s *shell) rollbackCommand() *cobra.Command {
 			if req.Data != "" && req.Data != "restore" && req.Data != "keep" {
 				return api.Fail(api.CodeUsage, "see: dhow rollback --help", "--data is %q: use restore or keep", req.Data)
 			}
-			plan, err := s.client().PlanRollback(cmd.Context(), req)
-			if err != nil {
-				return err
-			}
-			if !asJSON {
-				s.tellPlan(plan, time.Now())
-			}
-			if err := s.confirm(plan, yes); err != nil {
-				return err
-			}
-			return s.follow(cmd.Context(), asJSON, func(c *api.Client) (api.Started, error) { return order(cmd.Context(), c, plan) })
+			return s.rollback(cmd.Context(), req, yes, asJSON)
 		},
 	}
 	cmd.Flags().StringVar(&req.To, "to", "", "the release to go back to (default: the one before)")
@@ -41,8 +31,26 @@ func (s *shell) rollbackCommand() *cobra.Command {
 	return cmd
 }
 
+// rollback says what would be lost, asks, and follows what it has ordered.
+func (s *shell) rollback(ctx context.Context, req api.RollbackRequest, yes, asJSON bool) error {
+	plan, err := s.client().PlanRollback(ctx, req)
+	if err != nil {
+		return err
+	}
+	if !asJSON {
+		s.tellPlan(plan, time.Now())
+	}
+	if err := s.confirm(plan, yes); err != nil {
+		return err
+	}
+	return s.follow(ctx, asJSON, func(c *api.Client) (api.Started, error) { return order(ctx, c, plan) })
+}
+
 // order asks for exactly what the plan says, whatever has become newest meanwhile.
 func order(ctx context.Context, c *api.Client, plan api.RollbackPlan) (api.Started, error) {
+	if plan.Backup != "" {
+		return c.Rollback(ctx, api.RollbackRequest{Backup: plan.Backup, Confirm: plan.Site})
+	}
 	return c.Rollback(ctx, api.RollbackRequest{To: plan.To, Data: plan.Data, Confirm: plan.Site})
 }
 

@@ -93,12 +93,15 @@ func known(cmd *cobra.Command, args []string) error {
 }
 
 // exactly wants n arguments, named as in the usage line.
-func exactly(n int) cobra.PositionalArgs {
+func exactly(n int) cobra.PositionalArgs { return between(n, n) }
+
+// between wants at least and at most so many arguments.
+func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == n {
+		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "use it like this: dhow %s", cmd.Use)
+		return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "use it like this: %s %s", cmd.Parent().CommandPath(), cmd.Use)
 	}
 }
 

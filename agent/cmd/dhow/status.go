@@ -44,6 +44,9 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	}
 	if st.LastBackup != nil {
 		line += "   last backup " + moment(*st.LastBackup, now)
+		if d := st.LastDrill; d != nil && d.OK {
+			line += ", tested " + day(d.When, now)
+		}
 	}
 	if st.NextCheck != nil {
 		line += "   next check " + moment(*st.NextCheck, now)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"dhow/agent/backup/archive"
 	"dhow/agent/daemon"
 	"dhow/agent/engine"
 	"dhow/agent/journal"
@@ -49,8 +50,12 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	backups, err := archive.Open(w.paths.Archive())
+	if err != nil {
+		return nil, err
+	}
 	return update.New(update.Parts{
-		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Trust: w.trust, Engine: docker, Compose: compose,
+		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Engine: docker, Compose: compose,
 		Log: w.log, Now: time.Now,
 	}), nil
 }

@@ -30,6 +30,17 @@ var steps = map[string]struct{ do, undo string }{
 	"commit-release": {"keeping the release", ""},
 	"open-doors":     {"letting the users in", ""},
 
+	"fetch-copy":    {"fetching the backup", ""},
+	"check-backup":  {"looking whether a backup can be made", ""},
+	"make-backup":   {"copying the data into the archive", "removing the unfinished backup"},
+	"tidy-backups":  {"removing old backups", ""},
+	"verify-backup": {"reading every byte of the backup", ""},
+	"delete-backup": {"deleting the backup", ""},
+	"send-copy":     {"copying the backup out, encrypted", ""},
+	"try-restore":   {"restoring the backup beside the system", "removing the trial"},
+	"try-check":     {"checking what was restored", ""},
+	"try-end":       {"removing the trial", ""},
+
 	"read-stack":   {"looking at what runs here", "forgetting what was seen"},
 	"keep-images":  {"keeping the programs that run here", ""},
 	"commit-adopt": {"taking it over", ""},
@@ -114,6 +125,15 @@ func dated(t, now time.Time) string {
 		return t.Format("2 Jan 15:04")
 	}
 	return t.Format("2 Jan 2006 15:04")
+}
+
+// day says a day, with its year when that is another.
+func day(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	if t.Year() == now.Year() {
+		return t.Format("2 Jan")
+	}
+	return t.Format("2 Jan 2006")
 }
 
 // sentence gives s a capital letter and a full stop.

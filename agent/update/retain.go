@@ -1,0 +1,72 @@
+package update
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"dhow/agent/backup/archive"
+	"dhow/agent/change"
+	"dhow/agent/site"
+)
+
+// tidyBackups removes what retention gives up. Before anything goes, every byte of the newest backup is read.
+func (m *Manager) tidyBackups(ctx context.Context, t *change.Task) error {
+	drop, err := m.outlived(true)
+	if err != nil || len(drop) == 0 {
+		return err
+	}
+	newest, err := m.newestBackup()
+	if err != nil {
+		return err
+	}
+	if err := m.verifyPortable(ctx, t, newest); err != nil {
+		return damaged(err)
+	}
+	if drop, err = m.outlived(false); err != nil || len(drop) == 0 {
+		return err
+	}
+	m.Log.Info("old backups are removed", "backups", strings.Join(drop, " "))
+	return space(m.Archive.Delete(ctx, drop...))
+}
+
+// outlived names the backups that retention gives up; with assume, as if the newest one were verified.
+func (m *Manager) outlived(assume bool) ([]string, error) {
+	list, err := m.Archive.List()
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if assume && list[i].Problem == nil {
+			list[i].Verified = &archive.Verified{When: m.now()}
+			break
+		}
+	}
+	used, err := m.Archive.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := m.config().Backup
+	policy := archive.Retention{Count: b.Keep, Age: time.Duration(b.Days) * 24 * time.Hour, Space: b.Budget(), Used: used}
+	if policy.Count == 0 {
+		policy.Count = site.DefaultKeep
+	}
+	return archive.Retain(list, policy, m.neededBackup(), m.now()), nil
+}
+
+// verifyPortable reads every byte of a portable backup and notes that it was right.
+func (m *Manager) verifyPortable(ctx context.Context, t *change.Task, name string) error {
+	if err := m.Archive.Verify(ctx, name, archive.Progress(progressOf(t))); err != nil {
+		return err
+	}
+	return m.Archive.MarkVerified(name, m.now(), "read")
+}
+
+// neededBackup tells which backups are not deleted: that from which a new computer is being built.
+func (m *Manager) neededBackup() func(archive.Record) bool {
+	restore := m.config().Restore
+	good, err := m.good()
+	return func(r archive.Record) bool {
+		return restore != nil && restore.Backup == r.Name && (err != nil || good == nil)
+	}
+}

@@ -1,0 +1,155 @@
+package update
+
+import (
+	"time"
+
+	"dhow/agent/change"
+	"dhow/agent/site"
+)
+
+// factRoutine holds a Routine.
+const factRoutine = "routine"
+
+// Routine is what the schedule has done, and what it owes.
+type Routine struct {
+	Backup time.Time         `json:"backup,omitzero"` // when it last began a backup
+	Failed string            `json:"failed,omitempty"`
+	Retry  time.Time         `json:"retry,omitzero"`  // after a failure
+	Drill  time.Time         `json:"drill,omitzero"`  // when it last began a trial restore
+	Again  bool              `json:"again,omitempty"` // that one had to give way
+	Copies map[string]Copied `json:"copies,omitempty"`
+}
+
+// Copied is what a place has of this site's backups.
+type Copied struct {
+	Backup string    `json:"backup,omitempty"` // the newest one that is wholly there
+	When   time.Time `json:"when,omitzero"`
+	Failed string    `json:"failed,omitempty"`
+	Retry  time.Time `json:"retry,omitzero"`
+}
+
+// Pauses before the next try of what the schedule could not do.
+const (
+	pauseAfterBackup = time.Hour
+	pauseAfterCopy   = 20 * time.Minute
+)
+
+func (m *Manager) routine() (r Routine, err error) {
+	_, err = m.Journal.Fact(factRoutine, &r)
+	if r.Copies == nil {
+		r.Copies = map[string]Copied{}
+	}
+	return r, err
+}
+
+// due reports whether a schedule has had a moment since last. A last that lies in the future was written by a clock that was wrong.
+func (m *Manager) due(expr, standard string, last time.Time) bool {
+	if expr == "" {
+		expr = standard
+	}
+	if expr == site.Never {
+		return false
+	}
+	now := m.now()
+	if last.IsZero() || last.After(now.Add(time.Hour)) {
+		return true
+	}
+	next := m.nextOf(expr, last)
+	return !next.IsZero() && !next.After(now)
+}
+
+func (m *Manager) nextOf(expr string, last time.Time) time.Time {
+	s, err := site.ParseSchedule(expr, m.config().TimeZone, m.Config.Site)
+	if err != nil {
+		m.Log.Warn("a schedule can't be read", "schedule", expr, "error", err)
+		return time.Time{}
+	}
+	return s.Next(last)
+}
+
+// nextBackup is when the schedule makes the next backup; the zero time means never.
+func (m *Manager) nextBackup() time.Time {
+	r, err := m.routine()
+	expr := m.config().Backup.At
+	if expr == "" {
+		expr = site.DefaultBackup
+	}
+	if err != nil || expr == site.Never {
+		return time.Time{}
+	}
+	if !r.Retry.IsZero() {
+		return r.Retry
+	}
+	return m.nextOf(expr, r.Backup)
+}
+
+// startRoutine begins what the schedule asks for while nothing else is to be done. It returns nil when nothing is due.
+func (m *Manager) startRoutine() (*change.Change, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, err := m.unfinished(); err != nil || c != nil {
+		return nil, err
+	}
+	good, err := m.good()
+	if err != nil || good == nil {
+		return nil, err
+	}
+	r, err := m.routine()
+	if err != nil {
+		return nil, err
+	}
+	b, now := m.config().Backup, m.now()
+	start := func(kind string, p errandPlan) (*change.Change, error) {
+		return m.runner.Start(kind, p, map[string]any{factRoutine: r})
+	}
+	retry := !r.Retry.IsZero() && (!r.Retry.After(now) || r.Retry.Sub(now) > pauseAfterBackup)
+	if b.At != site.Never && retry || r.Retry.IsZero() && m.due(b.At, site.DefaultBackup, r.Backup) {
+		r.Backup = now
+		if r.Drill.IsZero() {
+			r.Drill = now // the first trial comes at its hour, not on the day of the installation
+		}
+		return start(KindBackup, errandPlan{})
+	}
+	newest, err := m.newestBackup()
+	if err != nil || newest == "" {
+		return nil, err
+	}
+	for _, place := range b.Copies {
+		c := r.Copies[place]
+		if c.Backup != newest && (!c.Retry.After(now) || c.Retry.Sub(now) > pauseAfterCopy) {
+			return start(KindExport, errandPlan{Name: newest, Place: place})
+		}
+	}
+	// A trial takes memory and time that users would miss.
+	if b.Drill != site.Never && m.window().Open(now) && (r.Again || m.due(b.Drill, site.DefaultDrill, r.Drill)) {
+		r.Drill, r.Again = now, false
+		return start(KindDrill, errandPlan{Name: newest})
+	}
+	return nil, nil
+}
+
+// newestBackup is the name of the newest portable backup, "" when there is none.
+func (m *Manager) newestBackup() (string, error) {
+	list, err := m.Archive.List()
+	if err != nil || len(list) == 0 {
+		return "", err
+	}
+	return list[0].Name, nil
+}
+
+// watchDue ends an errand of the schedule when an update is due: an errand begins again by itself. It returns when done is closed.
+func (m *Manager) watchDue(done <-chan struct{}, stop func()) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		if p, err := m.dueApply(); err == nil && p != nil {
+			stop()
+			return
+		}
+	}
+}
