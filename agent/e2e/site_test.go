@@ -65,6 +65,7 @@ func (s *Site) install(source string, more ...string) {
 	// The hours for updates are others than now: nothing happens that the test does not ask for.
 	closed := time.Now().Add(6 * time.Hour)
 	args = append(args, "--window", closed.Format("15:04")+"-"+closed.Add(time.Minute).Format("15:04"))
+	args = append(args, "--backup", site.Never)
 	if s.engine != nil {
 		args = append(args, "--engine", s.engine.Host())
 	}
