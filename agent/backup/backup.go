@@ -7,7 +7,7 @@
 // interrupted anywhere and run again until it returns nil. While Finish or Restore runs nothing else may write into the trees:
 // that is the caller's duty, and so is enough space (see Size).
 //
-// Of large files (from 8 MiB) only the blocks of 1 MiB that changed are copied, into the copy that is there, and restored. Where the
+// Of large files (from 8 MiB) only the blocks of 128 KiB that changed are copied, into the copy that is there, and restored. Where the
 // file system can, files and blocks are shared instead of copied.
 //
 // Kept are owner, mode, modification time in nanoseconds, extended attributes with POSIX ACLs, hard links, holes, symbolic
@@ -20,6 +20,7 @@
 //	index/TREE.jsonl     one line for every file, see package tree; the authority for everything but content
 //	trees/TREE/…         the files
 //	dumps/FILE           dumps that the caller put there and listed in Info.Dumps
+//	streams/VOLUME.tar   volumes whose files cannot be reached, see SaveStream
 //
 // A file is taken as unchanged when size, modification time, change time and inode are what the index says, neither time was so
 // fresh that a later change could bear the same one, and the system has not started anew since: a power cut may keep what a
@@ -44,6 +45,7 @@ import (
 	"sync"
 	"time"
 
+	"dhow/agent/backup/tree"
 	"dhow/bundle/durable"
 )
 
@@ -57,7 +59,8 @@ const (
 	// DumpsDir is the folder of a snapshot that holds its dumps.
 	DumpsDir = "dumps"
 
-	maxRecord = 16 << 20
+	maxRecord  = 16 << 20
+	bufferSize = 1 << 20
 )
 
 var (
@@ -86,6 +89,7 @@ type Info struct {
 	Release string           `json:"release"`
 	Made    time.Time        `json:"made"`
 	Dumps   []Dump           `json:"dumps,omitempty"`
+	Streams []Stream         `json:"streams,omitempty"`
 	Rows    map[string]int64 `json:"rows,omitempty"`
 }
 
@@ -97,6 +101,14 @@ type Dump struct {
 	Bytes   int64           `json:"bytes"`
 	SHA256  string          `json:"sha256"`
 	About   json.RawMessage `json:"about,omitempty"`
+	// Seen is set by ProveDump.
+	Seen *DumpSeen `json:"seen,omitempty"`
+}
+
+// DumpSeen says when a dump was read back from the disk: under which start of the system, and what its file was.
+type DumpSeen struct {
+	Boot string `json:"boot"`
+	tree.Seen
 }
 
 // Snapshot is the content of snapshot.json.
@@ -115,7 +127,7 @@ type TreeInfo struct {
 	Index string `json:"index"`
 }
 
-// Bytes is the size of the content of all trees and dumps.
+// Bytes is the size of the content of all trees, dumps and streams.
 func (s *Snapshot) Bytes() int64 {
 	var sum int64
 	for _, t := range s.Trees {
@@ -123,6 +135,9 @@ func (s *Snapshot) Bytes() int64 {
 	}
 	for _, d := range s.Dumps {
 		sum += d.Bytes
+	}
+	for _, t := range s.Streams {
+		sum += t.Bytes
 	}
 	return sum
 }
@@ -173,6 +188,12 @@ func parse(data []byte) (*Snapshot, error) {
 		if checkName(d.File) != nil || d.Bytes < 0 || !isDigest(d.SHA256) {
 			return nil, fmt.Errorf("%w: %s: dump %q", ErrDamaged, recordName, d.File)
 		}
+	}
+	for _, t := range s.Streams {
+		if err := t.check(); err != nil || seen[t.Name] {
+			return nil, fmt.Errorf("%w: %s: stream %q", ErrDamaged, recordName, t.Name)
+		}
+		seen[t.Name] = true
 	}
 	return &s, nil
 }
@@ -229,6 +250,9 @@ func (m *meter) add(n int64) {
 	defer m.mu.Unlock()
 	m.done += n
 	if m.tell != nil {
-		m.tell(min(m.done, m.total), m.total)
+		if m.total > 0 {
+			m.done = min(m.done, m.total)
+		}
+		m.tell(m.done, m.total)
 	}
 }

@@ -26,12 +26,12 @@ var bigFile int64 = 8 << 20
 // maxReaders bounds how many blocks are read at the same time; each needs a buffer.
 const maxReaders = 4
 
-func isBig(size int64) bool { return size >= bigFile && size > 0 && size <= tree.MaxBlocks }
+func isBig(size int64) bool { return size >= bigFile && size > 0 }
 
 // doubts says which blocks of a file have to be read back; nil stands for all.
 type doubts []bool
 
-func countBlocks(size int64) int { return int((size + tree.BlockSize - 1) / tree.BlockSize) }
+func countBlocks(size int64) int { return int(tree.CountBlocks(size)) }
 
 func blocksDigest(blocks []byte) string {
 	sum := sha256.Sum256(blocks)
@@ -48,28 +48,31 @@ func digestOf(blocks []byte, i int) []byte {
 
 // block is a part of a large file, with a buffer as large as it is.
 type block struct {
-	i   int
-	at  int64
-	buf []byte
+	i    int
+	at   int64
+	buf  []byte
+	last bool
 }
 
 // eachBlock calls work for every block of a file of size bytes, several at a time. Every call counts as progress.
 func (c *copier) eachBlock(size int64, work func(b block) error) error {
-	n := countBlocks(size)
+	n, length := countBlocks(size), tree.BlockSize(size)
 	ctx, cancel := context.WithCancelCause(c.ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var all sync.WaitGroup
 	for range min(n, maxReaders, runtime.GOMAXPROCS(0)) {
 		all.Go(func() {
-			buf := make([]byte, tree.BlockSize)
+			buf := make([]byte, length)
+			unsaid := int64(0)
+			defer func() { c.meter.add(unsaid) }()
 			for ctx.Err() == nil {
 				i := next.Add(1) - 1
-				at := i * tree.BlockSize
+				at := i * length
 				if at >= size {
 					return
 				}
-				b := block{int(i), at, buf[:min(tree.BlockSize, size-at)]}
+				b := block{i: int(i), at: at, buf: buf[:min(length, size-at)], last: at+length >= size}
 				err := c.ctx.Err()
 				if err == nil {
 					err = work(b)
@@ -78,7 +81,10 @@ func (c *copier) eachBlock(size int64, work func(b block) error) error {
 					cancel(err)
 					return
 				}
-				c.meter.add(int64(len(b.buf)))
+				if unsaid += int64(len(b.buf)); unsaid >= bufferSize {
+					c.meter.add(unsaid)
+					unsaid = 0
+				}
 			}
 		})
 	}
@@ -107,8 +113,8 @@ func (b block) store(out, in *os.File) error {
 		if data > at {
 			const flags = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
 			length := data - at
-			if data == end {
-				length = b.at + tree.BlockSize - at // the last page of the file, too, is a hole
+			if b.last && data == end {
+				length += 1 << 20 // else the last page of the file would stay
 			}
 			if unix.Fallocate(int(out.Fd()), flags, at, length) != nil {
 				data = at // this file system has no holes
@@ -183,7 +189,7 @@ func (c *copier) patch(out, in *os.File, size int64, have []byte, fresh, still b
 		}
 		doubt[b.i] = true
 		if have == nil && !fresh {
-			there := block{b.i, b.at, make([]byte, len(b.buf))}
+			there := block{at: b.at, buf: make([]byte, len(b.buf))}
 			if err := there.load(out); err != nil {
 				return err
 			}

@@ -18,7 +18,7 @@ import (
 	"dhow/agent/backup/tree"
 )
 
-const mb = tree.BlockSize
+const block128 = 128 << 10 // a block
 
 // random fills a file; the last block is a short one.
 func random(t *testing.T, path string, size int) []byte {
@@ -51,7 +51,7 @@ func written(d doubts) (list []int) {
 // what differs is written.
 func TestPatch(t *testing.T) {
 	dir := t.TempDir()
-	const size = 9*mb + 77
+	const size = 9*block128 + 77
 	for _, c := range []struct {
 		what   string
 		change func(in string)
@@ -60,18 +60,18 @@ func TestPatch(t *testing.T) {
 		stays  bool
 	}{
 		{"nothing", func(string) {}, true, nil, true},
-		{"a page in the middle", func(in string) { write(t, in, "changed", 7*mb+5) }, true, []int{7}, true},
-		{"over a border", func(in string) { write(t, in, "changed", 5*mb-3) }, true, []int{4, 5}, true},
-		{"the short block at the end", func(in string) { write(t, in, "changed", 9*mb+70) }, true, []int{9}, true},
-		{"it grew", func(in string) { write(t, in, "changed", 11*mb) }, true, []int{9, 10, 11}, true},
-		{"it shrank", func(in string) { must(t, os.Truncate(in, 6*mb-1)) }, true, []int{5}, true},
-		{"digests are not known", func(in string) { write(t, in, "changed", 7*mb) }, false, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, false},
+		{"a page in the middle", func(in string) { write(t, in, "changed", 7*block128+5) }, true, []int{7}, true},
+		{"over a border", func(in string) { write(t, in, "changed", 5*block128-3) }, true, []int{4, 5}, true},
+		{"the short block at the end", func(in string) { write(t, in, "changed", 9*block128+70) }, true, []int{9}, true},
+		{"it grew", func(in string) { write(t, in, "changed", 11*block128) }, true, []int{9, 10, 11}, true},
+		{"it shrank", func(in string) { must(t, os.Truncate(in, 6*block128-1)) }, true, []int{5}, true},
+		{"digests are not known", func(in string) { write(t, in, "changed", 7*block128) }, false, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, false},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			source, target := filepath.Join(dir, "in"), filepath.Join(dir, "out")
 			old := random(t, source, size)
 			random(t, target, size)
-			write(t, target, "WRONG", 3*mb+1)
+			write(t, target, "WRONG", 3*block128+1)
 			c.change(source)
 			in, err := os.Open(source)
 			must(t, err)
@@ -101,10 +101,10 @@ func TestPatch(t *testing.T) {
 			got, err := os.ReadFile(target)
 			must(t, err)
 			if c.stays {
-				if string(got[3*mb+1:3*mb+6]) != "WRONG" {
+				if string(got[3*block128+1:3*block128+6]) != "WRONG" {
 					t.Error("a block that did not change was written")
 				}
-				copy(got[3*mb+1:], want[3*mb+1:3*mb+6])
+				copy(got[3*block128+1:], want[3*block128+1:3*block128+6])
 			}
 			if !bytes.Equal(got, want) {
 				t.Error("the copy differs")
@@ -120,7 +120,7 @@ func TestPatch(t *testing.T) {
 
 func TestMend(t *testing.T) {
 	dir := t.TempDir()
-	const size = 4*mb + 5
+	const size = 4*block128 + 5
 	source, target := filepath.Join(dir, "in"), filepath.Join(dir, "out")
 	want := random(t, source, size)
 	in, err := os.Open(source)
@@ -133,8 +133,8 @@ func TestMend(t *testing.T) {
 		target []byte
 		want   []int
 	}{
-		"one page":  {append(append(bytes.Clone(want[:2*mb]), 'x'), want[2*mb+1:]...), []int{2}},
-		"shorter":   {want[:3*mb+8], []int{3, 4}},
+		"one page":  {append(append(bytes.Clone(want[:2*block128]), 'x'), want[2*block128+1:]...), []int{2}},
+		"shorter":   {want[:3*block128+8], []int{3, 4}},
 		"longer":    {append(bytes.Clone(want), 'x'), nil},
 		"all other": {make([]byte, size), []int{0, 1, 2, 3, 4}},
 	} {
@@ -167,7 +167,7 @@ func copied(t *testing.T) (dir, snap string, trees []Tree, copyOf func(string) s
 	byBlocks(t)
 	dir = filepath.Join(t.TempDir(), "tree")
 	newForest(t, 1, dir)
-	random(t, filepath.Join(dir, "large"), 5*mb+9)
+	random(t, filepath.Join(dir, "large"), 5*block128+9)
 	must(t, os.WriteFile(filepath.Join(dir, "small"), []byte("small"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "empty"), nil, 0o644))
 	settled(t)
@@ -230,7 +230,7 @@ func TestTornCopies(t *testing.T) {
 				forge(t, snap, bootA)
 			}
 			if c.change {
-				write(t, filepath.Join(dir, "large"), "new", 4*mb)
+				write(t, filepath.Join(dir, "large"), "new", 4*block128)
 				write(t, filepath.Join(dir, "small"), "n", 3)
 				settled(t)
 			}
@@ -262,13 +262,13 @@ func TestInterruptedPatch(t *testing.T) {
 	before, err := os.Stat(copyOf("large"))
 	must(t, err)
 	write(t, filepath.Join(dir, "large"), "first", 0)
-	write(t, filepath.Join(dir, "large"), "first", 3*mb)
+	write(t, filepath.Join(dir, "large"), "first", 3*block128)
 	f, err := os.OpenFile(copyOf("large"), os.O_RDWR, 0) // what a killed pass leaves: some blocks new, one torn
 	must(t, err)
 	_, err = f.WriteAt([]byte("firs\x00"), 0)
 	must(t, err)
 	must(t, f.Close())
-	write(t, filepath.Join(dir, "large"), "second", 2*mb)
+	write(t, filepath.Join(dir, "large"), "second", 2*block128)
 	_, err = Finish(t.Context(), snap, trees, Info{Made: made}, nil)
 	must(t, err)
 	must(t, Verify(t.Context(), snap))
@@ -285,16 +285,16 @@ func TestLargeFileCutShortWhileCopied(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tree")
 	newForest(t, 1, dir)
 	for _, name := range []string{"a", "b", "c"} {
-		random(t, filepath.Join(dir, name), 3*mb)
+		random(t, filepath.Join(dir, name), 3*block128)
 	}
 	snap, trees := filepath.Join(t.TempDir(), "snap"), []Tree{{"data", dir}}
 	acted := false
 	must(t, CopyAhead(t.Context(), snap, trees, func(done, _ int64) {
 		if done > 0 && !acted {
 			acted = true
-			must(t, os.Truncate(filepath.Join(dir, "a"), 2*mb-1))
+			must(t, os.Truncate(filepath.Join(dir, "a"), 2*block128-1))
 			must(t, os.Truncate(filepath.Join(dir, "b"), 0))
-			write(t, filepath.Join(dir, "c"), "more", 5*mb)
+			write(t, filepath.Join(dir, "c"), "more", 5*block128)
 		}
 	}))
 	_, err := Finish(t.Context(), snap, trees, Info{Made: made}, nil)
@@ -305,16 +305,16 @@ func TestLargeFileCutShortWhileCopied(t *testing.T) {
 
 func TestReadBlocks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
-	random(t, path, 3*mb+1)
+	random(t, path, 3*block128+1)
 	f, err := os.Open(path)
 	must(t, err)
 	defer f.Close()
 	cp := newCopier(t.Context(), &meter{})
-	blocks, err := cp.hashBlocks(f, 3*mb+1)
+	blocks, err := cp.hashBlocks(f, 3*block128+1)
 	must(t, err)
-	e := &tree.Entry{Size: 3*mb + 1, Blocks: blocks}
+	e := &tree.Entry{Size: 3*block128 + 1, Blocks: blocks}
 	must(t, cp.readBlocks(f, e, nil))
-	write(t, path, "x", 2*mb)
+	write(t, path, "x", 2*block128)
 	if err := cp.readBlocks(f, e, nil); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a wrong block: %v", err)
 	}
@@ -322,8 +322,8 @@ func TestReadBlocks(t *testing.T) {
 		t.Errorf("a wrong block in doubt: %v", err)
 	}
 	must(t, cp.readBlocks(f, e, doubts{true, true, false, true}))
-	must(t, os.Truncate(path, 2*mb+5))
-	if err := (block{at: 2 * mb, buf: make([]byte, mb)}).load(f); !errors.Is(err, io.ErrUnexpectedEOF) {
+	must(t, os.Truncate(path, 2*block128+5))
+	if err := (block{at: 2 * block128, buf: make([]byte, block128)}).load(f); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a file that ends early: %v", err)
 	}
 }

@@ -15,8 +15,6 @@ import (
 	"dhow/agent/backup/tree"
 )
 
-const bufferSize = 1 << 20
-
 // copier copies and hashes file contents with one buffer; see eachBlock for large ones.
 type copier struct {
 	ctx   context.Context

@@ -35,6 +35,9 @@ func Finish(ctx context.Context, dir string, trees []Tree, info Info, p Progress
 	if err := verifyDumps(ctx, dir, s.Dumps, true); err != nil {
 		return nil, err
 	}
+	if err := verifyStreams(ctx, dir, s.Streams); err != nil {
+		return nil, err
+	}
 	if err := durable.SyncTree(filepath.Join(dir, indexDir)); err != nil {
 		return nil, fmt.Errorf("cannot finish snapshot: %w", err)
 	}

@@ -135,7 +135,7 @@ func (p *pass) base(e *tree.Entry) (out *os.File, have []byte, fresh bool, err e
 		out, err = p.to.Create(e.Path)
 		return out, nil, true, err
 	}
-	if old := p.old[e.Path]; old != nil && old.Hard == "" && untouched(old, there) {
+	if old := p.old[e.Path]; old != nil && old.Hard == "" && untouched(old, there) && tree.BlockSize(old.Size) == tree.BlockSize(e.Size) {
 		have = old.Blocks
 	}
 	out, err = p.to.Change(e.Path)

@@ -15,6 +15,9 @@ func Finish(context.Context, string, []Tree, Info, Progress) (*Snapshot, error) 
 // Verify answers ErrUnsupported on this system.
 func Verify(context.Context, string) error { return ErrUnsupported }
 
+// ProveDump answers ErrUnsupported on this system.
+func ProveDump(context.Context, string, Dump) (Dump, error) { return Dump{}, ErrUnsupported }
+
 // Restore answers ErrUnsupported on this system.
 func Restore(context.Context, string, []Tree, Progress) error { return ErrUnsupported }
 

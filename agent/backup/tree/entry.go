@@ -34,7 +34,7 @@ type Entry struct {
 	Device uint64 `json:"device,omitempty"` // of device nodes, as stat's rdev
 	// SHA256 is the digest (hex) of the content of files without Hard; with Blocks it is that of Blocks.
 	SHA256 string `json:"sha256,omitempty"`
-	// Blocks are the SHA-256 digests of the file's blocks of BlockSize bytes, one after the other, when who keeps the content of a
+	// Blocks are the SHA-256 digests of the file's blocks (see BlockSize), one after the other, when who keeps the content of a
 	// large file wants to copy only what changes in it.
 	Blocks []byte          `json:"blocks,omitempty"`
 	Link   Name            `json:"link,omitempty"` // target of a symbolic link
@@ -53,11 +53,16 @@ type Seen struct {
 	Ctime int64  `json:"ctime"`
 }
 
-// BlockSize is the size of the blocks of large files. The last one of a file may be shorter.
-const BlockSize = 1 << 20
-
-// MaxBlocks is the largest file that can have Blocks.
-const MaxBlocks = 64 << 30
+// BlockSize is the size of the blocks of a large file: 128 KiB, for files over 32 GiB as much more as keeps them to 2^18 blocks. A database
+// changes pages of 16 KiB here and there. The last block of a file may be shorter.
+func BlockSize(size int64) int64 {
+	const least, most = 128 << 10, 1 << 18
+	n := int64(least)
+	for size > n*most {
+		n *= 2
+	}
+	return n
+}
 
 // Same reports whether b is, by its metadata, still the file that a was.
 func (e *Entry) Same(b *Entry) bool {
@@ -87,7 +92,7 @@ func (e *Entry) check(seen map[Name]string) error {
 		if e.Hard == "" && !hexDigest(e.SHA256) {
 			return fmt.Errorf("%q has no checksum", p)
 		}
-		if n := int64(len(e.Blocks)); n > 0 && (e.Hard != "" || e.Size > MaxBlocks || n != (e.Size+BlockSize-1)/BlockSize*sha256.Size) {
+		if n := int64(len(e.Blocks)); n > 0 && (e.Hard != "" || n != CountBlocks(e.Size)*sha256.Size) {
 			return fmt.Errorf("%q has another number of blocks", p)
 		}
 		if e.Hard != "" && seen[e.Hard] != File {
@@ -105,6 +110,16 @@ func (e *Entry) check(seen map[Name]string) error {
 		return fmt.Errorf("%q cannot have content", p)
 	}
 	return nil
+}
+
+// CountBlocks is the number of blocks of a file of a size.
+func CountBlocks(size int64) int64 {
+	n := BlockSize(size)
+	blocks := size / n
+	if size%n > 0 {
+		blocks++
+	}
+	return blocks
 }
 
 func hexDigest(s string) bool {
