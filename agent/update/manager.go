@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -202,7 +203,7 @@ func (m *Manager) after(c *change.Change) error {
 	if c.Cause != nil {
 		log = log.With("step", c.Cause.Step, "class", c.Cause.Class, "reason", c.Cause.Message)
 	}
-	log.Info("change ended")
+	log.Info("change ended", "steps", durations(c))
 	if c.Finished.IsZero() {
 		return nil
 	}
@@ -213,6 +214,17 @@ func (m *Manager) after(c *change.Change) error {
 		return err
 	}
 	return m.forget()
+}
+
+// durations says how long every step took.
+func durations(c *change.Change) string {
+	var list []string
+	for _, s := range c.Steps {
+		if !s.Finished.IsZero() {
+			list = append(list, fmt.Sprintf("%s %.1fs", s.Name, s.Finished.Sub(s.Started).Seconds()))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // unfinished returns the oldest change that is not at its end. Cleanups that failed are tried when the agent starts or a change ends.
