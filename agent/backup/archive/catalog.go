@@ -13,8 +13,9 @@ import (
 	"sync"
 )
 
-// maxRecent is how many chunks are known from memory only: those of packs that no run covers. More of them become a run.
-const maxRecent = 64 << 10
+// maxRecent is how many chunks are known from memory only: those of packs that no run covers. More of them become a run. Tests make
+// it smaller.
+var maxRecent = 32 << 10
 
 // state of a pack in the folder.
 type state uint8
@@ -158,8 +159,10 @@ func (c *catalog) register(p packInfo, s state) uint32 {
 func (c *catalog) readPack(n uint32) error {
 	chunks, _, err := openPack(packPath(c.dir, c.packs[n].name))
 	if errors.Is(err, errPack) || errors.Is(err, fs.ErrNotExist) {
-		c.states[n] = missing
-		return nil
+		if c.states[n] == good {
+			c.states[n] = missing
+		}
+		return nil // a run may still know what stands in a broken one
 	}
 	if err != nil {
 		return err
@@ -300,6 +303,7 @@ func (c *catalog) lookup(id digest, wanted func(state) bool) (spot, bool, error)
 }
 
 func isGood(s state) bool    { return s == good }
+func isBroken(s state) bool  { return s == broken }
 func isMissing(s state) bool { return s == missing }
 
 // has says whether a chunk stands in a pack that nothing is known against.
@@ -320,6 +324,9 @@ func (c *catalog) find(id digest) (spot, error) {
 	}
 	if s, ok := c.weak[id]; ok {
 		return s, nil
+	}
+	if s, ok, err = c.lookup(id, isBroken); err != nil || ok {
+		return s, err
 	}
 	s, ok, err = c.lookup(id, isMissing)
 	if err != nil {

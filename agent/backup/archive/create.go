@@ -45,7 +45,7 @@ func (a *Archive) create(ctx context.Context, c Contents, p Progress) (*Record, 
 		return nil, errors.New("there is one of that name already")
 	}
 	w := &writer{c: cat, ctx: ctx, meter: &meter{tell: p}, buf: make([]byte, readSize)}
-	if w.r, err = newReader(cat); err != nil {
+	if w.r, err = newReader(cat, framesOfLists); err != nil {
 		return nil, err
 	}
 	defer w.r.close()
@@ -339,6 +339,9 @@ var errOther = errors.New("not a file any more")
 
 // once reads a file from end to end and says whether it stayed the same meanwhile.
 func (t *treeWriter) once(f *os.File, e *tree.Entry) (bool, error) {
+	if err := point("archive/read-begin"); err != nil {
+		return false, err
+	}
 	now, err := tree.Look(f)
 	if err != nil || now == nil || now.Kind != tree.File {
 		return false, errors.Join(err, errOther)
@@ -352,6 +355,9 @@ func (t *treeWriter) once(f *os.File, e *tree.Entry) (bool, error) {
 		return false, fmt.Errorf("cannot read %s: %w", e.Path, err)
 	}
 	e.Size, e.SHA256 = size, sum
+	if err := point("archive/read-end"); err != nil {
+		return false, err
+	}
 	again, err := tree.Look(f)
 	if err != nil {
 		return false, err

@@ -70,7 +70,7 @@ func (a *Archive) free(ctx context.Context, c *catalog) error {
 	if err := c.flush(true); err != nil {
 		return err
 	}
-	r, err := newReader(c)
+	r, err := newReader(c, framesOfLists)
 	if err != nil {
 		return err
 	}

@@ -237,7 +237,7 @@ func (a *Archive) takeRecord(ctx context.Context, name string, size int64, sum d
 			return errors.New("there is another backup of that name")
 		}
 	}
-	cr, err := newReader(c)
+	cr, err := newReader(c, framesOfLists)
 	if err != nil {
 		return err
 	}

@@ -27,13 +27,15 @@ const (
 	// targetFrame is compressed at once: larger ones pack little better and are more to read for one changed page.
 	targetFrame = 256 << 10
 	maxRaw      = targetFrame + maxChunk
-	// A pack is full when it has so many bytes or chunks.
-	fullPack   = 16 << 20
+	// A pack is full when it has so many chunks, or bytes, see fullPack.
 	fullChunks = 16 << 10
 	// maxPack bounds what is taken for a pack.
 	maxPack     = 64 << 20
 	maxContents = 4 << 20
 )
+
+// fullPack is when a pack is full, in bytes. Tests make it smaller.
+var fullPack int64 = 16 << 20
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)

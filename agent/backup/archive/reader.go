@@ -15,9 +15,11 @@ import (
 	"dhow/bundle/durable"
 )
 
+// Frames that are kept, in bytes: lists are read from one end to the other, files come back to older frames.
 const (
-	cachedFrames = 16 << 20 // bytes
-	openPacks    = 16
+	framesOfLists = 1 << 20
+	framesOfFiles = 12 << 20
+	openPacks     = 16
 )
 
 // unpacker decompresses frames.
@@ -31,23 +33,24 @@ func newUnpacker() (unpacker, error) {
 	return unpacker{zstd: d}, err
 }
 
-// reader reads chunks, from the disk itself, and checks them. Frames are kept for a while, since files keep their pages together.
-// One goroutine at a time uses it.
+// reader reads chunks and checks them. Frames are kept for a while, since files keep their pages together. One goroutine at a time
+// uses it.
 type reader struct {
 	unpacker
 	c      *catalog
+	disk   bool // read from the disk what the system may hold in memory
 	frames *recently[[2]uint32, []byte]
 	spare  []byte // memory of a frame that was let go of
 	files  *recently[uint32, *os.File]
 }
 
-func newReader(c *catalog) (*reader, error) {
+func newReader(c *catalog, frames int) (*reader, error) {
 	u, err := newUnpacker()
 	if err != nil {
 		return nil, err
 	}
 	r := &reader{unpacker: u, c: c}
-	r.frames = newRecently[[2]uint32](cachedFrames, func(b []byte) int { return cap(b) }, func(b []byte) { r.spare = b })
+	r.frames = newRecently[[2]uint32](frames, func(b []byte) int { return cap(b) }, func(b []byte) { r.spare = b })
 	r.files = newRecently[uint32](openPacks, func(*os.File) int { return 1 }, func(f *os.File) { _ = f.Close() })
 	return r, nil
 }
@@ -98,7 +101,13 @@ func (r *reader) pack(n uint32) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	forget(f)
+	if r.disk {
+		forget(f)
+		if err := r.c.checkPack(n, f); err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+	}
 	r.files.put(n, f)
 	return f, nil
 }
@@ -112,7 +121,7 @@ func (r *reader) check(x ref, s spot, data []byte) ([]byte, error) {
 		return nil, err
 	}
 	if again, err := r.c.find(x.id); err == nil && again.pack != s.pack {
-		other, err := newReader(r.c)
+		other, err := newReader(r.c, framesOfLists)
 		if err != nil {
 			return nil, err
 		}
@@ -129,6 +138,25 @@ func (r *reader) chunk(x ref) ([]byte, error) {
 		return nil, err
 	}
 	return r.check(x, s, b)
+}
+
+// checkPack reads the contents of a pack, which is not needed as long as the index is there.
+func (c *catalog) checkPack(n uint32, f *os.File) error {
+	name, size := c.packName(n), c.packSize(n)
+	_, err := readContents(f, size)
+	if !errors.Is(err, errPack) {
+		return err
+	}
+	if err := c.mark(n); err != nil {
+		return err
+	}
+	return damaged("pack %s does not hold what was written", name)
+}
+
+func (c *catalog) packSize(n uint32) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.packs[n].size
 }
 
 func (c *catalog) packName(n uint32) digest {
@@ -169,6 +197,7 @@ type bytesFrom struct {
 	r    *reader
 	refs []ref
 	rest []byte
+	err  error
 }
 
 func (b *bytesFrom) Read(p []byte) (int, error) {
@@ -178,6 +207,7 @@ func (b *bytesFrom) Read(p []byte) (int, error) {
 		}
 		data, err := b.r.chunk(b.refs[0])
 		if err != nil {
+			b.err = err
 			return 0, err
 		}
 		b.refs = b.refs[1:]
@@ -221,7 +251,7 @@ func (r *reader) pieces(ctx context.Context, from *extents, size int64, use func
 		return ctx.Err()
 	}
 	const ahead = 32
-	ctx, stop := context.WithCancel(ctx)
+	inner, stop := context.WithCancel(ctx)
 	out, free := make(chan piece, ahead), make(chan []byte, ahead+2)
 	for range cap(free) {
 		free <- nil
@@ -238,7 +268,7 @@ func (r *reader) pieces(ctx context.Context, from *extents, size int64, use func
 			}
 			select {
 			case out <- p:
-			case <-ctx.Done():
+			case <-inner.Done():
 				return
 			}
 			if p.err != nil {

@@ -26,29 +26,36 @@ func (a *Archive) verify(ctx context.Context, name string, p Progress) error {
 		return err
 	}
 	defer end()
+	r.disk = true
 	m := &meter{tell: p, total: rec.Bytes}
 	m.add(0)
+	var first error
+	note := func(what string, err error) error {
+		if first == nil && err != nil {
+			first = fmt.Errorf("%s: %w", what, err)
+		}
+		if errors.Is(err, ErrDamaged) {
+			return nil // goes on, so that all that is damaged is marked
+		}
+		return err
+	}
 	for _, f := range rec.Files {
 		sum := sha256.New()
-		err := r.pieces(ctx, &extents{r: r, refs: f.Extents}, f.Bytes, func(_ int64, x extent, data []byte) error {
-			if x.hole() {
-				return damaged("a stream has a hole")
-			}
+		err := r.verify(ctx, &extents{r: r, refs: f.Extents}, f.Bytes, func(x extent, data []byte) {
 			sum.Write(data)
 			m.add(int64(len(data)))
-			return nil
 		})
 		if err == nil && digest(sum.Sum(nil)).String() != f.SHA256 {
 			err = damaged("it has another checksum")
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.Name, err)
+		if note(f.Name, err) != nil {
+			return first
 		}
 	}
 	for _, t := range rec.Trees {
 		entries, err := t.read(r)
-		if err != nil {
-			return fmt.Errorf("volume %s: %w", t.Name, err)
+		if note("volume "+t.Name, err) != nil {
+			return first
 		}
 		list := &extents{r: r, refs: t.Extents}
 		for _, e := range entries {
@@ -56,23 +63,48 @@ func (a *Archive) verify(ctx context.Context, name string, p Progress) error {
 				continue
 			}
 			sum := sha256.New()
-			err := r.pieces(ctx, list, e.Size, func(_ int64, x extent, data []byte) error {
+			err := r.verify(ctx, list, e.Size, func(x extent, data []byte) {
 				sum.Write(x.record())
 				m.add(int64(len(data)))
-				return nil
 			})
 			if err == nil {
 				err = isSum(e, sum)
 			}
-			if err != nil {
-				return fmt.Errorf("volume %s: %s: %w", t.Name, e.Path, err)
+			if note("volume "+t.Name+": "+string(e.Path), err) != nil {
+				return first
 			}
 		}
-		if err := list.end(); err != nil {
-			return fmt.Errorf("volume %s: %w", t.Name, err)
+		if err == nil {
+			_ = note("volume "+t.Name, list.end())
 		}
 	}
-	return nil
+	return first
+}
+
+// verify reads the chunks of a file. When one is damaged it goes on through the rest of them, and leaves the list behind the file.
+func (r *reader) verify(ctx context.Context, list *extents, size int64, use func(extent, []byte)) error {
+	begin := *list
+	first := r.pieces(ctx, list, size, func(_ int64, x extent, data []byte) error {
+		use(x, data)
+		return nil
+	})
+	if !errors.Is(first, ErrDamaged) {
+		return first
+	}
+	*list = begin
+	err := list.skip(size, func(x extent) error {
+		if err := ctx.Err(); err != nil || x.hole() {
+			return err
+		}
+		if _, err := r.chunk(x.ref); err != nil && !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return first
 }
 
 // isSum compares the sum of a file's extents with what its entry says.
@@ -88,7 +120,11 @@ func hasContent(e *tree.Entry) bool { return e.Kind == tree.File && e.Hard == ""
 
 // read reads the entries of a tree, and checks them.
 func (t *TreeInfo) read(r *reader) ([]*tree.Entry, error) {
-	boot, all, err := tree.ReadIndex(&bytesFrom{r: r, refs: t.Entries})
+	from := &bytesFrom{r: r, refs: t.Entries}
+	boot, all, err := tree.ReadIndex(from)
+	if from.err != nil {
+		return nil, from.err
+	}
 	if errors.Is(err, tree.ErrIndex) {
 		err = damaged("%v", err)
 	}
@@ -106,7 +142,7 @@ func (a *Archive) reading(name string) (rec *Record, r *reader, end func(), err 
 		return nil, nil, nil, err
 	}
 	if rec, err = a.read(name); err == nil {
-		r, err = newReader(c)
+		r, err = newReader(c, framesOfFiles)
 	}
 	if err != nil {
 		free()
