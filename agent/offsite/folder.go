@@ -246,7 +246,7 @@ func stick(err error) error {
 	}{
 		{ErrFull, []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}},
 		{ErrDenied, []error{syscall.EROFS, fs.ErrPermission}},
-		{ErrUnreachable, []error{syscall.EIO, syscall.ENODEV, syscall.ENXIO, syscall.ENOTCONN, syscall.ESTALE}},
+		{ErrUnreachable, []error{syscall.EIO, syscall.ENODEV, syscall.ENXIO, syscall.ENOTCONN, syscall.ECONNABORTED, syscall.ESTALE}},
 	} {
 		if errors.Is(err, kind.of) || errors.Is(err, ErrSource) {
 			return err
