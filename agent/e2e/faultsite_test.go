@@ -91,20 +91,26 @@ func (o order) args() []string {
 	return []string{"rollback", "--to", o.to, "--data", "restore", "--yes"}
 }
 
-// expected says what the entries are on both sides of the order.
-func (k *faultSite) expected(o order) map[string]Ledger {
+// side is a release with the entries that may be there on it.
+type side struct {
+	release string
+	entries Ledger
+}
+
+// expected says what is there on both sides of the order: as before, and as when it has worked.
+func (k *faultSite) expected(o order) [2]side {
 	now := k.site.ledger()
-	either := map[string]Ledger{o.from: now}
+	old, done := side{o.from, now}, side{o.to, now}
 	switch {
 	case o.fails:
+		done = old
 	case o.isUpdate() && faultReleases[o.to] != faultReleases[o.from]:
-		either[o.to] = now.after(faultReleases[o.to])
+		done.entries = now.after(faultReleases[o.to])
 	case o.isUpdate() || o.keep:
-		either[o.to] = now
 	default:
-		either[o.to] = k.left[o.to]
+		done.entries = k.left[o.to]
 	}
-	return either
+	return [2]side{old, done}
 }
 
 // bring makes the site run the release on which an order begins, without faults.
@@ -121,7 +127,7 @@ func (k *faultSite) bring(release string) {
 		k.site.settled(time.Minute)
 		k.running = o.to
 		k.site.stop()
-		if diff := either[o.to].differs(k.site.ledger()); diff != "" {
+		if diff := either[1].entries.differs(k.site.ledger()); diff != "" {
 			k.t.Fatalf("%s → %s without a fault: %s", o.from, o.to, diff)
 		}
 	}
@@ -129,13 +135,13 @@ func (k *faultSite) bring(release string) {
 
 // prepare makes everything ready for an order, whose images and blobs are not here, and answers what the entries should be afterwards. The
 // application answers, the agent is stopped.
-func (k *faultSite) prepare(o order) map[string]Ledger {
+func (k *faultSite) prepare(o order) [2]side {
 	k.t.Helper()
 	s := k.site
 	s.post("/entries", fmt.Sprintf("typed on %s at %s", o.from, time.Now()))
 	either := k.expected(o)
 	if o.isUpdate() {
-		k.left[o.from] = either[o.from]
+		k.left[o.from] = either[0].entries
 		s.centre.pin(k.t, s.name, o.to, k.source)
 		k.forgetBlobs(o)
 	}
@@ -226,15 +232,21 @@ func (k *faultSite) ask(o order) chan Result {
 }
 
 // judge compares the site with both sides of the order, and answers what was lost. What else is not as it should be fails the test.
-func (k *faultSite) judge(o order, either map[string]Ledger) (lost string) {
+func (k *faultSite) judge(o order, either [2]side) (lost string) {
 	k.t.Helper()
 	st := k.site.status()
-	want, ok := either[st.Release]
-	if !ok {
-		return fmt.Sprintf("release %q runs, neither %s nor (unless it fails) %s", st.Release, o.from, o.to)
+	lost = fmt.Sprintf("release %q runs, neither %s nor %s", st.Release, either[0].release, either[1].release)
+	now := k.site.ledger()
+	for _, s := range either {
+		if s.release == st.Release {
+			if lost = s.entries.differs(now); lost == "" {
+				break
+			}
+			lost = fmt.Sprintf("%s on %s: %s", o.name, st.Release, lost)
+		}
 	}
-	if diff := want.differs(k.site.ledger()); diff != "" {
-		return fmt.Sprintf("on %s: %s", st.Release, diff)
+	if lost != "" {
+		return lost
 	}
 	k.site.sane(st.Release)
 	k.running = st.Release

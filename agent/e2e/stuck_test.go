@@ -140,3 +140,33 @@ func dropImage(t testing.TB, s *Site) func() error {
 		return nil
 	}
 }
+
+// TestJournalFails lets the journal refuse many times in a row, as a full disk does: the agent says so, and goes on when there is space.
+func TestJournalFails(t *testing.T) {
+	t.Parallel()
+	k := newFaultSite(t, killFleet(t, "journal"))
+	o := orders[0]
+	either := k.prepare(o)
+	var faults []string
+	for n := 1; n <= 4; n++ {
+		faults = append(faults, fmt.Sprintf("journal/save/before@start-release#%d:enospc", n))
+	}
+	s := k.site
+	s.start("DHOW_FAULT="+strings.Join(faults, ","), "DHOW_FAULT_DIR="+t.TempDir())
+	asked := k.ask(o)
+	poll(t, time.Minute, "status to tell of the trouble", func() (bool, string) {
+		r := s.run("status")
+		return strings.Contains(r.Out, "cannot write the journal") && strings.Contains(r.Out, "no space left"), r.String() + s.tail()
+	})
+	if r := <-asked; r.Code != 0 {
+		t.Errorf("the update did not go on: %s\n%s", r, s.tail())
+	}
+	s.settled(time.Minute)
+	if lost := k.judge(o, either); lost != "" || k.running != o.to {
+		t.Errorf("release %s, %s", k.running, lost)
+	}
+	if st := s.status(); len(st.Warnings) != 0 {
+		t.Errorf("status still warns: %q", st.Warnings)
+	}
+	k.tidy()
+}

@@ -50,6 +50,7 @@ type Manager struct {
 	running uint64             // the change at work, 0 when idle
 	cancel  context.CancelFunc // ends the run of that change
 	doors   *doors.Doors       // closed doors, nil when open
+	trouble string             // why Run can't go on at present
 	away    uint64             // the change during which the engine was away last
 }
 
@@ -102,6 +103,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		})
 		worked, err := m.work(ctx)
 		err = errors.Join(append(errs, err)...)
+		m.setTrouble(err)
 		if worked && err == nil {
 			pause = firstPause
 			continue
@@ -128,6 +130,15 @@ func (m *Manager) Run(ctx context.Context) error {
 		return m.doors.Open()
 	}
 	return nil
+}
+
+// setTrouble keeps for status why nothing goes on.
+func (m *Manager) setTrouble(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.trouble = ""; err != nil && !errors.Is(err, context.Canceled) {
+		m.trouble = m.masked(err.Error())
+	}
 }
 
 // tidyUp finishes what a stop in the middle of tidying has left.

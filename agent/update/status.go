@@ -56,6 +56,12 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if !poll.Last.IsZero() {
 		s.LastCheck = &poll.Last
 	}
+	m.mu.Lock()
+	trouble := m.trouble
+	m.mu.Unlock()
+	if trouble != "" {
+		s.Warnings = append(s.Warnings, "the agent can't go on and tries again: "+trouble)
+	}
 	err = m.statusOfBackups(ctx, &s)
 	return s, err
 }
