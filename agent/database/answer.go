@@ -34,7 +34,7 @@ func firstLine(s string) string {
 			return r
 		}, strings.ToValidUTF8(line, "")))
 		isError := strings.HasPrefix(line, "ERROR") || strings.Contains(line, "rror: ")
-		if strings.Trim(line, "-") == "" || strings.Contains(line, "[Warning]") || first != "" && !isError {
+		if strings.Trim(line, "-") == "" || strings.Contains(line, "[Warning]") || strings.HasPrefix(line, "Warning:") || first != "" && !isError {
 			continue
 		}
 		if first = line; isError {

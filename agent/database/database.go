@@ -11,9 +11,9 @@
 // A dump is taken while users work, and describes one moment of every database. It is a stream of parts, one after the other without
 // anything in between; Dump.Parts says how long each is. Nothing is compressed in it, so that equal data make equal bytes.
 //
-//	MariaDB, MySQL   accounts   SQL: the accounts and roles
+//	MariaDB, MySQL   accounts   SQL: accounts, roles, and their privileges on databases
 //	                 data       what mariadb-dump or mysqldump --single-transaction writes for all databases
-//	                 grants     SQL: privileges, default roles, and what MySQL keeps of SET PERSIST
+//	                 grants     SQL: privileges on tables and routines, default roles, and what MySQL keeps of SET PERSIST
 //	PostgreSQL       globals    SQL: what pg_dumpall --globals-only writes
 //	                 settings   SQL: ALTER SYSTEM
 //	                 data       for each database, in the order of Dump.Databases: what pg_dump -Fc -Z0 --create writes

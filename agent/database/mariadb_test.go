@@ -28,25 +28,31 @@ type realServer struct {
 
 func startServer(t *testing.T) *realServer {
 	t.Helper()
-	for _, name := range []string{"mariadbd", "mariadb-install-db", "mariadb", "mariadb-dump"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Fatalf("this test needs MariaDB on this machine (apt-get install mariadb-server): %v", err)
-		}
-	}
 	dir, err := os.MkdirTemp("", "dhow-database-") // short, since a socket's path is limited
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return startServerIn(t, dir)
+}
+
+func startServerIn(t *testing.T, dir string) *realServer {
+	t.Helper()
+	for _, name := range []string{"mariadbd", "mariadb-install-db", "mariadb", "mariadb-dump"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Fatalf("this test needs MariaDB on this machine (apt-get install mariadb-server): %v", err)
+		}
+	}
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "s")
 	out, err := exec.Command("mariadb-install-db", "--no-defaults", "--user=root", "--datadir="+data, "--skip-test-db",
-		"--auth-root-authentication-method=normal").CombinedOutput()
+		"--auth-root-authentication-method=normal",
+		"--innodb-log-file-size=16M").CombinedOutput()
 	if err != nil {
 		t.Fatalf("cannot make a database: %v: %s", err, out)
 	}
 	r := &realServer{t: t, socket: socket, env: append(os.Environ(), "ROOT_PASSWORD="+secret)}
 	r.cmd = exec.Command("mariadbd", "--no-defaults", "--user=root", "--datadir="+data, "--socket="+socket, "--skip-networking",
-		"--pid-file="+filepath.Join(dir, "pid"), "--character-set-server=utf8mb4")
+		"--pid-file="+filepath.Join(dir, "pid"), "--character-set-server=utf8mb4", "--innodb-log-file-size=16M")
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,11 @@ var systemAccounts = map[string]bool{
 // defaultRole finds the part of MySQL's SHOW CREATE USER that needs the role to be granted.
 var defaultRole = regexp.MustCompile(`(?s)^CREATE USER (.+?)( IDENTIFIED .*?)? DEFAULT ROLE (.+?) REQUIRE (.*)$`)
 
-// accounts returns two scripts: one that makes the accounts and roles, and one that gives them what they may do, which needs the
-// tables and routines to be there. What an account has on the server that loads them is taken away.
+// onPart finds privileges on a table or a routine, which must be there when they are given.
+var onPart = regexp.MustCompile("(?s)^(?:GRANT|REVOKE) .* ON (?:PROCEDURE|FUNCTION|PACKAGE|PACKAGE BODY|TABLE|`(?:[^`]|``)*`\\.`)")
+
+// accounts returns two scripts: one that makes the accounts and roles with what they may do everywhere or in whole databases, and one
+// with what needs tables and routines to be there. What an account has on the server that loads them is taken away.
 func (c *session) accounts(ctx context.Context) (create, grant string, err error) {
 	version, err := c.version(ctx)
 	if err != nil {
@@ -82,11 +85,14 @@ func (c *session) accounts(ctx context.Context) (create, grant string, err error
 		create += line + ";\n"
 	}
 	for _, line := range grants {
-		if strings.HasPrefix(line, "SET DEFAULT ROLE ") { // the role must have been granted
+		switch {
+		case strings.HasPrefix(line, "SET DEFAULT ROLE "): // the role must have been granted
 			defaults += line + ";\n"
-			continue
+		case onPart.MatchString(line):
+			grant += line + ";\n"
+		default: // whose a view is must have a right to what it shows when another view is made of it
+			create += line + ";\n"
 		}
-		grant += line + ";\n"
 	}
 	settings, err := c.persisted(ctx, version)
 	return create, grant + defaults + settings, err

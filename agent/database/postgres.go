@@ -149,6 +149,8 @@ func (c *postgres) psql(ctx context.Context, database, script string, max int) (
 // pgSettings make values print the same way everywhere.
 const pgSettings = `set search_path = pg_catalog; set datestyle = 'ISO, YMD'; set intervalstyle = postgres; set timezone = 'UTC';
 set extra_float_digits = 3; set bytea_output = hex; set row_security = off; set statement_timeout = 0; set lock_timeout = '120s';
+select set_config(name, '0', false) from pg_settings where name = 'idle_in_transaction_session_timeout' \gset dhow_
+
 `
 
 func psqlArgs(more ...string) []string {

@@ -1,9 +1,9 @@
 package database
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -41,53 +41,81 @@ func (c *postgres) dump(ctx context.Context, w *parts, d *Dump, _ Progress) erro
 	return nil
 }
 
-// dumpDatabase dumps one database and adds up its rows, both in one snapshot.
-func (c *postgres) dumpDatabase(ctx context.Context, w io.Writer, name string, d *Dump) (err error) {
-	s := c.hold(ctx, name)
-	defer func() { err = errors.Join(err, s.close()) }()
-	id, err := s.ask("begin isolation level repeatable read read only; select pg_export_snapshot();", 1)
+// dumpDatabase dumps one database and adds up its rows, both in one snapshot: psql holds it, and starts pg_dump in between. All that
+// they write comes in one stream, parted by a word that nothing in it can hold by chance.
+func (c *postgres) dumpDatabase(ctx context.Context, w io.Writer, name string, d *Dump) error {
+	mark := rand.Text()
+	say := "\\! echo " + mark + "\n"
+	script := pgSettings + "begin isolation level repeatable read read only;\n" +
+		"select pg_export_snapshot() as dhow_snapshot \\gset\n\\setenv DHOW_SNAPSHOT :dhow_snapshot\n" + pgSequences + say +
+		"\\! pg_dump --format=custom --compress=0 --create --no-tablespaces --no-password --lock-wait-timeout=120s" +
+		` --snapshot="$DHOW_SNAPSHOT" && echo ` + mark + " || kill $PPID\n" + // the shell's parent is psql
+		pgSums + say + pgSequences
+	still, sums, now := &limited{max: maxAnswer}, &limited{max: maxAnswer}, &limited{max: maxAnswer}
+	data := &counter{w: w}
+	out := &splitter{mark: []byte(mark + "\n"), to: []io.Writer{still, data, sums, now}}
+	if err := c.run(ctx, name, strings.NewReader(script), out, "psql", psqlArgs("-F", "\t")...); err != nil {
+		return err
+	}
+	if err := out.end(); err != nil {
+		return err
+	}
+	if data.n == 0 || len(out.to) != 1 || still.more || sums.more || now.more {
+		return c.strange(errors.New("a part of the dump is missing"))
+	}
+	tables, err := c.split(sums.String(), 3)
 	if err != nil {
 		return err
 	}
-	if len(id) != 1 {
-		return c.strange(errors.New("no snapshot"))
-	}
-	still, err := s.ask(pgSequences, 2)
-	if err != nil {
-		return err
-	}
-	head := &script{w: w}
-	err = c.run(ctx, name, nil, head, "pg_dump", "--format=custom", "--compress=0", "--create", "--no-tablespaces", "--no-password",
-		"--lock-wait-timeout=120s", "--snapshot="+id[0][0])
-	if err != nil {
-		return err
-	}
-	if head.n == 0 {
-		return fmt.Errorf("service %s: the dump is empty", c.server.Service)
-	}
-	tables, err := s.ask(pgSums, 3)
-	if err != nil {
-		return err
-	}
-	now, err := s.ask(pgSequences, 2)
+	sequences, err := c.split(now.String(), 2)
 	if err != nil {
 		return err
 	}
 	if err := c.add(name, tables, d.Rows, d.Sums); err != nil {
 		return err
 	}
-	moved := map[string]bool{}
-	for _, row := range still {
-		moved[row[0]+row[1]] = true
-	}
-	for _, row := range now {
-		if moved[row[0]+row[1]] {
-			if err := c.add(name, [][]string{row}, nil, d.Sums); err != nil {
-				return err
-			}
+	for _, row := range sequences {
+		if line := strings.Join(row, "\t") + "\n"; !strings.HasPrefix(still.String(), line) && !strings.Contains(still.String(), "\n"+line) {
+			continue // it moved meanwhile
+		}
+		if err := c.add(name, [][]string{row}, nil, d.Sums); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// splitter passes a stream on to one writer after the other; mark stands between what is for two of them.
+type splitter struct {
+	mark []byte
+	to   []io.Writer
+	held []byte // the end of what came, which may be the beginning of a mark
+}
+
+func (s *splitter) Write(p []byte) (int, error) {
+	s.held = append(s.held, p...)
+	for len(s.to) > 1 {
+		i := bytes.Index(s.held, s.mark)
+		if i < 0 {
+			break
+		}
+		if _, err := s.to[0].Write(s.held[:i]); err != nil {
+			return 0, err
+		}
+		s.held, s.to = s.held[i+len(s.mark):], s.to[1:]
+	}
+	n := max(0, len(s.held)-len(s.mark)+1)
+	if _, err := s.to[0].Write(s.held[:n]); err != nil {
+		return 0, err
+	}
+	s.held = append(s.held[:0], s.held[n:]...)
+	return len(p), nil
+}
+
+// end passes on what is left.
+func (s *splitter) end() error {
+	_, err := s.to[0].Write(s.held)
+	return err
 }
 
 // add puts rows of name, count and sum, or name and sum, where they belong.
@@ -170,7 +198,7 @@ var (
 		// Large objects, by their pages: one that holds nothing but zeros may be missing.
 		"select " + pgHex("'(large objects)'") + ", (select count(*) from pg_largeobject_metadata), " +
 		pgSum(`loid::text || ':' || pageno || ':' || encode(btrim(data, '\x00'::bytea), 'hex')`) +
-		` filter (where btrim(data, '\x00'::bytea) <> '') from pg_largeobject having (select count(*) from pg_largeobject_metadata) > 0;` + "\n"
+		` from pg_largeobject where btrim(data, '\x00'::bytea) <> '' having (select count(*) from pg_largeobject_metadata) > 0;` + "\n"
 	pgSequences = "select format($f$select %L, last_value || ' ' || is_called from %I.%I$f$, " + pgName1 + ", n.nspname, c.relname) " +
 		pgRelations("S") + "\\gexec\n"
 )
@@ -198,57 +226,7 @@ else quote_literal(setting) end)`)+` from pg_file_settings where sourcefile ~ '/
 	return script, nil
 }
 
-// held is a psql that stays for some questions, in one transaction.
-type held struct {
-	c     *postgres
-	in    *io.PipeWriter
-	out   *bufio.Reader
-	ended chan error
-}
-
-func (c *postgres) hold(ctx context.Context, database string) *held {
-	inR, inW := io.Pipe()
-	outR, outW := io.Pipe()
-	h := &held{c: c, in: inW, out: bufio.NewReader(outR), ended: make(chan error, 1)}
-	go func() {
-		err := c.run(ctx, database, inR, outW, "psql", psqlArgs("-F", "\t")...)
-		_ = inR.CloseWithError(io.ErrClosedPipe)
-		_ = outW.Close()
-		h.ended <- err
-	}()
-	_, _ = io.WriteString(inW, pgSettings) // an error shows with the first question
-	return h
-}
-
-// ask runs a script whose answers have n fields each.
-func (h *held) ask(script string, n int) ([][]string, error) {
-	// The shell makes psql write out what it has.
-	_, werr := io.WriteString(h.in, script+"\n\\! echo .\n")
-	var b bytes.Buffer
-	for {
-		line, err := h.out.ReadString('\n')
-		switch {
-		case line == ".\n":
-			return h.c.split(b.String(), n)
-		case err != nil || werr != nil || b.Len() > maxAnswer:
-			return nil, errors.Join(h.close(), errors.New("the database client ended early"))
-		}
-		b.WriteString(line)
-	}
-}
-
-// close ends the client and says how it ended. It may be called again.
-func (h *held) close() error {
-	_ = h.in.Close()
-	go func() { _, _ = io.Copy(io.Discard, h.out) }() // so that it never waits for us
-	err, open := <-h.ended
-	if open {
-		close(h.ended)
-	}
-	return err
-}
-
-// users is needed to know whose password stays.
+// self is the user that works here.
 func (c *postgres) self(ctx context.Context) (string, error) {
 	rows, err := c.rows(ctx, c.base, "select "+pgHex("current_user::text"), 1)
 	if err != nil || len(rows) != 1 {

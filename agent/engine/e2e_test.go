@@ -286,6 +286,12 @@ func TestE2EExec(t *testing.T) {
 	if exit, stderr, err := e.Exec(ctx, id, []string{"/app", "print", "/mark"}, nil, &out); exit != 0 || err != nil || out.String() != "exec" {
 		t.Errorf("exit %d, stderr %q, %v, %q", exit, stderr, err, out.String())
 	}
+	// Without a shell in the container it goes the slow way, and all the same.
+	sum.Hash().Reset()
+	exit, stderr, err = e.ExecFast(ctx, id, []string{"/app", "cat", "7"}, bytes.NewReader(big), sum.Hash())
+	if exit != 7 || stderr != "end of input\n" || err != nil || sum.Digest() != digest.FromBytes(big) {
+		t.Errorf("the fast way: exit %d, stderr %q, %v", exit, stderr, err)
+	}
 	_, _, err = e.Exec(ctx, id, []string{"/app", "cat", "0"}, io.MultiReader(bytes.NewReader(big), failing{errors.New("torn")}), io.Discard)
 	if want := "cannot run /app in container " + id + ": its input broke: torn"; errText(err) != want {
 		t.Errorf("%v, want %s", err, want)
