@@ -69,9 +69,14 @@ type restorer struct {
 	to      *tree.Root
 	list    *extents
 	entries []*tree.Entry
-	written map[*tree.Entry]bool
+	written map[*tree.Entry]bool // and still to be read back
 	buf     []byte
+	back    *readingBack
+	long    *job // the file just written, when it is long
 }
+
+// longFile is read back while others are written, others when all is on disk.
+const longFile = 4 << 20
 
 func newRestorer(ctx context.Context, r *reader, rec *Record, t Tree, m *meter) (*restorer, error) {
 	for i := range rec.Trees {
@@ -95,15 +100,27 @@ func (r *restorer) run() (err error) {
 	}
 	defer r.to.Close()
 	r.list = &extents{r: r.reader, refs: r.info.Extents}
+	if r.back, err = newReadingBack(r.ctx, r.c); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.back.end()) }()
 	m := tree.Mirror{
 		To: r.to, Strict: true, Keep: r.keep, Fetch: r.fetchFile,
 		Pruned: func() error { return point("archive/restore-clean") },
 		After: func(e *tree.Entry) error {
-			r.written[e] = true
+			if r.long != nil {
+				r.back.jobs <- *r.long
+				r.long = nil
+			} else {
+				r.written[e] = true
+			}
 			return point("archive/restore-file")
 		},
 	}
 	if _, err := m.Run(r.ctx, r.entries); err != nil {
+		return err
+	}
+	if err := r.back.end(); err != nil {
 		return err
 	}
 	if err := point("archive/restore-flush"); err != nil {
@@ -150,8 +167,6 @@ func (r *restorer) keep(e *tree.Entry) (bool, error) {
 	return true, r.to.Apply(e, true)
 }
 
-var errDiffers = errors.New("it has another content")
-
 // equal compares what the disk has of a file with the list; errDiffers may leave the list anywhere.
 func (r *restorer) equal(e *tree.Entry) error {
 	f, err := r.to.Open(e.Path)
@@ -159,24 +174,30 @@ func (r *restorer) equal(e *tree.Entry) error {
 		return err
 	}
 	defer f.Close()
+	return equal(r.ctx, f, e.Size, r.list, r.buf)
+}
+
+var errDiffers = errors.New("it has another content")
+
+func equal(ctx context.Context, f *os.File, size int64, list *extents, buf []byte) error {
 	forget(f)
 	at := int64(0)
-	err = r.list.skip(e.Size, func(x extent) error {
-		if err := r.ctx.Err(); err != nil {
+	err := list.skip(size, func(x extent) error {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		end := at + int64(x.size)
 		if x.hole() { // zeros that take room are zeros too
 			for at < end {
 				data, hole := tree.Segment(f, at, end)
-				if err := zeros(f, data, hole, r.buf); err != nil {
+				if err := zeros(f, data, hole, buf); err != nil {
 					return err
 				}
 				at = hole
 			}
 			return nil
 		}
-		b := r.buf[:x.size]
+		b := buf[:x.size]
 		if _, err := f.ReadAt(b, at); err == io.EOF {
 			return errDiffers
 		} else if err != nil {
@@ -192,7 +213,7 @@ func (r *restorer) equal(e *tree.Entry) error {
 		return err
 	}
 	st, err := f.Stat()
-	if err == nil && st.Size() != e.Size {
+	if err == nil && st.Size() != size {
 		err = errDiffers
 	}
 	return err
@@ -220,16 +241,27 @@ func (r *restorer) fetchFile(e *tree.Entry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	handedOver := false
+	defer func() {
+		if !handedOver {
+			_ = f.Close()
+		}
+	}()
 	if err := f.Truncate(e.Size); err != nil {
 		return false, err
 	}
+	begin := *r.list
 	sum := sha256.New()
+	started := int64(0)
 	err = r.pieces(r.ctx, r.list, e.Size, func(at int64, x extent, data []byte) error {
 		sum.Write(x.record())
 		r.meter.add(int64(x.size))
 		if x.hole() {
 			return nil
+		}
+		if at-started >= longFile {
+			writeSoon(f, started, at)
+			started = at
 		}
 		_, err := f.WriteAt(data, at)
 		return err
@@ -240,7 +272,69 @@ func (r *restorer) fetchFile(e *tree.Entry) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", e.Path, err)
 	}
+	if e.Size >= longFile {
+		handedOver = true
+		r.long = &job{f, e, begin}
+		return true, nil
+	}
 	return true, f.Close()
+}
+
+// job is a long file that was written, and where its extents begin.
+type job struct {
+	f    *os.File
+	e    *tree.Entry
+	list extents
+}
+
+// readingBack syncs long files and compares what the disk has of them, in a goroutine.
+type readingBack struct {
+	jobs chan job
+	done chan error
+	r    *reader
+	over bool
+}
+
+func newReadingBack(ctx context.Context, c *catalog) (*readingBack, error) {
+	r, err := newReader(c, framesOfLists)
+	if err != nil {
+		return nil, err
+	}
+	b := &readingBack{jobs: make(chan job, 1), done: make(chan error, 1), r: r}
+	go func() {
+		var first error
+		buf := make([]byte, maxChunk)
+		for j := range b.jobs {
+			if first == nil {
+				j.list.r = r
+				if first = j.f.Sync(); first == nil {
+					first = equal(ctx, j.f, j.e.Size, &j.list, buf)
+				}
+				if errors.Is(first, errDiffers) {
+					first = notKept(j.e)
+				}
+			}
+			_ = j.f.Close()
+		}
+		b.done <- first
+	}()
+	return b, nil
+}
+
+// end waits for what was given and returns the first error, once.
+func (b *readingBack) end() error {
+	if b.over {
+		return nil
+	}
+	b.over = true
+	close(b.jobs)
+	err := <-b.done
+	b.r.close()
+	return err
+}
+
+func notKept(e *tree.Entry) error {
+	return fmt.Errorf("the disk did not keep what was written: %s", e.Path)
 }
 
 // readBack looks whether the disk kept what was written: older kernels do not say when it did not.
@@ -258,7 +352,7 @@ func (r *restorer) readBack() error {
 		}
 		err := r.equal(e)
 		if errors.Is(err, errDiffers) {
-			err = fmt.Errorf("the disk did not keep what was written: %s", e.Path)
+			err = notKept(e)
 		}
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -147,6 +148,48 @@ func TestRunIsChecked(t *testing.T) {
 	for n := 0; n < len(data); n += 13 {
 		if _, err := readRun(bytes.NewReader(data[:n]), int64(n)); err == nil {
 			t.Errorf("cut short to %d bytes it passes", n)
+		}
+	}
+}
+
+// TestManyChunks fills a catalog with a million chunks: what stays in memory does not grow with them.
+func TestManyChunks(t *testing.T) {
+	a, err := Open(t.TempDir())
+	must(t, err)
+	c, err := a.catalog()
+	must(t, err)
+	defer c.close()
+	const packs, each = 100, 10_000
+	chunks := make([]packed, each)
+	id := func(pack, i int) (d digest) {
+		le.PutUint64(d[:], uint64(pack*each+i)*0x9e3779b97f4a7c15) // spread
+		le.PutUint64(d[8:], uint64(pack*each+i))
+		return d
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for p := range packs {
+		for i := range chunks {
+			chunks[i] = packed{ref{id(p, i), 1}, uint32(i), 7}
+		}
+		must(t, c.add(packInfo{sha(fmt.Append(nil, p)), 1000}, chunks))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+	t.Logf("%d runs, %.1f MB in memory", len(c.runs), float64(grown)/1e6)
+	if grown > 12<<20 || len(c.runs) > 8 {
+		t.Errorf("a million chunks take %d bytes of memory in %d runs", grown, len(c.runs))
+	}
+	for n := range 20_000 {
+		p, i := n%packs, n*7919%each
+		s, err := c.find(id(p, i))
+		if err != nil || s != (spot{uint32(p), uint32(i), 7}) {
+			t.Fatalf("chunk %d of pack %d: %v (%v)", i, p, s, err)
+		}
+		if ok, err := c.has(id(packs+p, i)); err != nil || ok {
+			t.Fatalf("found what is not there (%v)", err)
 		}
 	}
 }
