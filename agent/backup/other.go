@@ -23,3 +23,6 @@ func Restore(context.Context, string, []Tree, Progress) error { return ErrUnsupp
 
 // Size answers ErrUnsupported on this system.
 func Size([]Tree) (int64, error) { return 0, ErrUnsupported }
+
+// Largest is not supported here.
+func Largest(Tree) (int64, error) { return 0, ErrUnsupported }

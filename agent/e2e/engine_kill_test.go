@@ -38,7 +38,7 @@ var engineMoments = [][]moment{
 		{what: restarted, point: "load-images/before", after: 30 * time.Millisecond},
 		{what: killed, point: "start-release/before", after: 20 * time.Millisecond},
 		{what: restarted, point: "start-release/before", after: 20 * time.Millisecond},
-		{what: killed, point: "undo-arm-restore/restore", failing: true},
+		{what: killed, point: "arm-restore/restore", failing: true},
 		{what: powerCut, point: "back-up/copy"},
 		{what: powerCut, point: "commit-release/after", after: 300 * time.Millisecond},
 	},

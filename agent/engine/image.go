@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 	"github.com/opencontainers/go-digest"
@@ -105,6 +106,41 @@ func (e *Engine) Drop(ctx context.Context, config digest.Digest) error {
 		return nil
 	}
 	return e.Untag(ctx, id)
+}
+
+// Unused returns how many bytes at least are freed by removing the images that no container uses. Layers that they share with each other or
+// with images in use are not counted.
+func (e *Engine) Unused(ctx context.Context) (bytes int64, err error) {
+	containers, err := e.api().ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return 0, failure("cannot list the containers", err)
+	}
+	running := map[string]bool{}
+	for _, c := range containers {
+		running[c.ImageID] = true
+	}
+	images, err := e.api().ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return 0, failure("cannot list the images", err)
+	}
+	kept, largest := map[string]bool{}, map[string]int64{} // by the lowest layer
+	for _, s := range images {
+		in, err := e.api().ImageInspect(ctx, s.ID)
+		if err != nil || len(in.RootFS.Layers) == 0 {
+			continue
+		}
+		lowest := in.RootFS.Layers[0]
+		if running[s.ID] {
+			kept[lowest] = true
+		}
+		largest[lowest] = max(largest[lowest], in.Size)
+	}
+	for lowest, n := range largest {
+		if !kept[lowest] {
+			bytes += n
+		}
+	}
+	return bytes, nil
 }
 
 // Save streams the named images as docker save does. The caller closes the reader.

@@ -83,7 +83,31 @@ func create(path string) error {
 	if err := db.Close(); err != nil {
 		return err
 	}
+	if err := fill(tmp); err != nil {
+		return err
+	}
 	return durable.Rename(tmp, path)
+}
+
+// reserve is how large a new journal is made, in bytes. bbolt writes its pages anew all the time; what it finds free inside the file it can
+// write although the disk is full, and an update that is under way comes to its end.
+const reserve = 4 << 20
+
+// fill makes a file as large as the reserve with zeros that are on the disk.
+func fill(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(make([]byte, max(0, reserve-info.Size()))); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 func (j *Journal) prepare(path string) error {

@@ -10,13 +10,11 @@ import (
 	"strconv"
 	"strings"
 
-	"dhow/agent/api"
 	"dhow/agent/backup"
 	"dhow/agent/backup/archive"
 	"dhow/agent/change"
 	"dhow/agent/database"
 	"dhow/agent/engine"
-	"dhow/agent/site"
 	"dhow/agent/stack"
 	"dhow/bundle/durable"
 	"dhow/manifest"
@@ -24,11 +22,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Limits of check-site. The engine is the oldest on which the pipeline was tried (Debian 12's 20.10).
-const (
-	oldestAPI    = "1.41"
-	spaceReserve = 128 << 20 // bytes left free whatever happens
-)
+// oldestAPI is that of the oldest engine on which the pipeline was tried (Debian 12's 20.10).
+const oldestAPI = "1.41"
 
 // checkSite finds every reason not to begin while nothing has been touched.
 func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
@@ -90,7 +85,11 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 	if err := m.checkReturn(ctx, t, p); err != nil {
 		return err
 	}
-	return m.checkSpace(ctx, info, images, trees)
+	needs, err := m.needsOf(ctx, info.Root, images, trees)
+	if err != nil {
+		return err
+	}
+	return m.checkNeeds(needs)
 }
 
 // checkReturn reads every byte of the data that are to be put in place: users are not kept out for a backup that can't be restored.
@@ -279,61 +278,6 @@ func (m *Manager) checkDatabases(ctx context.Context, p applyPlan, containers []
 	return nil
 }
 
-// checkSpace adds up what the update will write where.
-func (m *Manager) checkSpace(ctx context.Context, info engine.Info, images []pinned, trees []backup.Tree) error {
-	var load int64
-	for _, image := range images {
-		there, err := m.Engine.HasImage(ctx, image.Config.Digest)
-		if err != nil {
-			return engineTrouble(err)
-		}
-		for _, l := range image.Layers {
-			if !there {
-				load += 2 * l.DiffSize // the engine unpacks into a temporary copy first
-			}
-		}
-	}
-	data, err := backup.Size(trees)
-	if err != nil {
-		return err
-	}
-	return m.checkNeeds([]need{
-		{"the images", info.Root, load},
-		// The snapshot, and a dump which is rarely larger than a quarter of the data.
-		{"a safe copy of the data", m.Paths.Backups(), data + data/4},
-	})
-}
-
-// need is room for something somewhere.
-type need struct {
-	what, where string
-	bytes       int64
-}
-
-// checkNeeds adds up what is needed on each disk.
-func (m *Manager) checkNeeds(needs []need) error {
-	for _, n := range needs {
-		free, err := site.Free(n.where)
-		if err != nil {
-			continue // the engine's folder may be on another computer or hidden: the effect is checked later
-		}
-		what, total := n.what, n.bytes
-		for _, other := range needs {
-			if other != n && other.bytes > 0 && site.SameDisk(n.where, other.where) {
-				what, total = what+" and "+other.what, total+other.bytes
-			}
-		}
-		if free < total+spaceReserve {
-			return &change.Failure{
-				Class: change.ClassSpace, Code: api.CodeRefused,
-				Err:  fmt.Errorf("not enough space in %s for %s: %s free, %s needed", n.where, what, size(free), size(total+spaceReserve)),
-				Hint: "delete what is not needed on this disk; dhow tries again by itself",
-			}
-		}
-	}
-	return nil
-}
-
 // versionAtLeast compares versions of the form "1.41".
 func versionAtLeast(have, want string) bool {
 	var a, b, c, d int
@@ -344,16 +288,4 @@ func versionAtLeast(have, want string) bool {
 		return false
 	}
 	return a > c || a == c && b >= d
-}
-
-// size prints bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.0f MB", float64(n)/(1<<20))
-	default:
-		return fmt.Sprintf("%.0f kB", float64(n)/(1<<10))
-	}
 }

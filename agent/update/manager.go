@@ -52,6 +52,8 @@ type Manager struct {
 	doors   *doors.Doors       // closed doors, nil when open
 	trouble string             // why Run can't go on at present
 	away    uint64             // the change during which the engine was away last
+	missing *shortage          // what the change at work misses
+	short   *shortage          // what the last change missed
 }
 
 // lookEvery is how often an idle manager looks whether the window has opened. When the journal can't be written it tries again after
@@ -115,6 +117,9 @@ func (m *Manager) Run(ctx context.Context) error {
 			wait, pause = pause, min(2*pause, lookEvery)
 		} else {
 			pause = firstPause
+			if m.waitsForRoom() {
+				wait = shortLook
+			}
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -218,6 +223,7 @@ func (m *Manager) after(c *change.Change) error {
 	if c.Finished.IsZero() {
 		return nil
 	}
+	m.reckon(c)
 	if c.Kind != KindFetch {
 		return m.forget()
 	}
@@ -254,6 +260,9 @@ func (m *Manager) startDue() (*change.Change, error) {
 	if c, err := m.unfinished(); err != nil || c != nil {
 		return nil, err // somebody has asked for something else: that comes first
 	}
+	if p := m.dueFetch(); p != nil {
+		return m.runner.Start(KindFetch, *p, nil)
+	}
 	p, err := m.dueApply()
 	if err != nil || p == nil {
 		return nil, err
@@ -276,7 +285,7 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 		return nil, nil // the window can't be told
 	}
 	// A pause that lies far ahead was set by a clock that was wrong.
-	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterDowntime
+	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterDowntime && !m.roomAgain()
 	if !r.Now && (paused || !m.window().Open(now)) {
 		return nil, nil
 	}

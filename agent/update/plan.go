@@ -153,17 +153,11 @@ func (m *Manager) planRelease(
 	if err != nil {
 		return untrusted(err)
 	}
-	var bytes int64
-	for _, w := range wants {
-		bytes += w.Blob.Size - m.Store.PartialSize(w.Blob)
-	}
-	free, err := site.Free(m.Paths.Store())
-	if err != nil {
-		return err
-	}
-	if need := bytes + spaceReserve; bytes > 0 && free < need {
-		return refuse("delete what is not needed on this disk; dhow tries again by itself",
-			"not enough space in %s to fetch %s: %s free, %s needed", m.Paths.Store(), release.Version, size(free), size(need))
+	bytes := m.missingBytes(wants)
+	if bytes > 0 {
+		if err := m.checkNeeds([]need{{"release " + release.Version, m.Paths.Store(), bytes}}); err != nil {
+			return err
+		}
 	}
 	ready, err := m.ready()
 	if err != nil {

@@ -2,6 +2,7 @@ package update
 
 import (
 	"maps"
+	"slices"
 
 	"dhow/agent/change"
 )
@@ -68,5 +69,12 @@ func (m *Manager) kinds() map[string]change.Kind {
 		KindRestore:  {Steps: back, Interruptions: 10, Ended: m.applyEnded},
 		KindAdopt:    {Steps: adopt, Interruptions: 10},
 	})
+	for name, k := range kinds {
+		k.Steps = slices.Clone(k.Steps)
+		for i := range k.Steps {
+			k.Steps[i].Do, k.Steps[i].Undo = m.roomy(k.Steps[i].Do), m.undoRoomy(k.Steps[i].Undo)
+		}
+		kinds[name] = k
+	}
 	return kinds
 }
