@@ -277,7 +277,7 @@ func (m *Manager) dropTrial(ctx context.Context, project string) error {
 func (m *Manager) drillEnded(c *change.Change) map[string]any {
 	var note trialNote
 	found, err := c.ReadNote(stepTryRestore, &note)
-	if err != nil || !found {
+	if err != nil {
 		return nil
 	}
 	if c.Cause.Class == change.ClassReplaced || c.Cause.Class == change.ClassInterrupted {
@@ -287,6 +287,9 @@ func (m *Manager) drillEnded(c *change.Change) map[string]any {
 		}
 		r.Again = true
 		return map[string]any{factRoutine: r}
+	}
+	if !found {
+		return nil // refused before it began
 	}
 	return map[string]any{factTrial: Trial{Backup: note.Name, When: m.now(), Reason: c.Cause.Message}}
 }

@@ -104,7 +104,7 @@ func (m *Manager) startRoutine() (*change.Change, error) {
 	}
 	retry := !r.Retry.IsZero() && (!r.Retry.After(now) || r.Retry.Sub(now) > pauseAfterBackup)
 	if b.At != site.Never && retry || r.Retry.IsZero() && m.due(b.At, site.DefaultBackup, r.Backup) {
-		r.Backup = now
+		r.Backup, r.Retry = now, time.Time{}
 		if r.Drill.IsZero() {
 			r.Drill = now // the first trial comes at its hour, not on the day of the installation
 		}
