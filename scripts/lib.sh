@@ -21,6 +21,7 @@ mkdir -p "$cache"
 # Versions of the tools that are not in Debian.
 gofumpt_version=v0.12.0
 staticcheck_version=v0.8.2
+versitygw_version=v1.8.0
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -277,6 +278,9 @@ other_compose() {
 	fi
 	printf %s "$out"
 }
+
+# s3_server builds an S3 server into the cache, once, and prints its path. Debian has none.
+s3_server() { tool versitygw github.com/versity/versitygw/cmd/versitygw $versitygw_version; }
 
 # setup prepares engine, registry and images.
 setup() {

@@ -40,7 +40,7 @@ func complete(ctx context.Context, place Place, site string) ([]string, error) {
 	return out, nil
 }
 
-// isWhole reports whether a backup with a record is all there. A list that is gone or damaged is no proof.
+// isWhole reports whether a backup with a record is all there, and the record, too. A list that is gone or damaged is no proof.
 func isWhole(ctx context.Context, place Place, have map[string]int64, site, name string) (bool, error) {
 	l, err := readList(ctx, place, site, name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
@@ -49,7 +49,11 @@ func isWhole(ctx context.Context, place Place, have map[string]int64, site, name
 	if err != nil {
 		return false, err
 	}
-	return l.present(have) == nil, nil
+	data, err := l.encode()
+	if err != nil {
+		return false, err
+	}
+	return have[recordPath(site, name)] == cryptSize(int64(len(data))) && l.present(have) == nil, nil
 }
 
 // backups returns the sorted names of the files in the folder of backups with an extension.

@@ -12,7 +12,7 @@ import (
 const quietTime = 2 * time.Minute
 
 // sendBuffer bounds what the system takes from us ahead of a thin line: what waits in it must go within the quiet time.
-const sendBuffer = 256 << 10
+const sendBuffer = 128 << 10
 
 // maxAnswer bounds an answer that is not an object: such a one is read into memory.
 const maxAnswer = 16 << 20

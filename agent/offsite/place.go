@@ -20,11 +20,12 @@ type Stored struct {
 	Size int64
 }
 
-// Place holds files. A file is there as a whole or not at all. Errors wrap one of this package's kinds, or fs.ErrNotExist (Get).
+// Place holds files. A file is there as a whole, or in another size than it should have, or not at all. Errors wrap one of this package's
+// kinds, or fs.ErrNotExist (Get).
 type Place interface {
 	// List returns the files of a site.
 	List(ctx context.Context, site string) ([]Stored, error)
-	// Put stores what r yields, size bytes, in place of what has that name. When r fails nothing changes.
+	// Put stores what r yields, size bytes, in place of what has that name.
 	Put(ctx context.Context, name string, size int64, r io.Reader) error
 	// Get opens a file.
 	Get(ctx context.Context, name string) (io.ReadCloser, error)
@@ -84,7 +85,7 @@ func initPlace(ctx context.Context, spec string, secret func(name string) string
 	}
 	defer p.Close()
 	err = checkMark(ctx, p)
-	if !errors.Is(err, errNoMark) {
+	if !errors.Is(err, errNoMark) && !errors.Is(err, errBadMark) {
 		return err
 	}
 	data, err := encode(mark{Format: Format, About: "Encrypted copies of backups made by Dhow. Do not change anything here."})
@@ -97,7 +98,10 @@ func initPlace(ctx context.Context, spec string, secret func(name string) string
 	return checkMark(ctx, p)
 }
 
-var errNoMark = fmt.Errorf("%w: it has no %s", ErrNoPlace, markName)
+var (
+	errNoMark  = fmt.Errorf("%w: it has no %s", ErrNoPlace, markName)
+	errBadMark = fmt.Errorf("%w: its %s is damaged", ErrNoPlace, markName)
+)
 
 // checkMark looks for the mark: with a stick away its mount point is an empty folder, which must not be filled.
 func checkMark(ctx context.Context, p Place) error {
@@ -110,7 +114,7 @@ func checkMark(ctx context.Context, p Place) error {
 	}
 	var m mark
 	if err := json.Unmarshal(data, &m); err != nil || m.Format < 1 {
-		return fmt.Errorf("%w: its %s is damaged", ErrNoPlace, markName)
+		return errBadMark
 	}
 	if m.Format > Format {
 		return fmt.Errorf("%w: its format is %d", ErrNewer, m.Format)

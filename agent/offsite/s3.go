@@ -19,8 +19,8 @@ import (
 	"dhow/agent/fault"
 )
 
-// s3 is a Place in a bucket. The store shows an object when all of it has arrived, and compares what arrived with what was signed
-// (http) or sent through TLS.
+// s3 is a Place in a bucket. Stores should show an object only when all of it has arrived. Some show the beginning of one whose line broke
+// under TLS, where minio-go signs no content: that such a one is too short is seen in the list.
 type s3 struct {
 	core   *minio.Core
 	line   *http.Transport
@@ -142,7 +142,7 @@ func (s *s3) meant(err error) error {
 		return fmt.Errorf("%w: there is no bucket %s", ErrNoPlace, s.bucket)
 	case "RequestTimeTooSkewed":
 		return fmt.Errorf("%w: the clock of this computer is wrong: %w", ErrDenied, err)
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound":
 		return fmt.Errorf("%w: the access key or the secret key is wrong: %w", ErrDenied, err)
 	case "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge":
 		return fmt.Errorf("%w: %w", ErrFull, err)
@@ -150,8 +150,6 @@ func (s *s3) meant(err error) error {
 	switch code := answer.StatusCode; {
 	case code == http.StatusInsufficientStorage:
 		return fmt.Errorf("%w: %w", ErrFull, err)
-	case code == http.StatusNotFound:
-		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500 || code == 0 || code < 400:
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
