@@ -18,6 +18,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -145,9 +147,27 @@ func (j *Journal) update(what string, do func(*bolt.Tx) error) error {
 		return err
 	}
 	if err := j.db.Update(do); err != nil {
-		return err
+		return refusal(j.db.Path(), err)
 	}
 	return fault.Point("journal/" + what + "/after")
+}
+
+// refused is an error of the disk. bbolt keeps the cause of some as words only, and does not always name the file.
+type refused struct {
+	path       string
+	err, cause error
+}
+
+func (r *refused) Error() string   { return r.path + ": " + r.err.Error() }
+func (r *refused) Unwrap() []error { return []error{r.err, r.cause} }
+
+func refusal(path string, err error) error {
+	for _, cause := range []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EROFS} {
+		if errors.Is(err, cause) || strings.Contains(err.Error(), cause.Error()) {
+			return &refused{path, err, cause}
+		}
+	}
+	return err
 }
 
 // Close releases the file.

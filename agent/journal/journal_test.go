@@ -3,8 +3,10 @@ package journal
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -118,5 +120,18 @@ func TestDamagedRecordIsAnError(t *testing.T) {
 	}
 	if _, err := j.Change(7); err == nil || !strings.HasPrefix(err.Error(), "cannot read a change in the journal") {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// bbolt says "file resize error: …" with the cause as words.
+func TestRefusalNamesFileAndCause(t *testing.T) {
+	for _, cause := range []syscall.Errno{syscall.ENOSPC, syscall.EIO} {
+		err := refusal("/x/journal.db", fmt.Errorf("file resize error: %s", cause.Error()))
+		if !errors.Is(err, cause) || err.Error() != "/x/journal.db: file resize error: "+cause.Error() {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := refusal("/x/journal.db", ErrNewer); err != ErrNewer {
+		t.Errorf("got %v", err)
 	}
 }

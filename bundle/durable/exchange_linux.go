@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,5 +13,8 @@ func exchange(tmp, path string) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
 		return swapAside(tmp, path)
 	}
-	return err
+	if err != nil {
+		return &os.LinkError{Op: "exchange", Old: tmp, New: path, Err: err}
+	}
+	return nil
 }
