@@ -30,7 +30,7 @@ type kept struct {
 // archiveWork makes and deletes backups, so that packs are packed anew, and copies one into another archive. Marks: "making NAME", "has NAME",
 // "going NAME", "copying NAME" and "copied NAME".
 func archiveWork(t *testing.T, r *rand.Rand) workload {
-	garden := newGarden(r)
+	garden := newGarden(r, true)
 	dumps := rand.New(rand.NewPCG(garden.seed, 99))
 	wants := map[string]kept{}
 	work := func(s *site) {

@@ -16,7 +16,7 @@ type Fault struct {
 	Errno       syscall.Errno
 	Short       bool
 
-	seen int
+	seen, struck int
 }
 
 // due reports whether the fault strikes now.
@@ -25,7 +25,11 @@ func (t *Fault) due(d *disk, op string, f *file) bool {
 		return false
 	}
 	t.seen++
-	return t.seen > t.Skip && (t.Times == 0 || t.seen <= t.Skip+t.Times)
+	if t.seen <= t.Skip || t.Times > 0 && t.seen > t.Skip+t.Times {
+		return false
+	}
+	t.struck++
+	return true
 }
 
 func (d *disk) fail(op string, f *file) fuse.Status {
@@ -43,7 +47,7 @@ func (d *disk) failWrite(f *file, data []byte) ([]byte, fuse.Status) {
 		if !t.due(d, "write", f) {
 			continue
 		}
-		if t.Short && t.seen == t.Skip+1 && len(data) > 1 {
+		if t.Short && t.struck == 1 && len(data) > 1 {
 			return data[:len(data)/2], fuse.OK
 		}
 		return nil, fuse.Status(t.Errno)

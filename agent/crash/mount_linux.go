@@ -28,10 +28,13 @@ type request struct {
 }
 
 type answer struct {
-	Err    string
-	Struck int // how many faults have struck since they were set
-	Log    *Log
+	Err   string
+	Tally Tally
+	Log   *Log
 }
+
+// Tally counts what happened since faults were set: the operations that they are about, and those of them that failed or were cut short.
+type Tally struct{ Seen, Struck int }
 
 // FS is a mounted file system. Its methods are called from one goroutine.
 type FS struct {
@@ -95,10 +98,10 @@ func (f *FS) Mark(text string) error {
 	return err
 }
 
-// Fail sets the faults; none takes them away. It returns how many operations the faults before have let fail.
-func (f *FS) Fail(faults ...*Fault) (struck int, err error) {
+// Fail sets the faults; none takes them away. It tells what has become of those before.
+func (f *FS) Fail(faults ...*Fault) (Tally, error) {
 	a, err := f.ask(request{Faults: faults})
-	return a.Struck, err
+	return a.Tally, err
 }
 
 // Show puts a state into the folder name of the file system. Files have the numbers and times that they had when it was recorded.
@@ -154,7 +157,7 @@ func Serve() {
 	d := newDisk()
 	server, err := fuse.NewServer(d, dir, &fuse.MountOptions{
 		FsName: "dhow-crash", Name: "dhow-crash", DirectMountStrict: true, DirectMountFlags: unix.MS_MGC_VAL, MaxWrite: 1 << 20, MaxReadAhead: 1 << 20,
-		IgnoreSecurityLabels: true, DisableReadDirPlus: true, Options: []string{"default_permissions"},
+		IgnoreSecurityLabels: true, DisableReadDirPlus: true,
 	})
 	if err != nil {
 		_ = to.Encode(answer{Err: err.Error()})
@@ -199,11 +202,8 @@ func (d *disk) serve(r request) answer {
 		d.show(r.As, r.Show)
 	default:
 		for _, t := range d.faults {
-			n := max(0, t.seen-t.Skip)
-			if t.Times > 0 {
-				n = min(n, t.Times)
-			}
-			a.Struck += n
+			a.Tally.Seen += t.seen
+			a.Tally.Struck += t.struck
 		}
 		d.faults = r.Faults
 	}

@@ -32,7 +32,7 @@ func volumes(dir string) []backup.Tree {
 // "restoring N", "restored N", "changed"; N counts the states of the volumes that promises speak of.
 func snapshotWork(t *testing.T, r *rand.Rand) workload {
 	var wants []map[string]string // what the volumes held then
-	garden := newGarden(r)
+	garden := newGarden(r, true)
 	work := func(s *site) {
 		ctx := s.t.Context()
 		wants = nil
