@@ -97,7 +97,8 @@ type Database struct {
 	Engine    string   `json:"engine"`              // mariadb, mysql or postgresql
 	Version   string   `json:"version,omitempty"`   // of the server in the image, as far as it is known, for example 10.11.6
 	Databases []string `json:"databases,omitempty"` // empty means all
-	User      string   `json:"user"`
+	// User is empty, with PostgreSQL only, when POSTGRES_USER in the container says it.
+	User string `json:"user"`
 	// PasswordEnv names the variable inside the container that holds the password. The value stays at the site.
 	PasswordEnv string `json:"passwordEnv,omitempty"`
 }

@@ -124,7 +124,7 @@ func TestReleaseValidate(t *testing.T) {
 		"volume twice":      {func(r *Release) { r.Volumes[1].Name = "db-data" }, `it is listed twice`},
 		"backup":            {func(r *Release) { r.Volumes[1].Backup = "some" }, `backup is "some"; it must be none or nothing`},
 		"database service":  {func(r *Release) { r.Databases[0].Service = "x" }, `database "x": not valid: there is no service "x"`},
-		"engine":            {func(r *Release) { r.Databases[0].Engine = "oracle" }, `engine is "oracle"; it must be mariadb or mysql`},
+		"engine":            {func(r *Release) { r.Databases[0].Engine = "oracle" }, `engine is "oracle"; it must be mariadb, mysql or postgresql`},
 		"user":              {func(r *Release) { r.Databases[0].User = "" }, `user is missing`},
 		"password variable": {func(r *Release) { r.Databases[0].PasswordEnv = "$(x)" }, `"$(x)" is not the name of a variable`},
 		"port":              {func(r *Release) { r.Ports[0].Target = 0 }, `0 is not a port`},

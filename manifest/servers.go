@@ -34,20 +34,21 @@ func SameServers(a, b *Release) (bool, string) {
 			before, after := Major(x.Engine, x.Version), Major(y.Engine, y.Version)
 			if x.Engine != y.Engine || before != "" && after != "" && before != after {
 				return false, fmt.Sprintf("database %s is %s in release %s and %s in release %s: its data do not go from one to the other",
-					x.Service, serverName(x.Engine, before), a.Version, serverName(y.Engine, after), b.Version)
+					x.Service, ServerName(x.Engine, before), a.Version, ServerName(y.Engine, after), b.Version)
 			}
 		}
 	}
 	return true, ""
 }
 
-func serverName(engine, major string) string {
+// ServerName is how people call a server of some version, which may be "".
+func ServerName(engine, version string) string {
 	name := map[string]string{"mariadb": "MariaDB", "mysql": "MySQL", "postgresql": "PostgreSQL"}[engine]
 	if name == "" {
 		name = engine
 	}
-	if major == "" {
+	if version == "" {
 		return name
 	}
-	return name + " " + major
+	return name + " " + version
 }

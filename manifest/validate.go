@@ -240,10 +240,13 @@ func (r *Release) checkParts(c *checker, services map[string]bool) {
 			c.fail("it is listed twice")
 		}
 		databases[d.Service] = true
-		if d.Engine != "mariadb" && d.Engine != "mysql" {
-			c.fail("engine is %s; it must be mariadb or mysql", quoted(d.Engine))
+		if d.Engine != "mariadb" && d.Engine != "mysql" && d.Engine != "postgresql" {
+			c.fail("engine is %s; it must be mariadb, mysql or postgresql", quoted(d.Engine))
 		}
-		c.text("user", d.User, 128, false)
+		if d.User != "" || d.Engine != "postgresql" {
+			c.text("user", d.User, 128, false)
+		}
+		c.text("version", d.Version, 64, true)
 		if d.PasswordEnv != "" {
 			c.variable(d.PasswordEnv)
 		}

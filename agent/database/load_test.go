@@ -47,7 +47,7 @@ create definer = 'app'@'%' function f(a int) returns int deterministic begin
 end//
 delimiter ;
 create event ev on schedule every 1 day do delete from audit.log where 1 = 0;
-grant execute on procedure p to readers; grant select (id, name) on patient to "Dr. O'Kemba"@localhost;
+grant execute on procedure p to readers; grant select (name) on patient to "Dr. O'Kemba"@localhost;
 grant execute on function f to 'app'@'%';
 `
 
@@ -120,17 +120,25 @@ func TestMariaDBLoad(t *testing.T) {
 	if got, want := s.sql(server, clinicFacts), r.sql(server, clinicFacts); got != want {
 		t.Errorf("after loading:\n%s\nbefore:\n%s", got, want)
 	}
-	for what, change := range map[string]string{
-		"another value":   "update clinic.patient set price = price + 1 where id = 1007",
-		"a missing row":   "delete from clinic.heap where a = 1 limit 1",
-		"a new table":     "create table clinic.zzz (a int)",
-		"a missing table": "drop table audit.empty",
-		"a sequence":      "select setval(clinic.receipt, 500000)",
+	load()
+	for what, change := range map[string][2]string{
+		"another value":   {"update clinic.patient set price = price + 1 where id = 1007", "update clinic.patient set price = price - 1 where id = 1007"},
+		"a missing row":   {"delete from clinic.visit where id = 3", "insert into clinic.visit values (3, 1002)"},
+		"a new table":     {"create table clinic.zzz (a int)", "drop table clinic.zzz"},
+		"a missing table": {"drop table audit.empty", "create table audit.empty (a int)"},
+		"a sequence":      {"select setval(clinic.receipt, 500000)", ""},
 	} {
-		load()
-		s.script(change)
+		s.script(change[0])
 		if err := Prove(t.Context(), s.exec, server, d); !errors.Is(err, ErrDiffers) {
 			t.Errorf("%s: %v", what, err)
+		}
+		if change[1] == "" {
+			load()
+			continue
+		}
+		s.script("set sql_log_bin = 0; use clinic; drop trigger if exists tr; " + change[1])
+		if err := Prove(t.Context(), s.exec, server, d); err != nil {
+			t.Errorf("%s taken back: %v", what, err)
 		}
 	}
 	for what, c := range map[string]struct {

@@ -103,7 +103,7 @@ func (x *extension) read(r *reader, node *yaml.Node) {
 func (r *reader) database(service string, node *yaml.Node) manifest.Database {
 	db := manifest.Database{Service: service}
 	r.each(node, "databases."+service, map[string]func(*yaml.Node){
-		"engine":       func(n *yaml.Node) { db.Engine = r.oneOf(n, "mariadb", "mysql", noDatabase) },
+		"engine":       func(n *yaml.Node) { db.Engine = r.oneOf(n, "mariadb", "mysql", "postgresql", noDatabase) },
 		"databases":    func(n *yaml.Node) { db.Databases = r.texts(n) },
 		"user":         func(n *yaml.Node) { db.User = r.text(n) },
 		"password_env": func(n *yaml.Node) { db.PasswordEnv = r.text(n) },

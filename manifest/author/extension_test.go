@@ -86,7 +86,7 @@ func TestExtensionErrors(t *testing.T) {
 		{"check db", "checks: [{sql: app, query: select 1}]", `compose.yaml:5:12: there is no database service "app"`, "there are: none"},
 		{"volume", "volumes: {data: {backup: none}}", `compose.yaml:5:19: there is no named volume "data"`, "there are: none"},
 		{"database", "databases: {bd: {engine: mysql}}", `compose.yaml:5:19: there is no service "bd"`, "there are: app"},
-		{"engine", "databases: {app: {}}", "compose.yaml:5:20: which database server is in service app can't be seen", "say engine: mariadb or engine: mysql"},
+		{"engine", "databases: {app: {}}", "compose.yaml:5:20: which database server is in service app can't be seen", "say engine: mariadb, engine: mysql or engine: postgresql"},
 		{"migrate", "migrate: [{service: mig}]", `compose.yaml:5:13: there is no service "mig"`, "there are: app"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

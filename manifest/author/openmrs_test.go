@@ -82,7 +82,7 @@ func TestOpenMRS(t *testing.T) {
 	equal(t, "ports", r.Ports, []manifest.Port{{Service: "gateway", Published: "${HTTP_PORT:-80}", Target: 80, Protocol: "tcp"}})
 	equal(t, "entry", r.Entry, []string{"gateway"})
 	equal(t, "databases", r.Databases, []manifest.Database{
-		{Service: "db", Engine: "mariadb", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+		{Service: "db", Engine: "mariadb", Version: "10.11.7", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
 	})
 	equal(t, "rollback", r.Rollback, manifest.Rollback{Data: "restore"})
 	equal(t, "platforms", r.Platforms(), []string{"linux/amd64"})

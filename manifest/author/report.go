@@ -100,13 +100,7 @@ func (r *Report) fill(a *making) error {
 }
 
 func (a *making) databaseText(d manifest.Database) string {
-	server := "MariaDB"
-	if d.Engine == "mysql" {
-		server = "MySQL"
-	}
-	if version := a.versionOf(d.Service); version != "" {
-		server += " " + version
-	}
+	server := manifest.ServerName(d.Engine, a.shownVersion(d))
 	password := "without a password"
 	if d.PasswordEnv != "" {
 		password = "password from " + d.PasswordEnv + " (stays at the site)"
@@ -114,7 +108,7 @@ func (a *making) databaseText(d manifest.Database) string {
 	if len(d.Databases) > 0 {
 		password += ", databases " + strings.Join(d.Databases, ", ")
 	}
-	return fmt.Sprintf("database %s: %s, user %s, %s", d.Service, server, d.User, password)
+	return fmt.Sprintf("database %s: %s, user %s, %s", d.Service, server, orText(d.User, "as in POSTGRES_USER"), password)
 }
 
 // Text is the report for people, a line or more for each kind of thing.

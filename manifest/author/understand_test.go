@@ -111,7 +111,10 @@ func TestPorts(t *testing.T) {
 }
 
 func TestDatabases(t *testing.T) {
-	const data = ", volumes: [\"data:/var/lib/mysql\"]"
+	const (
+		data   = ", volumes: [\"data:/var/lib/mysql\"]"
+		pgData = ", volumes: [\"data:/var/lib/postgresql/data\"]"
+	)
 	for _, c := range []struct {
 		name, service string
 		config        ggcr.Config
@@ -120,27 +123,27 @@ func TestDatabases(t *testing.T) {
 		{
 			"mariadb", `image: "registry.example.org/x/mariadb:11", environment: {MYSQL_ROOT_PASSWORD: "${P:?}"}` + data,
 			ggcr.Config{},
-			&manifest.Database{Engine: "mariadb", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+			&manifest.Database{Engine: "mariadb", Version: "11", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
 		},
 		{
 			"mysql", `image: "mysql:8", environment: {MYSQL_ROOT_PASSWORD_FILE: /run/p}` + data,
 			ggcr.Config{},
-			&manifest.Database{Engine: "mysql", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+			&manifest.Database{Engine: "mysql", Version: "8", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
 		},
 		{
 			"by environment", `image: "own-db:8", environment: {MYSQL_ROOT_PASSWORD: "${P:?}"}` + data,
 			ggcr.Config{},
-			&manifest.Database{Engine: "mariadb", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+			&manifest.Database{Engine: "mariadb", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
 		},
 		{
 			"by environment, mysql inside", `image: "own-db:8", environment: {MYSQL_ROOT_PASSWORD: "${P:?}"}` + data,
 			ggcr.Config{Env: []string{"MYSQL_VERSION=8.0.4"}},
-			&manifest.Database{Engine: "mysql", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+			&manifest.Database{Engine: "mysql", Version: "8.0.4", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
 		},
 		{
 			"by port", `image: "own:8", environment: {MARIADB_ROOT_PASSWORD: "${P:?}"}`,
 			ggcr.Config{ExposedPorts: map[string]struct{}{"3306/tcp": {}}},
-			&manifest.Database{Engine: "mariadb", PasswordEnv: "MARIADB_ROOT_PASSWORD"},
+			&manifest.Database{Engine: "mariadb", User: "root", PasswordEnv: "MARIADB_ROOT_PASSWORD"},
 		},
 		{"client", `image: "backup:8", environment: {MYSQL_ROOT_PASSWORD: "${P:?}"}`, ggcr.Config{}, nil},
 		{
@@ -151,7 +154,38 @@ func TestDatabases(t *testing.T) {
 		{
 			"with options", `image: "mysql:8", command: ["--max-connections=3"], environment: {MYSQL_ROOT_PASSWORD: "${P:?}"}` + data,
 			ggcr.Config{},
-			&manifest.Database{Engine: "mysql", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+			&manifest.Database{Engine: "mysql", Version: "8", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+		},
+		{
+			"postgres", `image: "postgres:15-alpine", environment: {POSTGRES_PASSWORD: "${P:?}", POSTGRES_USER: "${U:-odoo}"}` + pgData,
+			ggcr.Config{Volumes: map[string]struct{}{"/var/lib/postgresql/data": {}}},
+			&manifest.Database{Engine: "postgresql", Version: "15", PasswordEnv: "POSTGRES_PASSWORD"},
+		},
+		{
+			"postgis", `image: "postgis/postgis:15-3.4", environment: {POSTGRES_PASSWORD_FILE: /run/p}` + pgData,
+			ggcr.Config{Env: []string{"PG_MAJOR=15", "PG_VERSION=15.8-1.pgdg110+1"}},
+			&manifest.Database{Engine: "postgresql", Version: "15.8", PasswordEnv: "POSTGRES_PASSWORD"},
+		},
+		{
+			"timescale, another folder", `image: "timescale/timescaledb:latest-pg16", environment: {POSTGRES_HOST_AUTH_METHOD: trust, PGDATA: /pg/x}, ` +
+				`volumes: ["data:/pg"]`,
+			ggcr.Config{Env: []string{"PG_MAJOR=16"}},
+			&manifest.Database{Engine: "postgresql", Version: "16"},
+		},
+		{
+			"postgres by port", `image: "odoo-db:2.7", environment: {POSTGRES_PASSWORD: "${P:?}"}`,
+			ggcr.Config{ExposedPorts: map[string]struct{}{"5432/tcp": {}}},
+			&manifest.Database{Engine: "postgresql", PasswordEnv: "POSTGRES_PASSWORD"},
+		},
+		{
+			"client of postgres", `image: "postgres:15", command: ["sh", "-c", "pg_dump x"], environment: {POSTGRES_PASSWORD: "${P:?}"}`,
+			ggcr.Config{},
+			nil,
+		},
+		{
+			"mariadb in numbers", `image: "mariadb:lts", environment: {MARIADB_ROOT_PASSWORD: "${P:?}"}` + data,
+			ggcr.Config{Env: []string{"MARIADB_VERSION=1:10.11.6+maria~ubu2204"}},
+			&manifest.Database{Engine: "mariadb", Version: "10.11.6", User: "root", PasswordEnv: "MARIADB_ROOT_PASSWORD"},
 		},
 		{"something else", `image: "mysqld-exporter:1"`, ggcr.Config{}, nil},
 	} {
@@ -165,8 +199,36 @@ func TestDatabases(t *testing.T) {
 				equal(t, "databases", len(r.Databases), 0)
 				return
 			}
-			c.want.Service, c.want.User = "db", "root"
+			c.want.Service = "db"
 			equal(t, "databases", r.Databases, []manifest.Database{*c.want})
 		})
 	}
+}
+
+// TestFourDatabases is a stack such as Bahmni's.
+func TestFourDatabases(t *testing.T) {
+	o := options(t, map[string]string{"compose.yaml": `
+x-dhow: {databases: {reports: {engine: mysql, user: backup, password_env: BACKUP_PASSWORD, databases: [bi]}}}
+services:
+  openmrsdb: {image: "mysql:8.0.39", environment: {MYSQL_ROOT_PASSWORD: "${A:?}"}, volumes: ["data-a:/var/lib/mysql"]}
+  reports: {image: "own/reports:4", environment: {BACKUP_PASSWORD: "${B:?}"}, volumes: ["data-b:/data"]}
+  odoodb: {image: "postgres:16.3", environment: {POSTGRES_PASSWORD: "${C:?}", POSTGRES_USER: odoo}, volumes: ["data-c:/var/lib/postgresql/data"]}
+  openelisdb: {image: "bahmni/openelis-db:1.0", environment: {POSTGRES_PASSWORD: "${D:?}"}, volumes: ["data-d:/var/lib/postgresql/data"]}
+volumes: {data-a: , data-b: , data-c: , data-d: }
+`})
+	configs := map[string]ggcr.Config{}
+	for _, ref := range []string{"mysql:8.0.39", "own/reports:4", "postgres:16.3", "bahmni/openelis-db:1.0"} {
+		configs[ref] = ggcr.Config{}
+	}
+	o.Images = fake{configs: configs}
+	r, report, err := Create(t.Context(), o)
+	check(t, err)
+	equal(t, "databases", r.Databases, []manifest.Database{
+		{Service: "odoodb", Engine: "postgresql", Version: "16.3", PasswordEnv: "POSTGRES_PASSWORD"},
+		{Service: "openelisdb", Engine: "postgresql", PasswordEnv: "POSTGRES_PASSWORD"},
+		{Service: "openmrsdb", Engine: "mysql", Version: "8.0.39", User: "root", PasswordEnv: "MYSQL_ROOT_PASSWORD"},
+		{Service: "reports", Engine: "mysql", User: "backup", PasswordEnv: "BACKUP_PASSWORD", Databases: []string{"bi"}},
+	})
+	equal(t, "report", report.Databases[0],
+		"database odoodb: PostgreSQL 16.3, user as in POSTGRES_USER, password from POSTGRES_PASSWORD (stays at the site)")
 }
