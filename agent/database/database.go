@@ -107,6 +107,8 @@ var (
 	ErrBroken = errors.New("a view or another part of the database is broken")
 	// ErrServerFull means that the disk of the server is full.
 	ErrServerFull = errors.New("the disk of the database server is full")
+	// ErrClient means that a client program failed for a reason that is not one of the others; its words follow.
+	ErrClient = errors.New("the database client failed")
 	// ErrDamaged means that a dump is not what its record says.
 	ErrDamaged = errors.New("the dump is damaged")
 	// ErrDiffers means that a server does not hold what a dump holds.

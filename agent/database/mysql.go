@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -99,7 +98,7 @@ func (c *session) judge(exit int, stderr string, err error) error {
 		return nil
 	}
 	text := firstLine(c.scrub(stderr))
-	kind := errors.New("the database client failed")
+	kind := ErrClient
 	number := 0
 	if found := errorNumber.FindStringSubmatch(text); found != nil {
 		number, _ = strconv.Atoi(found[1] + found[2])

@@ -90,7 +90,7 @@ func (c *postgres) run(ctx context.Context, database string, stdin io.Reader, st
 		return nil
 	}
 	text := pgLine(stderr)
-	kind := errors.New("the database client failed")
+	kind := ErrClient
 	for _, k := range pgErrors {
 		if k.text.MatchString(text) {
 			kind = k.err

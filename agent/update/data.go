@@ -172,12 +172,25 @@ func (m *Manager) dump(ctx context.Context, dir string, s database.Server, p fun
 	if err := durable.MkdirAll(folder, 0o700); err != nil {
 		return backup.Dump{}, err
 	}
-	d, err := database.DumpServer(ctx, m.Engine.Exec, s, filepath.Join(folder, database.FileName(s)), p)
+	d, err := database.DumpServer(ctx, m.Engine.ExecFast, s, filepath.Join(folder, database.FileName(s)), p)
 	if err != nil {
-		return backup.Dump{}, fmt.Errorf("cannot dump database %s: %w", s.Service, err)
+		return backup.Dump{}, m.noDump(ctx, fmt.Errorf("database %s can't be backed up: %w", s.Service, err))
 	}
 	about, err := json.Marshal(d)
 	return backup.Dump{Service: d.Service, File: d.File, Bytes: d.Bytes, SHA256: d.SHA256, About: about}, err
+}
+
+// noDump turns the failure of a dump into one of the site, when that is what it is: nothing has been touched, users go on working.
+func (m *Manager) noDump(ctx context.Context, err error) error {
+	for _, cause := range []error{
+		database.ErrNoPassword, database.ErrPassword, database.ErrNotAnswering, database.ErrNoClient, database.ErrBroken,
+		database.ErrServerFull, database.ErrClient,
+	} {
+		if errors.Is(err, cause) && !m.engineGone(ctx) {
+			return refuse("an update is only begun when the database can be backed up", "%w", err)
+		}
+	}
+	return err
 }
 
 // dropCopies removes a copy that is not complete; a complete one is a backup and stays for retention to judge.

@@ -213,7 +213,7 @@ func (m *Manager) backupFiles(ctx context.Context, c *contents, g Good) []archiv
 	for _, s := range c.servers {
 		files = append(files, archive.File{Name: backupDumps + s.Service, Write: func(w io.Writer) error {
 			c.info.Dumps = slices.DeleteFunc(c.info.Dumps, func(d database.Dump) bool { return d.Service == s.Service })
-			d, err := database.WriteDump(ctx, m.Engine.Exec, s, w, nil)
+			d, err := database.WriteDump(ctx, m.Engine.ExecFast, s, w, nil)
 			if errors.Is(err, database.ErrNoDatabases) {
 				return nil
 			}

@@ -242,7 +242,7 @@ func (m *Manager) load(ctx context.Context, t *change.Task, name string, to side
 
 // prove compares a server with what was recorded when its dump was made.
 func (m *Manager) prove(ctx context.Context, s database.Server, d database.Dump, info backupInfo) error {
-	if err := database.Prove(ctx, m.Engine.Exec, s, d); err != nil {
+	if err := database.Prove(ctx, m.Engine.ExecFast, s, d); err != nil {
 		return fmt.Errorf("database %s is not what was backed up: %w", d.Service, err)
 	}
 	want := info.Schemas[d.Service]

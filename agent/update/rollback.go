@@ -11,6 +11,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/backup"
+	"dhow/manifest"
 )
 
 // PlanRollback says what a rollback would do, without doing it.
@@ -49,16 +50,28 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 		}
 		to = past[i]
 	}
-	data := req.Data
-	if data == "" {
-		r, err := m.releaseOf(*good)
+	now, err := m.releaseOf(*good)
+	if err != nil {
+		return api.RollbackPlan{}, applyPlan{}, err
+	}
+	same, why := true, ""
+	if to.Dir == "" { // of a stack that was taken over nothing is known
+		before, err := m.releaseOf(to.Good)
 		if err != nil {
 			return api.RollbackPlan{}, applyPlan{}, err
 		}
-		data = r.Rollback.Data
+		same, why = manifest.SameServers(before, now)
 	}
-	if data != "restore" && data != "keep" {
+	data := req.Data
+	switch {
+	case data == "" && same:
+		data = now.Rollback.Data
+	case data == "":
+		data = "restore"
+	case data != "restore" && data != "keep":
 		return fail(api.CodeUsage, "use --data restore or --data keep", "unknown value %q for data", data)
+	case data == "keep" && !same:
+		return fail(api.CodeRefused, "use --data restore", "release %s can't work on the data of %s: %s", to.Release, good.Release, why)
 	}
 	plan := api.RollbackPlan{From: good.Release, To: to.Release, Data: data, Site: m.Config.Site}
 	do := applyPlan{From: good, To: to.Good, ByHand: true}
