@@ -59,14 +59,14 @@ const (
 	carrierProgram = "/.dhow-program"
 )
 
-// VolumeTar streams what is in a volume as a tar, in an order that is always the same; image is the reference or config digest of any image of
+// VolumeTar streams a volume, itself and all that is in it, as a tar, in an order that is always the same; image is the reference or config digest of any image of
 // the engine. Who closes it early gives the rest up.
 func (e *Engine) VolumeTar(ctx context.Context, name, image string) (io.ReadCloser, error) {
 	id, err := e.carrier(ctx, name, image, nil)
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := e.api().CopyFromContainer(ctx, id, carrierVolume+"/.")
+	r, _, err := e.api().CopyFromContainer(ctx, id, carrierVolume)
 	if err != nil {
 		return nil, errors.Join(failure("cannot read volume "+name, err), e.drop(ctx, id))
 	}
@@ -104,7 +104,7 @@ func (e *Engine) FillVolume(ctx context.Context, name, image string, eraser Eras
 		return err
 	}
 	o := container.CopyToContainerOptions{AllowOverwriteDirWithFile: false}
-	if err := e.api().CopyToContainer(ctx, id, carrierVolume, content, o); err != nil {
+	if err := e.api().CopyToContainer(ctx, id, "/", content, o); err != nil {
 		return failure("cannot fill volume "+name, err)
 	}
 	return nil
@@ -153,6 +153,9 @@ func (e *Engine) erase(ctx context.Context, id string, eraser Eraser) error {
 
 // carrier makes a container that mounts a volume and does nothing.
 func (e *Engine) carrier(ctx context.Context, name, image string, args []string) (string, error) {
+	if err := e.DropCarriers(ctx, name); err != nil {
+		return "", err
+	}
 	made, err := e.api().ContainerCreate(ctx, &container.Config{
 		Image: image, User: "0:0", Entrypoint: []string{carrierProgram}, Cmd: append(args, carrierVolume),
 		Labels: map[string]string{carrierLabel: name}, Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
@@ -177,9 +180,11 @@ func (e *Engine) drop(ctx context.Context, id string) error {
 	return nil
 }
 
-// DropCarriers removes the containers that an interrupted VolumeTar or FillVolume has left. Neither may be at work.
-func (e *Engine) DropCarriers(ctx context.Context) error {
-	list, err := e.api().ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", carrierLabel))})
+// DropCarriers removes the containers that an interrupted VolumeTar or FillVolume of a volume has left. Neither may be at work.
+func (e *Engine) DropCarriers(ctx context.Context, name string) error {
+	list, err := e.api().ContainerList(ctx, container.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("label", carrierLabel+"="+name)),
+	})
 	if err != nil {
 		return failure("cannot list the containers", err)
 	}

@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -75,7 +76,7 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 	if err := checkPorts(project, containers); err != nil {
 		return err
 	}
-	trees, err := m.trees(ctx, containers, project, r)
+	trees, _, err := m.data(ctx, containers, project, r)
 	if err != nil {
 		return err
 	}
@@ -173,9 +174,21 @@ func checkPorts(project *stack.Project, containers []engine.Container) error {
 	return nil
 }
 
-// trees lists the volumes that belong to the snapshot: those that the running stack mounts and those of the new release that exist already,
-// without the ones that the release marks as not worth a copy.
+// trees is data for who can't copy volumes through the engine.
 func (m *Manager) trees(ctx context.Context, containers []engine.Container, project *stack.Project, r *manifest.Release) ([]backup.Tree, error) {
+	trees, hidden, err := m.data(ctx, containers, project, r)
+	if err == nil && len(hidden) > 0 {
+		return nil, refuse("use a local volume for data; exact copies are made at every update",
+			"volume %s can't be in a portable backup: its files can't be reached from here", hidden[0].Name)
+	}
+	return trees, err
+}
+
+// data lists the volumes and folders that belong to the snapshot: those that the running stack mounts and those of the new release that exist
+// already, without the ones that the release marks as not worth a copy. Volumes that can only be copied through the engine are hidden.
+func (m *Manager) data(ctx context.Context, containers []engine.Container, project *stack.Project, r *manifest.Release) (
+	trees []backup.Tree, hidden []engine.HiddenVolume, err error,
+) {
 	skip := map[string]bool{}
 	for _, v := range r.Volumes {
 		skip[v.Name] = v.Backup == "none"
@@ -202,11 +215,17 @@ func (m *Manager) trees(ctx context.Context, containers []engine.Container, proj
 			}
 		}
 	}
-	var trees []backup.Tree
 	for _, name := range names {
-		path, err := m.volumePath(ctx, name)
-		if err != nil {
-			return nil, err
+		path, err := m.Engine.Volume(ctx, name)
+		switch {
+		case errors.Is(err, engine.ErrHidden):
+			more, err := m.hidden(ctx, name)
+			if err != nil {
+				return nil, nil, err
+			}
+			hidden = append(hidden, more...)
+		case err != nil && !errors.Is(err, engine.ErrNoVolume):
+			return nil, nil, engineTrouble(err)
 		}
 		if path != "" {
 			trees = append(trees, backup.Tree{Name: name, Path: path})
@@ -215,7 +234,7 @@ func (m *Manager) trees(ctx context.Context, containers []engine.Container, proj
 	folders := m.boundFolders(containers)
 	for _, path := range m.config().Backup.Folders {
 		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			return nil, refuse("make it, mount it, or take it out of backup.folders in "+m.Paths.Config(), "the data folder %s is not there", path)
+			return nil, nil, refuse("make it, mount it, or take it out of backup.folders in "+m.Paths.Config(), "the data folder %s is not there", path)
 		}
 		if !inside(path, folders...) {
 			folders = append(folders, path)
@@ -224,7 +243,7 @@ func (m *Manager) trees(ctx context.Context, containers []engine.Container, proj
 	for _, path := range folders {
 		trees = append(trees, backup.Tree{Name: bindName(path), Path: path})
 	}
-	return trees, nil
+	return trees, hidden, nil
 }
 
 // systemFolders hold no data of a stack; services mount them to look at the computer or to speak with the engine.

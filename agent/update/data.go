@@ -28,10 +28,12 @@ const disturbedFor = 5 * time.Minute
 
 // copyNote says what is copied where. Previous holds the answers of the checks that compare with the release before.
 type copyNote struct {
-	Name     string            `json:"name"`
-	Trees    []backup.Tree     `json:"trees"`
-	Previous map[string]string `json:"previous,omitempty"`
-	Dumps    []backup.Dump     `json:"dumps,omitempty"`
+	Name  string        `json:"name"`
+	Trees []backup.Tree `json:"trees"`
+	// Hidden are volumes that can only be copied through the engine.
+	Hidden   []engine.HiddenVolume `json:"hidden,omitempty"`
+	Previous map[string]string     `json:"previous,omitempty"`
+	Dumps    []backup.Dump         `json:"dumps,omitempty"`
 }
 
 // backupNote names the complete copy.
@@ -117,7 +119,7 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		return err
 	} else if !found {
 		note.Name = fmt.Sprintf("%s-%04d", m.now().Format("2006-01-02T150405"), t.Change.ID)
-		if note.Trees, err = m.trees(ctx, containers, to.project, to.doc); err != nil {
+		if note.Trees, note.Hidden, err = m.data(ctx, containers, to.project, to.doc); err != nil {
 			return err
 		}
 		note.Previous = m.previous(ctx, to.doc, servers)
@@ -134,6 +136,9 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 	}
 	if err := backup.CopyAhead(ctx, dir, note.Trees, progressOf(t)); err != nil {
 		return space(fmt.Errorf("cannot copy the data: %w", err))
+	}
+	if _, err := m.saveHidden(ctx, t, p, dir, note.Hidden); err != nil { // to see that it works, and that there is space
+		return err
 	}
 	if err := t.Fault("dump"); err != nil {
 		return space(err)
@@ -194,10 +199,15 @@ func (m *Manager) noDump(ctx context.Context, err error) error {
 }
 
 // dropCopies removes a copy that is not complete; a complete one is a backup and stays for retention to judge.
-func (m *Manager) dropCopies(_ context.Context, t *change.Task) error {
+func (m *Manager) dropCopies(ctx context.Context, t *change.Task) error {
 	var note copyNote
 	if found, err := t.Note(&note); err != nil || !found {
 		return err
+	}
+	for _, v := range note.Hidden {
+		if err := m.Engine.DropCarriers(ctx, v.Name); err != nil {
+			return err
+		}
 	}
 	return m.dropIncomplete(note.Name)
 }
@@ -239,6 +249,9 @@ func (m *Manager) backUp(ctx context.Context, t *change.Task) error {
 		return m.disturbed(t, err)
 	}
 	if err := t.Fault("copy"); err != nil {
+		return err
+	}
+	if info.Streams, err = m.saveHidden(ctx, t, p, dir, ahead.Hidden); err != nil {
 		return err
 	}
 	if _, err := backup.Finish(ctx, dir, ahead.Trees, info, progressOf(t)); err != nil {

@@ -153,6 +153,10 @@ func (m *Manager) planTrial(ctx context.Context, b *api.Backup, id uint64) (note
 		return note, err
 	}
 	if note.Exact {
+		if s, err := backup.Read(m.backupDir(b.Name)); err == nil && len(s.Streams) > 0 {
+			return note, refuse("use a local volume for data", "backup %s can't be tried: volume %s, which can only be reached through the engine, would be the real one",
+				b.Name, s.Streams[0].Name)
+		}
 		for _, p := range past {
 			if p.Backup == b.Name {
 				note.Good = p.Good

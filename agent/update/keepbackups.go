@@ -91,6 +91,9 @@ func (m *Manager) exactBackups() ([]api.Backup, error) {
 		for _, t := range s.Trees {
 			b.Parts = append(b.Parts, partName(t.Name))
 		}
+		for _, t := range s.Streams {
+			b.Parts = append(b.Parts, partName(t.Name))
+		}
 		for _, d := range s.Dumps {
 			b.Parts = append(b.Parts, "dump "+d.Service)
 		}

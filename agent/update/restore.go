@@ -57,6 +57,9 @@ func (m *Manager) restore(ctx context.Context, t *change.Task, p applyPlan, note
 	if err := backup.Restore(ctx, m.backupDir(note.Name), note.Trees, progressOf(t)); err != nil {
 		return fmt.Errorf("cannot put the data back: %w", err)
 	}
+	if err := m.fillHidden(ctx, t, p, m.backupDir(note.Name)); err != nil {
+		return fmt.Errorf("cannot put the data back: %w", err)
+	}
 	volumes, err := m.Engine.Volumes(ctx, p.To.Project)
 	if err != nil {
 		return engineTrouble(err)
@@ -135,6 +138,9 @@ func (m *Manager) returnData(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	if err := backup.Restore(ctx, dir, trees, progressOf(t)); err != nil {
+		return fmt.Errorf("cannot put the data of backup %s in place: %w", p.ReturnTo, err)
+	}
+	if err := m.fillHidden(ctx, t, p, dir); err != nil {
 		return fmt.Errorf("cannot put the data of backup %s in place: %w", p.ReturnTo, err)
 	}
 	return nil

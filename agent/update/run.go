@@ -119,7 +119,11 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	if again || gone {
+	hiddenGone, err := m.hiddenGone(ctx, armed.Name)
+	if err != nil {
+		return err
+	}
+	if again || gone || hiddenGone {
 		if err := m.freshData(ctx, t, p, armed); err != nil {
 			return err
 		}

@@ -38,6 +38,11 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 			s.Warnings = append(s.Warnings, b.text())
 		}
 	}
+	if w, err := m.hiddenWarning(); err != nil {
+		return s, err
+	} else if w != "" {
+		s.Warnings = append(s.Warnings, w)
+	}
 	r, err := m.ready()
 	if err != nil {
 		return s, err

@@ -39,6 +39,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "end of input")
 		code, _ := strconv.Atoi(args[1])
 		os.Exit(code)
+	case "empty": // empty FOLDER
+		entries, err := os.ReadDir(args[1])
+		must(err)
+		for _, e := range entries {
+			must(os.RemoveAll(args[1] + "/" + e.Name()))
+		}
 	case "print": // print FILE
 		data, err := os.ReadFile(args[1])
 		must(err)
