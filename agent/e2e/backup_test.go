@@ -181,11 +181,16 @@ func flipped(t *testing.T, s *Site, b api.Backup) {
 // TestScheduledBackups lets the schedule make backups, remove old ones and copy them out.
 func TestScheduledBackups(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, ledgerCentre(t), "nightly")
-	source := folderSource(t)
+	centre := newCentre(t, ledgerStack)
+	centre.release(t, "1.0.0", "1.0.0")
+	centre.must(t, "key", "backup")
+	s := newSite(t, centre, "nightly")
+	source, stick := folderSource(t), folderSource(t)
 	s.centre.pin(t, s.name, "1.0.0", source)
-	s.install(source, "--backup", "* * * * *")
-	s.configure(func(c *site.Config) { c.Backup.Keep, c.Backup.Drill = 1, site.Never })
+	s.install(source)
+	s.configure(func(c *site.Config) {
+		c.Backup = site.Backup{At: "* * * * *", Keep: 1, Drill: site.Never, Copies: []string{stick}}
+	})
 	s.must("update", "--now")
 	var first string
 	poll(t, time.Minute, "the first backup", func() (bool, string) {
@@ -199,9 +204,20 @@ func TestScheduledBackups(t *testing.T) {
 		list := s.portable()
 		return len(list) == 1 && list[0].Name != first, fmt.Sprint(list) + s.tail()
 	})
-	if st := s.status(); st.LastBackup == nil || st.NextBackup == nil {
-		t.Errorf("status: %+v", st)
+	st := s.settled(time.Minute)
+	if st.LastBackup == nil || st.NextBackup == nil || !strings.Contains(fmt.Sprint(st.Warnings), "no copy of the backups in "+stick) {
+		t.Errorf("status of a site whose stick was never marked as a place: %+v", st)
 	}
+	s.configure(func(c *site.Config) { c.Backup.At = site.Never })
+	s.settled(time.Minute)
+	s.must("backup", "export", "--to", stick)
+	s.must("backup", "create")
+	newest := s.portable()[0]
+	poll(t, time.Minute, "a copy of the newest backup", func() (bool, string) {
+		list := s.portable()
+		return list[0].Name == newest.Name && len(list[0].Copies) == 1, fmt.Sprint(list) + s.tail()
+	})
+	s.settled(time.Minute)
 	s.sane("1.0.0")
 }
 
