@@ -37,24 +37,15 @@ func (s *Site) backup() api.Backup {
 	return list[0]
 }
 
-// trials lists what a trial restore would leave behind.
+// trials lists what a trial restore would leave behind. Things of other sites come and go meanwhile.
 func (s *Site) trials() (list []string) {
 	s.t.Helper()
-	for _, what := range []string{"container", "volume", "network"} {
-		args := []string{what, "ls", "-q"}
-		if what == "container" {
-			args = append(args, "-a")
-		}
-		list = append(list, lines(s.docker(append(args, "--filter", "label=com.docker.compose.project")...))...)
-	}
-	var left []string
-	for _, id := range list {
-		if out := s.docker("inspect", id); strings.Contains(out, "dhow-drill-"+s.project) {
-			left = append(left, id)
-		}
-	}
+	trial := "name=dhow-drill-" + s.project + "-"
+	list = append(list, lines(s.docker("ps", "-a", "--filter", trial, "--format", "container {{.Names}}"))...)
+	list = append(list, lines(s.docker("volume", "ls", "--filter", trial, "--format", "volume {{.Name}}"))...)
+	list = append(list, lines(s.docker("network", "ls", "--filter", trial, "--format", "network {{.Name}}"))...)
 	entries, _ := filepath.Glob(filepath.Join(site.Paths{Prefix: s.prefix}.State(), "trial", "*"))
-	return append(left, entries...)
+	return append(list, entries...)
 }
 
 // TestBackup makes, lists, tries, restores, damages and deletes portable backups of a site that runs.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,7 @@ const (
 
 // TestFaults lets the agent fail at its fault points, once or twice in an order, kills it at random moments besides, and expects each time the
 // whole old or the whole new release with its data. It tries a sample; scripts/bench faults tries all ($DHOW_FAULTS how many, "all" for
-// no limit; $DHOW_FAULTS_SEED; $DHOW_FAULTS_KILLS; $DHOW_FAULTS_ENGINE kills of the engine; $DHOW_FAULTS_ONLY words that a fault's text must hold).
+// no limit; $DHOW_FAULTS_SEED; $DHOW_FAULTS_KILLS; $DHOW_FAULTS_ENGINE kills of the engine; $DHOW_FAULTS_ONLY a pattern that a fault's text must match).
 func TestFaults(t *testing.T) {
 	tried, double, kills, seed := sampleFaults, sampleDouble, sampleKills, uint64(faultSeed)
 	whole := os.Getenv("DHOW_FAULTS")
@@ -34,11 +35,9 @@ func TestFaults(t *testing.T) {
 		tried, double, kills = number(t, "DHOW_FAULTS"), 0, number(t, "DHOW_FAULTS_KILLS")
 		seed = uint64(number(t, "DHOW_FAULTS_SEED"))
 	}
-	first := newFaultSite(t, killFleet(t, "faults0"))
-	traces, spans := map[string][]string{}, map[string]time.Duration{}
+	sites, traces, spans := traced(t)
 	passed := map[string]bool{}
 	for _, o := range orders {
-		traces[o.name], spans[o.name] = first.trace(o)
 		for _, p := range traces[o.name] {
 			passed[p] = true
 		}
@@ -47,7 +46,7 @@ func TestFaults(t *testing.T) {
 	single, doubles := faultPlan(traces, seed)
 	pool := &faultPool{
 		report: faultReport{points: map[string]bool{}, actions: map[string]int{}},
-		jobs:   only(interleave(single, doubles, 3), os.Getenv("DHOW_FAULTS_ONLY")),
+		jobs:   only(t, interleave(single, doubles, 3), os.Getenv("DHOW_FAULTS_ONLY")),
 		kills:  kills, wanted: tried, double: double, seed: seed, random: rand.New(rand.NewPCG(seed, 50)), spans: spans,
 	}
 	t.Logf("%d faults in all, at %d points", len(pool.jobs), len(passed))
@@ -58,13 +57,9 @@ func TestFaults(t *testing.T) {
 				pool.engineKills(t, number(t, "DHOW_FAULTS_ENGINE"))
 			})
 		}
-		for i := range faultWorkers {
+		for i, k := range sites {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
-				k := first
-				if i > 0 {
-					k = newFaultSite(t, killFleet(t, fmt.Sprintf("faults%d", i)))
-				}
 				pool.work(t, k)
 			})
 		}
@@ -75,6 +70,34 @@ func TestFaults(t *testing.T) {
 	if whole == "" && (len(r.points) < 40 || r.double < 15 || len(r.actions) < len(faultActions) || r.kills < sampleKills) {
 		t.Errorf("too few were tried: %s", r)
 	}
+}
+
+// traced makes a site for each worker, and carries every order out on one of them without faults.
+func traced(t *testing.T) (sites []*faultSite, traces map[string][]string, spans map[string]time.Duration) {
+	t.Helper()
+	sites, traces, spans = make([]*faultSite, faultWorkers), map[string][]string{}, map[string]time.Duration{}
+	var mu sync.Mutex
+	good := t.Run("traces", func(group *testing.T) {
+		for i := range sites {
+			group.Run(strconv.Itoa(i), func(sub *testing.T) {
+				sub.Parallel()
+				// Each worker has images of its own: no site takes away what another one uses. The site outlives this part.
+				k := newFaultSite(t, killFleet(t, fmt.Sprintf("faults%d", i)))
+				sites[i], k.t, k.site.t = k, sub, sub
+				for n := i; n < len(orders); n += faultWorkers {
+					o := orders[n]
+					points, span := k.trace(o)
+					mu.Lock()
+					traces[o.name], spans[o.name] = points, span
+					mu.Unlock()
+				}
+			})
+		}
+	})
+	if !good {
+		t.FailNow()
+	}
+	return sites, traces, spans
 }
 
 func number(t testing.TB, variable string) int {
@@ -90,8 +113,13 @@ func number(t testing.TB, variable string) int {
 	return n
 }
 
-func only(jobs []faultJob, word string) []faultJob {
-	return slices.DeleteFunc(jobs, func(j faultJob) bool { return !strings.Contains(j.String(), word) })
+func only(t testing.TB, jobs []faultJob, pattern string) []faultJob {
+	t.Helper()
+	wanted, err := regexp.Compile(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(jobs, func(j faultJob) bool { return !wanted.MatchString(j.String()) })
 }
 
 // faultPool hands out what is to be tried and counts what came of it.

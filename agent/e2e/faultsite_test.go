@@ -46,6 +46,8 @@ type faultSite struct {
 	source  string
 	running string            // the release that runs
 	left    map[string]Ledger // the entries when a release was left, which a rollback brings back
+	backup  string            // a portable backup of 1.0.0, with the entries in it
+	saved   Ledger
 }
 
 func newFaultSite(t testing.TB, f *fleet) *faultSite {
@@ -66,8 +68,9 @@ func newFaultSite(t testing.TB, f *fleet) *faultSite {
 type order struct {
 	name     string
 	from, to string
-	keep     bool // data, when going back
-	fails    bool // and is undone
+	keep     bool     // data, when going back
+	fails    bool     // and is undone
+	backup   []string // what is done with backups on 1.0.0, instead of an update or a rollback
 }
 
 // The orders that faults are tried in.
@@ -77,12 +80,20 @@ var orders = []order{
 	{name: "rollback", from: "1.1.0", to: "1.0.0"},
 	{name: "rollback-keep", from: "1.0.1", to: "1.0.0", keep: true},
 	{name: "failing-rollback", from: "1.1.0", to: "1.0.0", keep: true, fails: true},
+	{name: "backup", from: "1.0.0", to: "1.0.0", backup: []string{"create"}},
+	{name: "drill", from: "1.0.0", to: "1.0.0", backup: []string{"verify", "--drill"}},
+	{name: "restore", from: "1.0.0", to: "1.0.0", backup: []string{"restore", "--yes"}},
 }
 
 func (o order) isUpdate() bool { return o.to > o.from }
 
-func (o order) args() []string {
+// args are the words of the command.
+func (k *faultSite) args(o order) []string {
 	switch {
+	case o.name == "restore":
+		return append([]string{"backup"}, append(o.backup, k.backup)...)
+	case o.backup != nil:
+		return append([]string{"backup"}, o.backup...)
 	case o.isUpdate():
 		return []string{"update", "--now", "--retry"}
 	case o.keep:
@@ -106,7 +117,9 @@ func (k *faultSite) expected(o order) [2]side {
 		done = old
 	case o.isUpdate() && faultReleases[o.to] != faultReleases[o.from]:
 		done.entries = now.after(faultReleases[o.to])
-	case o.isUpdate() || o.keep:
+	case o.name == "restore":
+		done.entries = k.saved
+	case o.isUpdate() || o.keep || o.backup != nil:
 	default:
 		done.entries = k.left[o.to]
 	}
@@ -123,7 +136,7 @@ func (k *faultSite) bring(release string) {
 		}
 		either := k.prepare(o)
 		k.site.start()
-		k.site.must(o.args()...)
+		k.site.must(k.args(o)...)
 		k.site.settled(time.Minute)
 		k.running = o.to
 		k.site.stop()
@@ -138,6 +151,11 @@ func (k *faultSite) bring(release string) {
 func (k *faultSite) prepare(o order) [2]side {
 	k.t.Helper()
 	s := k.site
+	if o.backup != nil && k.backup == "" {
+		s.start()
+		k.backup, k.saved = s.backup().Name, s.ledger()
+		s.stop()
+	}
 	s.post("/entries", fmt.Sprintf("typed on %s at %s", o.from, time.Now()))
 	either := k.expected(o)
 	if o.isUpdate() {
@@ -227,7 +245,7 @@ func (k *faultSite) settle(o order, asked <-chan Result, within time.Duration, e
 func (k *faultSite) ask(o order) chan Result {
 	asked := make(chan Result, 1)
 	s := k.site
-	go func() { asked <- s.run(o.args()...) }()
+	go func() { asked <- s.run(k.args(o)...) }()
 	return asked
 }
 

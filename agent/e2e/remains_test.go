@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"dhow/agent/backup/archive"
 	"dhow/agent/change"
 	"dhow/agent/journal"
 	"dhow/agent/site"
@@ -72,6 +73,10 @@ func (s *Site) remains(t testing.TB) []string {
 		}
 		list = append(list, "no backup "+name+" although a rollback may need it")
 	}
+	list = append(list, damagedBackups(t, paths.Archive())...)
+	for _, left := range s.trials() {
+		list = append(list, "of a trial restore: "+left)
+	}
 	for _, line := range ourImages(t, s.centre) {
 		if id, ref, _ := strings.Cut(line, " "); strings.HasPrefix(ref, "dhow.local/") && !images[id] {
 			list = append(list, "the tag "+ref)
@@ -88,6 +93,25 @@ func names(t testing.TB, dir string) (list []string) {
 	}
 	for _, e := range entries {
 		list = append(list, e.Name())
+	}
+	return list
+}
+
+// damagedBackups lists the portable backups that are not whole: one that is listed must be good.
+func damagedBackups(t testing.TB, dir string) (list []string) {
+	t.Helper()
+	a, err := archive.Open(dir)
+	if err != nil {
+		return []string{fmt.Sprintf("an archive that can't be opened: %v", err)}
+	}
+	records, err := a.List()
+	if err != nil {
+		list = append(list, fmt.Sprintf("an archive that can't be read: %v", err))
+	}
+	for _, r := range records {
+		if err := a.Verify(t.Context(), r.Name, nil); err != nil {
+			list = append(list, err.Error())
+		}
 	}
 	return list
 }

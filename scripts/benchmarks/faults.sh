@@ -11,8 +11,8 @@ benchmark() {
 		--seed) seed=$2 ;;
 		--random-kills) kills=$2 ;;
 		--engine-kills) engine=$2 ;;
-		--only) only=$2 ;; # faults whose name holds this text
-		*) fail "usage: scripts/bench faults [--n N] [--seed S] [--random-kills N] [--engine-kills N] [--only TEXT]" ;;
+		--only) only=$2 ;; # faults whose name matches this pattern
+		*) fail "usage: scripts/bench faults [--n N] [--seed S] [--random-kills N] [--engine-kills N] [--only PATTERN]" ;;
 		esac
 		shift 2 || fail "$1 needs a value"
 	done
@@ -25,7 +25,7 @@ benchmark() {
 	local code=0
 	DHOW_E2E_REGISTRY=$registry DHOW_E2E_FIGURES=$work/figures \
 		DHOW_FAULTS=$n DHOW_FAULTS_SEED=$seed DHOW_FAULTS_KILLS=$kills DHOW_FAULTS_ENGINE=$engine DHOW_FAULTS_ONLY=$only \
-		go test -tags e2e,faults -count=1 -timeout 48h -run '^TestFaults$' -v ./agent/e2e >"$work/faults.log" 2>&1 || code=$?
+		go test -tags e2e,faults -count=1 -parallel 5 -timeout 48h -run '^TestFaults$' -v ./agent/e2e >"$work/faults.log" 2>&1 || code=$?
 	if [ $code != 0 ]; then
 		cp "$work/faults.log" "$cache/faults.log"
 		grep -E '^ *--- FAIL|lost: |stuck: |left behind: ' "$work/faults.log" >&2 || tail -30 "$work/faults.log" >&2
