@@ -174,16 +174,6 @@ func checkPorts(project *stack.Project, containers []engine.Container) error {
 	return nil
 }
 
-// trees is data for who can't copy volumes through the engine.
-func (m *Manager) trees(ctx context.Context, containers []engine.Container, project *stack.Project, r *manifest.Release) ([]backup.Tree, error) {
-	trees, hidden, err := m.data(ctx, containers, project, r)
-	if err == nil && len(hidden) > 0 {
-		return nil, refuse("use a local volume for data; exact copies are made at every update",
-			"volume %s can't be in a portable backup: its files can't be reached from here", hidden[0].Name)
-	}
-	return trees, err
-}
-
 // data lists the volumes and folders that belong to the snapshot: those that the running stack mounts and those of the new release that exist
 // already, without the ones that the release marks as not worth a copy. Volumes that can only be copied through the engine are hidden.
 func (m *Manager) data(ctx context.Context, containers []engine.Container, project *stack.Project, r *manifest.Release) (

@@ -12,6 +12,7 @@ import (
 	"dhow/agent/backup"
 	"dhow/agent/backup/archive"
 	"dhow/agent/change"
+	"dhow/agent/engine"
 	"dhow/agent/stack"
 )
 
@@ -94,6 +95,19 @@ func (m *Manager) tryRestore(ctx context.Context, t *change.Task) error {
 			return err
 		}
 		trees = append(trees, archive.Tree{Name: kept.Name, Path: path})
+	}
+	for name := range info.Hidden {
+		// On trial it is a plain volume, whatever it is made of.
+		v := engine.HiddenVolume{Name: volumeFor(to, name, info)}
+		if v.Name == name {
+			return fmt.Errorf("volume %s of the backup belongs to nothing in release %s", name, to.Release)
+		}
+		if err := m.Engine.CreateVolume(ctx, v.Name, to.Project, info.Volumes[name]); err != nil {
+			return err
+		}
+		if err := m.fillFrom(ctx, note.Name, name, info, v, to); err != nil {
+			return err
+		}
 	}
 	if err := m.Archive.Restore(ctx, note.Name, trees, archive.Progress(progressOf(t))); err != nil {
 		return damaged(fmt.Errorf("cannot restore backup %s: %w", note.Name, err))

@@ -1,15 +1,20 @@
 package update
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"dhow/agent/backup"
+	"dhow/agent/backup/archive"
 	"dhow/agent/change"
 	"dhow/agent/engine"
 )
@@ -149,6 +154,54 @@ func (m *Manager) checkHidden(ctx context.Context, s backup.Stream, image string
 	}
 	err = backup.CheckStream(ctx, s, r)
 	return errors.Join(err, r.Close())
+}
+
+// hiddenFiles are the streams of a portable backup for the volumes that can only be reached through the engine.
+func (m *Manager) hiddenFiles(ctx context.Context, c *contents, g Good) (files []archive.File) {
+	for _, name := range slices.Sorted(maps.Keys(c.info.Hidden)) {
+		if c.info.Loaded[name] != "" {
+			continue
+		}
+		files = append(files, archive.File{Name: backupHidden + name, Write: func(w io.Writer) error {
+			image, err := m.carrierImage(ctx, applyPlan{To: g})
+			if err != nil {
+				return err
+			}
+			r, err := m.Engine.VolumeTar(ctx, name, image)
+			if err != nil {
+				return engineTrouble(err)
+			}
+			_, err = io.Copy(w, r)
+			return errors.Join(err, r.Close())
+		}})
+	}
+	return files
+}
+
+// fillFrom puts such a volume of a portable backup into the volume v of this computer. That of a database server is emptied: its dump
+// brings the content.
+func (m *Manager) fillFrom(ctx context.Context, backup, volume string, info backupInfo, v engine.HiddenVolume, to side) error {
+	image, err := m.carrierImage(ctx, applyPlan{To: to.Good})
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := m.Engine.MakeHidden(ctx, v); err != nil {
+		return err
+	}
+	var nothing bytes.Buffer
+	_ = tar.NewWriter(&nothing).Close() // a buffer takes it
+	content := io.NopCloser(&nothing)
+	if info.Loaded[volume] == "" {
+		if content, err = m.Archive.OpenFile(ctx, backup, backupHidden+volume); err != nil {
+			return damaged(err)
+		}
+	}
+	err = m.Engine.FillVolume(ctx, v.Name, image, engine.Eraser{Path: program, Args: []string{EmptyFolder}}, content)
+	return errors.Join(err, content.Close())
 }
 
 // hiddenWarning is for the status: the newest exact copy says which volumes are copied in the slower way.

@@ -27,6 +27,7 @@ const (
 
 	backupDumps   = "dumps/"       // and the service: a dump as database.WriteDump writes it
 	backupRelease = "release.json" // the document of the release that ran
+	backupHidden  = "volumes/"     // and the name: a tar of a volume that can only be reached through the engine
 	backupMeta    = "dhow.json"    // a backupInfo; written last
 	maxBackupMeta = 32 << 20       // bytes
 )
@@ -41,6 +42,8 @@ type backupInfo struct {
 	Folders map[string]string `json:"folders,omitempty"` // name of a tree to the folder of the computer
 	// Loaded names the volumes of database servers that are not copied: the dump of the service brings their content.
 	Loaded map[string]string `json:"loaded,omitempty"`
+	// Hidden describes the volumes that can only be reached through the engine.
+	Hidden map[string]engine.HiddenVolume `json:"hidden,omitempty"`
 }
 
 // checkBackup finds the reasons not to begin: nothing runs, a database that can't be dumped, no space.
@@ -95,15 +98,21 @@ func (m *Manager) contents(ctx context.Context, g Good, containers []engine.Cont
 	}
 	c.info = backupInfo{
 		Good: g, Volumes: map[string]string{}, Folders: map[string]string{}, Loaded: map[string]string{}, Rows: map[string]int64{},
-		Schemas: map[string]string{},
+		Schemas: map[string]string{}, Hidden: map[string]engine.HiddenVolume{},
 	}
 	for _, v := range s.project.Volumes() {
 		c.info.Volumes[v.Name] = v.Key
 	}
 	c.servers = serversOf(s.doc, containers)
-	all, err := m.trees(ctx, containers, s.project, s.doc)
+	all, hidden, err := m.data(ctx, containers, s.project, s.doc)
 	if err != nil {
 		return c, err
+	}
+	for _, v := range hidden {
+		c.info.Hidden[v.Name] = v
+		if service := mountedBy(v.Name, "", containers, s.doc); service != "" {
+			c.info.Loaded[v.Name] = service // what a server alone mounts is taken for its data
+		}
 	}
 	for _, tree := range all {
 		if tree.Name == bindName(tree.Path) {
@@ -125,10 +134,19 @@ func (m *Manager) contents(ctx context.Context, g Good, containers []engine.Cont
 // dumpedInto returns the database service whose data a volume holds, "" for any other volume: the files of a running server can't be copied,
 // and its dump says the same.
 func dumpedInto(tree backup.Tree, containers []engine.Container, r *manifest.Release) string {
+	service := mountedBy(tree.Name, tree.Path, containers, r)
+	if service == "" || !holdsDatabase(tree.Path, 2) {
+		return ""
+	}
+	return service
+}
+
+// mountedBy returns the database service that alone mounts a volume or folder, else "".
+func mountedBy(name, path string, containers []engine.Container, r *manifest.Release) string {
 	service := ""
 	for _, c := range containers {
 		for _, mount := range c.Mounts {
-			if mount.Name != tree.Name && filepath.Clean(mount.Source) != tree.Path {
+			if mount.Name != name && filepath.Clean(mount.Source) != path {
 				continue
 			}
 			if !slices.ContainsFunc(r.Databases, func(db manifest.Database) bool { return db.Service == c.Service }) {
@@ -136,9 +154,6 @@ func dumpedInto(tree backup.Tree, containers []engine.Container, r *manifest.Rel
 			}
 			service = c.Service
 		}
-	}
-	if service == "" || !holdsDatabase(tree.Path, 2) {
-		return ""
 	}
 	return service
 }
@@ -230,6 +245,7 @@ func (m *Manager) backupFiles(ctx context.Context, c *contents, g Good) []archiv
 			return nil
 		}})
 	}
+	files = append(files, m.hiddenFiles(ctx, c, g)...)
 	write := func(name string, data func() ([]byte, error)) {
 		files = append(files, archive.File{Name: name, Write: func(w io.Writer) error {
 			b, err := data()

@@ -135,7 +135,17 @@ func (m *Manager) returnArchive(ctx context.Context, t *change.Task, p applyPlan
 	if err := t.Fault("restore"); err != nil {
 		return err
 	}
+	for name := range info.Hidden {
+		v := info.Hidden[name]
+		v.Name = volumeFor(to, name, info)
+		if err := m.fillFrom(ctx, p.Archive, name, info, v, to); err != nil {
+			return fmt.Errorf("cannot put volume %s of backup %s in place: %w", name, p.Archive, err)
+		}
+	}
 	for name := range info.Loaded {
+		if _, ok := info.Hidden[name]; ok {
+			continue
+		}
 		path, err := m.placeFor(ctx, to, name, info)
 		if err != nil {
 			return err
@@ -156,13 +166,7 @@ func (m *Manager) placeFor(ctx context.Context, to side, name string, info backu
 	if folder := info.Folders[name]; folder != "" {
 		return folder, os.MkdirAll(folder, 0o755)
 	}
-	key := info.Volumes[name]
-	target := name
-	for _, v := range to.project.Volumes() {
-		if v.Key == key && key != "" {
-			target = v.Name
-		}
-	}
+	key, target := info.Volumes[name], volumeFor(to, name, info)
 	if key == "" {
 		return "", fmt.Errorf("backup: volume %s belongs to nothing in release %s", name, to.Release)
 	}
@@ -174,6 +178,17 @@ func (m *Manager) placeFor(ctx context.Context, to side, name string, info backu
 		return "", err
 	}
 	return m.volumePath(ctx, target)
+}
+
+// volumeFor is the name that a volume of a backup has in a project.
+func volumeFor(to side, name string, info backupInfo) string {
+	key := info.Volumes[name]
+	for _, v := range to.project.Volumes() {
+		if v.Key == key && key != "" {
+			return v.Name
+		}
+	}
+	return name
 }
 
 // empty removes everything inside a folder.
