@@ -9,20 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"dhow/agent/backup/tree/treetest"
 )
-
-var day = time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 func open(t *testing.T) *Archive {
 	t.Helper()
@@ -159,12 +151,19 @@ func readings(t *testing.T) *int {
 	return &n
 }
 
-// at replaces the fault points.
+// at replaces the fault points; f is called by one goroutine at a time.
 func at(t *testing.T, f func(string) error) {
 	old := point
-	point = f
+	var one sync.Mutex
+	point = func(name string) error {
+		one.Lock()
+		defer one.Unlock()
+		return f(name)
+	}
 	t.Cleanup(func() { point = old })
 }
+
+func nothing(string) error { return nil }
 
 func TestUnchangedFilesAreNotReadAgain(t *testing.T) {
 	dir := t.TempDir()

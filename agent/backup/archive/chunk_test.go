@@ -6,7 +6,17 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 )
+
+var day = time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // noise is n bytes that no compression makes shorter.
 func noise(seed uint64, n int) []byte {

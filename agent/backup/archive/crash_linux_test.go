@@ -34,19 +34,19 @@ func faults(t *testing.T, prepare func() (do func() error), after func(where str
 	}
 	for name, n := range count {
 		for _, nth := range uniq(1, (n+1)/2, n) {
-			point = func(string) error { return nil }
+			at(t, nothing)
 			do := prepare()
 			left := nth
-			point = func(p string) error {
+			at(t, func(p string) error {
 				if p == name {
 					if left--; left == 0 {
 						return fmt.Errorf("fault %s: %w", name, syscall.ENOSPC)
 					}
 				}
 				return nil
-			}
+			})
 			err := do()
-			point = func(string) error { return nil }
+			at(t, nothing)
 			where := fmt.Sprintf("%s, time %d of %d", name, nth, n)
 			if !errors.Is(err, syscall.ENOSPC) && left <= 0 {
 				t.Errorf("%s: the fault came out as %v", where, err)
@@ -120,7 +120,7 @@ func TestCreateGoesOnWhereItFailed(t *testing.T) {
 	if _, err := a.Create(t.Context(), contents("b0", dir), nil); !errors.Is(err, syscall.EIO) {
 		t.Fatal(err)
 	}
-	point = func(string) error { return nil }
+	at(t, nothing)
 	rec := create(t, a, contents("b0", dir))
 	if rec.Stored > 2000 || rec.Bytes != 2_000_000 {
 		t.Errorf("stored %d of %d bytes again", rec.Stored, rec.Bytes)

@@ -67,8 +67,10 @@ func (a *Archive) free(ctx context.Context, c *catalog) error {
 	if err != nil {
 		return err
 	}
-	if err := c.flush(true); err != nil {
-		return err
+	if len(c.runs) != 1 || len(c.covers) > 0 {
+		if err := c.flush(true); err != nil {
+			return err
+		}
 	}
 	r, err := newReader(c, framesOfLists)
 	if err != nil {

@@ -120,6 +120,39 @@ func TestReadFrameRefuses(t *testing.T) {
 	}
 }
 
+// The largest frame there can be, of bytes that compress well and of some that do not.
+func TestLargestFrame(t *testing.T) {
+	text := bytes.Repeat([]byte("no complaint, temperature 37.0; "), maxRaw/32)
+	for name, all := range map[string][]byte{"text": text, "noise": noise(9, maxRaw)} {
+		a, err := Open(t.TempDir())
+		must(t, err)
+		c, err := a.catalog()
+		must(t, err)
+		p, err := newPacker(t.Context(), c)
+		must(t, err)
+		var list []ref
+		for _, b := range [][]byte{all[:targetFrame-1], all[targetFrame-1 : targetFrame-1+maxChunk]} {
+			x, err := p.put(b)
+			must(t, err)
+			list = append(list, x)
+		}
+		must(t, p.finish())
+		r, err := newReader(c, framesOfLists)
+		must(t, err)
+		var got []byte
+		for _, x := range list {
+			b, err := r.chunk(x)
+			must(t, err)
+			got = append(got, b...)
+		}
+		if !bytes.Equal(got, all[:len(got)]) || len(got) != maxRaw-1 {
+			t.Errorf("%s: %d bytes came back", name, len(got))
+		}
+		r.close()
+		c.close()
+	}
+}
+
 func FuzzPack(f *testing.F) {
 	body := append([]byte(packMagic), append(le.AppendUint32(le.AppendUint32(nil, 3), 3), "abc"...)...)
 	f.Add(appendContents(body, []packed{{ref{sha([]byte("abc")), 3}, 8, 0}}))

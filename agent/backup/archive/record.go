@@ -200,20 +200,29 @@ func (a *Archive) putRecord(name string, data []byte) error {
 
 // MarkVerified notes that all of a backup was read and found right, by what means ("read back", "drill").
 func (a *Archive) MarkVerified(name string, when time.Time, how string) error {
-	if _, err := a.read(name); err != nil {
-		return fmt.Errorf("cannot note that backup %s is verified: %w", name, err)
-	}
-	data, err := json.Marshal(Verified{when, how})
-	if err == nil {
-		err = point("archive/mark-verified")
-	}
-	if err == nil {
-		err = durable.WriteFile(a.markPath(name), data, 0o600)
-	}
-	if err != nil {
+	if err := a.markVerified(name, Verified{when, how}); err != nil {
 		return fmt.Errorf("cannot note that backup %s is verified: %w", name, err)
 	}
 	return nil
+}
+
+func (a *Archive) markVerified(name string, v Verified) error {
+	l, err := lock(a.path(lockName), false)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if _, err := a.read(name); err != nil {
+		return err
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := point("archive/mark-verified"); err != nil {
+		return err
+	}
+	return durable.WriteFile(a.markPath(name), data, 0o600)
 }
 
 // begin locks the archive, for changes alone, and reads its catalog.
