@@ -28,7 +28,7 @@ type kept struct {
 }
 
 // archiveWork makes and deletes backups, so that packs are packed anew, and copies one into another archive. Marks: "making NAME", "has NAME",
-// "going NAME", "copying NAME" and "copied NAME".
+// "going NAME", "restored NAME", "copying NAME" and "copied NAME".
 func archiveWork(t *testing.T, r *rand.Rand) workload {
 	garden := newGarden(r, true)
 	dumps := rand.New(rand.NewPCG(garden.seed, 99))
@@ -67,6 +67,8 @@ func archiveWork(t *testing.T, r *rand.Rand) workload {
 		create("d")
 		remove("b", "c")
 		create("e")
+		must(s.t, a.Restore(ctx, "e", contents("e", 0, volumes(filepath.Join(s.dir, "machine")), nil).Trees, nil)) // folders that are not there yet
+		s.mark("restored e")
 		other, err := archive.Open(filepath.Join(s.dir, "other"))
 		must(s.t, err)
 		for _, name := range []string{"d", "e"} {
@@ -90,6 +92,10 @@ func archiveWork(t *testing.T, r *rand.Rand) workload {
 				here[name] = false
 			case "has":
 				here[name] = true
+			case "restored":
+				if got, err := lookAt(volumes(filepath.Join(dir, "machine"))); err != nil || !maps.Equal(got, wants[name].trees) {
+					return fmt.Errorf("backup %s was restored: %v %s", name, err, differ(got, wants[name].trees))
+				}
 			case "copying":
 				there[name] = false
 			case "copied":

@@ -70,7 +70,7 @@ func TestDiskRefuses(t *testing.T) {
 						f.Skip = n
 					}
 					tried.Add(1)
-					problem, hit := refuse(t, fs, d, fmt.Sprintf("%s-%d", dir, n), f)
+					hit, problem := refuse(t, fs, d, fmt.Sprintf("%s-%d", dir, n), f)
 					hits += hit
 					if problem != nil {
 						t.Errorf("%s refused, the %d. of %d: %v", how, f.Skip+1, all, problem)
@@ -101,7 +101,7 @@ func count(t *testing.T, fs *crash.FS, d deed, dir, op string) int {
 }
 
 // refuse does a deed once with a fault and once without.
-func refuse(t *testing.T, fs *crash.FS, d deed, dir string, f crash.Fault) (problem error, struck int) {
+func refuse(t *testing.T, fs *crash.FS, d deed, dir string, f crash.Fault) (struck int, problem error) {
 	t.Helper()
 	must(t, os.Mkdir(dir, 0o700))
 	defer func() { must(t, os.RemoveAll(dir)) }()
@@ -115,24 +115,24 @@ func refuse(t *testing.T, fs *crash.FS, d deed, dir string, f crash.Fault) (prob
 	switch {
 	case refused == nil: // it could do without, or nothing was refused
 	case tally.Struck == 0:
-		return fmt.Errorf("failed by itself: %w", refused), 0
+		return 0, fmt.Errorf("failed by itself: %w", refused)
 	case !errors.Is(refused, f.Errno):
-		return fmt.Errorf("came out as %w", refused), tally.Struck
+		return tally.Struck, fmt.Errorf("came out as %w", refused)
 	case !strings.Contains(refused.Error(), f.Path):
-		return fmt.Errorf("the error names no file: %w", refused), tally.Struck
+		return tally.Struck, fmt.Errorf("the error names no file: %w", refused)
 	}
 	if refused != nil {
 		if err := s.half(); err != nil {
-			return fmt.Errorf("after %q: %w", refused, err), tally.Struck
+			return tally.Struck, fmt.Errorf("after %q: %w", refused, err)
 		}
 		if err := s.do(); err != nil {
-			return fmt.Errorf("again, after %q: %w", refused, err), tally.Struck
+			return tally.Struck, fmt.Errorf("again, after %q: %w", refused, err)
 		}
 	}
 	if err := s.done(); err != nil {
-		return fmt.Errorf("after %v and success: %w", refused, err), tally.Struck
+		return tally.Struck, fmt.Errorf("after %v and success: %w", refused, err)
 	}
-	return nil, tally.Struck
+	return tally.Struck, nil
 }
 
 // leftovers are temporary files below a folder.

@@ -29,7 +29,7 @@ func volumes(dir string) []backup.Tree {
 }
 
 // snapshotWork makes two snapshots of changing volumes, goes back to the first, and uses its folder again. Marks: "finishing SNAP N", "finished SNAP N",
-// "restoring N", "restored N", "changed"; N counts the states of the volumes that promises speak of.
+// "restoring N", "restored N", "changed", "moved N"; N counts the states of the volumes that promises speak of.
 func snapshotWork(t *testing.T, r *rand.Rand) workload {
 	var wants []map[string]string // what the volumes held then
 	garden := newGarden(r, true)
@@ -79,6 +79,8 @@ func snapshotWork(t *testing.T, r *rand.Rand) workload {
 		must(s.t, backup.Restore(ctx, snap("two"), trees, nil))
 		garden.change(s.t, trees, 6)
 		finish("one")
+		must(s.t, backup.Restore(ctx, snap("one"), volumes(filepath.Join(s.dir, "machine")), nil)) // folders that are not there yet
+		s.mark("moved %d", len(wants)-1)
 	}
 	check := func(dir string, marks []string) error {
 		done, doing, restoring, restored := promises(marks)
@@ -107,6 +109,12 @@ func snapshotWork(t *testing.T, r *rand.Rand) workload {
 			}
 			if err := comesBack(snap, volumes(filepath.Join(dir, "new-"+name)), wants[n]); err != nil {
 				return fmt.Errorf("snapshot %s: %w", name, err)
+			}
+		}
+		if moved, ok := strings.CutPrefix(last(marks), "moved "); ok {
+			n, _ := strconv.Atoi(moved)
+			if got, err := lookAt(volumes(filepath.Join(dir, "machine"))); err != nil || !maps.Equal(got, wants[n]) {
+				return fmt.Errorf("the snapshot was restored elsewhere: %v %s", err, differ(got, wants[n]))
 			}
 		}
 		trees := volumes(dir)
@@ -149,6 +157,13 @@ func promises(marks []string) (done map[string]int, maybe map[string][]int, rest
 		}
 	}
 	return done, maybe, restoring, restored
+}
+
+func last(marks []string) string {
+	if len(marks) == 0 {
+		return ""
+	}
+	return marks[len(marks)-1]
 }
 
 // comesBack restores a snapshot and compares.
