@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"dhow/agent/backup/tree"
@@ -95,7 +94,7 @@ func newRestorer(ctx context.Context, dir string, s *Snapshot, t Tree, m *meter)
 }
 
 func (r *restorer) restore() error {
-	if err := os.MkdirAll(r.tree.Path, 0o700); err != nil {
+	if err := durable.MkdirAll(r.tree.Path, 0o700); err != nil {
 		return err
 	}
 	var err error

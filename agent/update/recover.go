@@ -164,7 +164,7 @@ func (m *Manager) returnArchive(ctx context.Context, t *change.Task, p applyPlan
 // when it is not there. On another computer the project may have another name.
 func (m *Manager) placeFor(ctx context.Context, to side, name string, info backupInfo) (string, error) {
 	if folder := info.Folders[name]; folder != "" {
-		return folder, os.MkdirAll(folder, 0o755)
+		return folder, durable.MkdirAll(folder, 0o755)
 	}
 	key, target := info.Volumes[name], volumeFor(to, name, info)
 	if key == "" {

@@ -150,7 +150,7 @@ func PublishDir(ctx context.Context, dir string, c Contents) error {
 func writeDir(ctx context.Context, dir string, store *bundle.Store, p *plan) (written int64, err error) {
 	for _, d := range append(folders(p.docs), bundle.BlobsDir, ".") {
 		d = filepath.Join(dir, filepath.FromSlash(d))
-		if err := os.MkdirAll(d, 0o755); err != nil {
+		if err := durable.MkdirAll(d, 0o755); err != nil {
 			return 0, err
 		}
 		if err := durable.Clean(d); err != nil {

@@ -92,7 +92,7 @@ func newRestorer(ctx context.Context, r *reader, rec *Record, t Tree, m *meter) 
 }
 
 func (r *restorer) run() (err error) {
-	if err := os.MkdirAll(r.tree.Path, 0o700); err != nil {
+	if err := durable.MkdirAll(r.tree.Path, 0o700); err != nil {
 		return err
 	}
 	if r.to, err = tree.OpenRoot(r.tree.Path); err != nil {
