@@ -15,6 +15,7 @@ import (
 // Every file of a copy, with a flipped bit, cut short, longer, empty and gone: the copy is refused, the older one comes back, and sending it
 // again mends what can be seen from its names and sizes.
 func TestDamagedCopies(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	a := newArchive()
 	a.add("b1", map[string]int{"p1": 70_000, "p2": 10})
@@ -97,6 +98,7 @@ func TestDamagedCopies(t *testing.T) {
 }
 
 func TestDrop(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	a := newArchive()
 	a.add("b1", map[string]int{"p1": 10, "p2": 10})
@@ -223,6 +225,7 @@ func (b *broken) Delete(ctx context.Context, name string) error {
 // Interrupted at each write and each deletion: the older copies are whole, no record stands without its objects, and trying again ends
 // well. The second backup is a new one, one for another key (its record is replaced), and then the older one is dropped.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	a := newArchive()
 	a.add("b1", map[string]int{"p1": 1000, "p2": 1000})
