@@ -21,7 +21,8 @@ type tally struct {
 	quote   bool // the last byte of a name was a backtick
 	foreign bool // between DELIMITER lines
 	db, key string
-	hash    xxhash.Digest
+	hash    xxhash.Digest // of the row, and where in it we are
+	in      int
 }
 
 const (
@@ -224,44 +225,35 @@ func (t *tally) values(p []byte) int {
 	return len(p)
 }
 
+// Places inside of a row.
+const (
+	plain = iota
+	inText
+	inEscape
+)
+
+// row is inside the brackets of a row.
 func (t *tally) row(p []byte) int {
+	in := t.in
 	for i, b := range p {
-		switch b {
-		case '\'':
-			_, _ = t.hash.Write(p[:i+1])
-			t.state = (*tally).text
-			return i + 1
-		case ')':
+		switch {
+		case in == inEscape:
+			in = inText
+		case b == '\'' && in == inText:
+			in = plain // and back at once when it was doubled
+		case b == '\'':
+			in = inText
+		case b == '\\' && in == inText:
+			in = inEscape
+		case b == ')' && in == plain:
 			_, _ = t.hash.Write(p[:i])
 			t.rows[t.key]++
 			t.sums[t.key] += t.hash.Sum64()
-			t.state = (*tally).values
+			t.in, t.state = plain, (*tally).values
 			return i + 1
 		}
 	}
 	_, _ = t.hash.Write(p)
+	t.in = in
 	return len(p)
-}
-
-func (t *tally) text(p []byte) int {
-	for i, b := range p {
-		switch b {
-		case '\'':
-			_, _ = t.hash.Write(p[:i+1])
-			t.state = (*tally).row // and back at once when it was doubled
-			return i + 1
-		case '\\':
-			_, _ = t.hash.Write(p[:i+1])
-			t.state = (*tally).escaped
-			return i + 1
-		}
-	}
-	_, _ = t.hash.Write(p)
-	return len(p)
-}
-
-func (t *tally) escaped(p []byte) int {
-	_, _ = t.hash.Write(p[:1])
-	t.state = (*tally).text
-	return 1
 }

@@ -41,6 +41,13 @@ var (
 		name: "ledger", files: []string{"compose.yaml"}, port: "LEDGER_PORT", services: []string{"front", "ledger"}, entry: "front",
 		settings: map[string]string{"LEDGER_OWNER": "Dr. O'Kemba"},
 	}
+	hospitalStack = Stack{
+		name: "hospital", files: []string{"compose.yaml"}, port: "HOSPITAL_PORT", entry: "front",
+		services: []string{"front", "ledger", "openmrsdb", "reportsdb", "odoodb", "openelisdb"},
+		settings: map[string]string{
+			"OPENMRS_ROOT_PASSWORD": `r"00t'$ \ #1`, "REPORTS_ROOT_PASSWORD": "reports", "ODOO_PASSWORD": `o"d'oo \ $x`, "OPENELIS_PASSWORD": "lims",
+		},
+	}
 )
 
 // folder is what a central team has before it knows Dhow: compose file and configuration.

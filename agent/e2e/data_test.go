@@ -51,7 +51,7 @@ func (d Data) same(t testing.TB, other Data, what string) {
 func (s *Site) data() Data {
 	s.t.Helper()
 	d := Data{}
-	if s.stack.name == "ledger" {
+	if s.stack.name != "clinic" {
 		files(s.t, d, "ledger-data", s.volume("ledger-data"))
 		return d
 	}
