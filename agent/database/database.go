@@ -1,5 +1,5 @@
 // Package database dumps database servers that run in containers, loads dumps, proves what was loaded, and asks questions.
-// The servers are MariaDB, MySQL and PostgreSQL.
+// The servers are MariaDB, MySQL, and PostgreSQL from 9.6 on.
 //
 // The server's own programs run inside its container through an Exec that the caller gives. A password is in no argument list, no
 // error, no log and nothing that an inspect shows: for MariaDB and MySQL it is read inside the container and handed to the client as
@@ -15,7 +15,7 @@
 //	                 data       what mariadb-dump or mysqldump --single-transaction writes for all databases
 //	                 grants     SQL: privileges on tables and routines, default roles, and what MySQL keeps of SET PERSIST
 //	PostgreSQL       globals    SQL: what pg_dumpall --globals-only writes
-//	                 settings   SQL: ALTER SYSTEM
+//	                 settings   SQL: ALTER SYSTEM, and ALTER DATABASE … SET of servers before 11
 //	                 data       for each database, in the order of Dump.Databases: what pg_dump -Fc -Z0 --create writes
 //
 // The parts of MariaDB and MySQL together are one SQL script that the client loads. A part "data" of PostgreSQL is a file for

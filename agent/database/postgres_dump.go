@@ -207,16 +207,33 @@ var (
 const pgLists = `'local_preload_libraries', 'search_path', 'session_preload_libraries', 'shared_preload_libraries', 'temp_tablespaces',
 'unix_socket_directories'`
 
-// settings are the statements that make what ALTER SYSTEM has set.
-func (c *postgres) settings(ctx context.Context) (string, error) {
-	rows, err := c.rows(ctx, c.base, "select "+pgHex(`format('ALTER SYSTEM SET %s = %s;', quote_ident(name), case when name in (`+pgLists+`)
-then (select string_agg(quote_literal(btrim(btrim(e), '"')), ', ') from unnest(string_to_array(setting, ',')) e)
-else quote_literal(setting) end)`)+` from pg_file_settings where sourcefile ~ '/postgresql\.auto\.conf$' order by seqno`, 1)
-	if err != nil || len(rows) == 0 {
+// pgValue is an expression for the value of a setting in SQL.
+func pgValue(name, value string) string {
+	return `case when ` + name + ` in (` + pgLists + `) then (select string_agg(quote_literal(btrim(btrim(e), '"')), ', ') ` +
+		`from unnest(string_to_array(` + value + `, ',')) e) else quote_literal(` + value + `) end`
+}
+
+// settings are the statements that make what ALTER SYSTEM has set, and what ALTER DATABASE has when pg_dump does not tell (before 11).
+func (c *postgres) settings(ctx context.Context) (script string, err error) {
+	query := "select " + pgHex("format('ALTER SYSTEM SET %s = %s;', quote_ident(name), "+pgValue("name", "setting")+")") +
+		` from pg_file_settings where sourcefile ~ '/postgresql\.auto\.conf$' order by seqno`
+	system, err := c.rows(ctx, c.base, query, 1)
+	if err != nil {
 		return "", err
 	}
-	script := "ALTER SYSTEM RESET ALL;\n"
-	for _, row := range rows {
+	if len(system) > 0 {
+		script = "ALTER SYSTEM RESET ALL;\n"
+	}
+	var rest [][]string
+	if before(c.number, 11, 0) {
+		rest, err = c.rows(ctx, c.base, "select "+pgHex("format('ALTER DATABASE %I SET %s TO %s;', datname, quote_ident(n), "+pgValue("n", "v")+")")+
+			` from (select datname, split_part(e, '=', 1) n, substr(e, strpos(e, '=') + 1) v from pg_db_role_setting s
+join pg_database d on d.oid = s.setdatabase, unnest(setconfig) e where setrole = 0 and datallowconn and not datistemplate) x order by 1`, 1)
+		if err != nil {
+			return "", err
+		}
+	}
+	for _, row := range append(system, rest...) {
 		line, err := unhex(row[0])
 		if err != nil {
 			return "", c.strange(err)

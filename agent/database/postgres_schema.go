@@ -1,6 +1,9 @@
 package database
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // pgOwn keeps what belongs to the system or to an extension out of a listing of a catalog.
 func pgOwn(catalog, schema string) string {
@@ -20,7 +23,8 @@ var pgSchema = func() string {
 				pgOwn("pg_class", "n.nspname")) +
 		line("column", "n.nspname, x.relname, a.attnum - (select count(*) from pg_attribute e where e.attrelid = x.oid and e.attnum > 0 "+
 			"and e.attnum < a.attnum and e.attisdropped), a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "+
-			"coalesce(pg_get_expr(v.adbin, v.adrelid), '-'), a.attidentity, a.attcollation::regcollation",
+			"coalesce(pg_get_expr(v.adbin, v.adrelid), '-'), a.attidentity, "+
+			"(select o.collname from pg_collation o where o.oid = a.attcollation)",
 			"pg_attribute a join pg_class x on x.oid = a.attrelid join pg_namespace n on n.oid = x.relnamespace "+
 				"left join pg_attrdef v on v.adrelid = x.oid and v.adnum = a.attnum "+
 				"where a.attnum > 0 and not a.attisdropped and x.relkind in ('r','p','f') and "+pgOwn("pg_class", "n.nspname")) +
@@ -47,9 +51,16 @@ func (c *postgres) schema(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	query := pgSchema
+	if before(c.number, 11, 0) {
+		query = strings.ReplaceAll(query, "x.prokind in ('f','p','w')", "not x.proisagg")
+	}
+	if before(c.number, 10, 0) {
+		query = strings.NewReplacer(", a.attidentity", "", ", pg_get_partkeydef(x.oid)", "").Replace(query)
+	}
 	var lines []string
 	for _, name := range names {
-		rows, err := c.rows(ctx, name, pgSchema, 1)
+		rows, err := c.rows(ctx, name, query, 1)
 		if err != nil {
 			return nil, err
 		}

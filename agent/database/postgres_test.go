@@ -162,6 +162,18 @@ func TestPostgres(t *testing.T) {
 	if v, err := Version(t.Context(), p.exec, p.Server); err != nil || Major("postgresql", v) != "15" {
 		t.Errorf("version %q, %v", v, err)
 	}
+	// Servers before 11 keep their databases' settings apart.
+	c, err := openPostgres(t.Context(), p.exec, p.Server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.number = "10.23"
+	const old = "ALTER SYSTEM RESET ALL;\nALTER SYSTEM SET log_min_duration_statement = '4711ms';\n" +
+		"ALTER SYSTEM SET session_preload_libraries = 'auto_explain', '$libdir/plpgsql';\n" +
+		"ALTER DATABASE odoo SET \"DateStyle\" TO 'German';\nALTER DATABASE odoo SET search_path TO 'shop', 'public';\n"
+	if got, err := c.settings(t.Context()); err != nil || got != old {
+		t.Errorf("settings of an old server:\n%s(%v), want\n%s", got, err, old)
+	}
 	odoo := p.Server
 	odoo.Databases = []string{"odoo"}
 	if n, err := Query(t.Context(), p.exec, odoo, "select name, 1 from shop.product where id = 1"); err != nil || n != "Zoë 😀 1\t\n\\" {

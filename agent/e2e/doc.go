@@ -1,8 +1,8 @@
 // Package e2e holds the end-to-end tests: the two programs, a Docker Engine, a registry and stacks with real data.
 //
 // The tests carry the build tag e2e and are run by scripts/test, which builds the images of the stacks "clinic" (MariaDB, an
-// application, a gateway; folder clinic) and "ledger" (two static programs; folder ledger), pushes them to a registry on loopback
-// and says where it is: DHOW_E2E_REGISTRY=HOST:PORT. Without an engine or a registry they fail. DHOW_E2E_COMPOSE is a docker
+// application, a gateway; folder clinic), "ledger" (two static programs; folder ledger) and "hospital" (the ledger with two MariaDB and
+// two PostgreSQL servers; folder hospital), pushes them to a registry on loopback and says where it is: DHOW_E2E_REGISTRY=HOST:PORT. Without an engine or a registry they fail. DHOW_E2E_COMPOSE is a docker
 // compose of another version; DHOW_E2E_FIGURES a file to which measured figures are appended.
 //
 // Everything on the engine is named dhow-e2e-…, and every test removes what it has made. The words of the harness: a Centre is a

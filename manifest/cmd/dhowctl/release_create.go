@@ -25,7 +25,7 @@ What can't be seen in a compose file may stand in it under x-dhow. Nothing of it
     from: ">=1.0.0 <1.2.0"          # which releases may go here directly
     entry: [gateway]                # services whose ports are the doors (default: all that publish)
     databases:
-      db: {engine: mariadb, databases: [openmrs]}   # also user, password_env; engine none: it is no database
+      db: {engine: mariadb, databases: [openmrs]}   # or mysql, postgresql; also user, password_env; none: it is no database
     volumes:
       openmrs-cache: {backup: none}
     checks:
