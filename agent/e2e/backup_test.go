@@ -127,6 +127,18 @@ func TestBackup(t *testing.T) {
 	s.sane("1.0.0")
 	third := s.backup()
 	s.must("backup", "verify", third.Name)
+
+	step(t, "a database that is broken comes back from its dump")
+	s.docker("kill", s.container("db"))
+	for _, name := range []string{"ibdata1", "aria_log_control"} {
+		if err := os.Truncate(filepath.Join(s.volume("db-data"), name), 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.must("backup", "restore", third.Name, "--yes")
+	s.settled(time.Minute)
+	s.sane("1.0.0")
+	later.same(t, s.data(), "data after the database was broken")
 }
 
 // flipped damages every pack of the archive, and expects that a verification and a restore say so before anything is touched.

@@ -272,7 +272,8 @@ func bindName(path string) string {
 	return "folder-" + filepath.Base(path) + "-" + digest.FromString(path).Encoded()[:12]
 }
 
-// checkDatabases proves that every database of the running release can be dumped: server there, password right.
+// checkDatabases proves that every database of the running release can be dumped: server there, password right. Whoever puts earlier data back may do so
+// because the server is broken: then the exact copy of its files has to do.
 func (m *Manager) checkDatabases(ctx context.Context, p applyPlan, containers []engine.Container) error {
 	servers, err := m.servers(p, containers)
 	if err != nil {
@@ -280,6 +281,10 @@ func (m *Manager) checkDatabases(ctx context.Context, p applyPlan, containers []
 	}
 	for _, s := range servers {
 		if err := database.Ping(ctx, m.Engine.Exec, s); err != nil {
+			if p.takesBack() {
+				m.Log.Warn("no dump of a database before its data go back", "service", s.Service, "error", err)
+				continue
+			}
 			return refuse("an update is only begun when the database can be backed up",
 				"database %s can't be backed up: %w", s.Service, err)
 		}

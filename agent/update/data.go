@@ -149,6 +149,10 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		if errors.Is(err, database.ErrNoDatabases) {
 			continue
 		}
+		if f := (*change.Failure)(nil); p.takesBack() && errors.As(err, &f) && f.Class == change.ClassSite {
+			m.Log.Warn("no dump of a database before its data go back", "service", s.Service, "error", err)
+			continue
+		}
 		if err != nil {
 			return space(err)
 		}
