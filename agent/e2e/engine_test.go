@@ -180,11 +180,17 @@ func (e *Engine) launch() {
 	e.cmd, e.ended = cmd, ended
 }
 
-// start starts the engine and waits until it answers.
+// start starts the engine and waits until it answers. One that ends meanwhile is started again, as a service manager does: this version
+// sometimes panics over containers that ended while it was away.
 func (e *Engine) start() {
 	e.t.Helper()
 	e.launch()
 	poll(e.t, time.Minute, "the engine to answer", func() (bool, string) {
+		select {
+		case <-e.ended:
+			e.launch()
+		default:
+		}
 		r := command(e.t, "", e.env(), "docker", "version", "--format", "{{.Server.Version}}")
 		return r.Code == 0, r.Text() + e.tail()
 	})

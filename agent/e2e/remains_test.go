@@ -45,7 +45,8 @@ func (s *Site) remains(t testing.TB) []string {
 			list = append(list, fmt.Sprintf("a journal that can't be read: %v", err))
 		}
 	}
-	folders, images, backups := map[string]bool{good.Folder: true}, map[string]bool{}, map[string]bool{}
+	folders, images, backups := ranHere(t, j), map[string]bool{}, map[string]bool{}
+	folders[good.Folder] = true
 	kept := []string{good.Release}
 	for _, p := range past {
 		folders[p.Folder], backups[p.Backup] = true, true
@@ -95,6 +96,25 @@ func names(t testing.TB, dir string) (list []string) {
 		list = append(list, e.Name())
 	}
 	return list
+}
+
+// ranHere names the folders of the releases that updates have put in place: those that are pinned are kept, even when a person has left them.
+func ranHere(t testing.TB, j *journal.Journal) map[string]bool {
+	t.Helper()
+	folders := map[string]bool{}
+	_, err := j.Changes(func(c *change.Change) bool {
+		var plan struct {
+			To pipeline.Good `json:"to"`
+		}
+		if c.Kind == pipeline.KindApply && c.Status() == change.Done && c.ReadPlan(&plan) == nil {
+			folders[plan.To.Folder] = true
+		}
+		return false
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return folders
 }
 
 // damagedBackups lists the portable backups that are not whole: one that is listed must be good.
