@@ -31,6 +31,7 @@
 //
 // update/table.go is the whole update, a line for each step, do beside undo. change/doc.go says how steps survive crashes.
 // update/errands.go is what is done with backups. update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
+// crash/doc.go says what a power cut may leave on the disk; its tests try that on everything that is kept there.
 //
 // # Rules that every handler keeps
 //

@@ -117,6 +117,17 @@ func TestSitesHoldNoSigningCode(t *testing.T) {
 	}
 }
 
+// The file system of the crash tests is in no program.
+func TestProgramsHoldNoTests(t *testing.T) {
+	for _, name := range []string{"agent/cmd/dhow", "manifest/cmd/dhowctl"} {
+		for _, dep := range one(t, name).Deps {
+			if dep == module+"/agent/crash" || strings.HasPrefix(dep, "github.com/hanwen/") {
+				t.Errorf("%s is built with %s", name, dep)
+			}
+		}
+	}
+}
+
 func TestNamesOfPackages(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		switch path.Base(p.ImportPath) {
