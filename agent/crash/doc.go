@@ -1,5 +1,9 @@
 // Package crash finds out what a power cut can leave on the disk. It is for tests only; nothing imports it.
 //
+// Its own tests (tag e2e: root and FUSE) are the subject of scripts/bench crash: states of the journal, the store, the trust state, the settings
+// and release folders of a site, snapshots and restored volumes, the archive of backups, and copies on a stick. They also let the disk refuse in the
+// middle of all that.
+//
 // Mount makes a file system in memory (FUSE) that records every operation of the programs that use it. State builds, from such a record,
 // what a disk may hold when the power fails after any of the operations; Write puts that into a folder, where the real code of
 // the agent is then asked what it makes of it. The same file system can fail: reads with EIO, writes that are cut short or find the disk full.
