@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # backup: first and second backup (1 % changed) and restore of 2 GB of a clinic's data, beside restic: sizes, times, memory.
 #
-# The data: a MariaDB data directory of about 1.2 GB with rows, made by a real server, and 0.8 GB of attachments, most of
-# which cannot be compressed, as pictures. The change: one row on every hundredth page, new rows, new attachments. Both programs read from
-# memory (all data is read before each run), in alternating order, into a new repository for each round. restic also encrypts, and
-# does not read back what it wrote; dhow syncs and reads back both backups and restores.
+# The data: a MariaDB data directory of about 1.2 GB with rows, made by a real server, and 0.8 GB of attachments, most of which
+# cannot be compressed, as pictures. The change: one row on every hundredth page, new rows, new attachments. Both programs read
+# from memory (all data is read before each run), in alternating order, into a new repository for each round. restic also encrypts,
+# and does not read back what it wrote; dhow syncs and reads back both backups and restores.
 
 server_pid=
 clean_first() { [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || true; }
@@ -12,8 +12,8 @@ clean_first() { [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || true; 
 sql() { mariadb --no-defaults --socket="$work/sock" openmrs; }
 
 serve() {
-	mariadbd --no-defaults --datadir="$work/data/db" --user="$(id -un)" --socket="$work/sock" --pid-file="$work/db.pid" --skip-networking \
-		--innodb-buffer-pool-size=1G --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --innodb-log-file-size=48M \
+	mariadbd --no-defaults --datadir="$work/data/db" --user="$(id -un)" --socket="$work/sock" --pid-file="$work/db.pid" \
+		--skip-networking --innodb-buffer-pool-size=1G --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --innodb-log-file-size=48M \
 		>"$work/server.log" 2>&1 &
 	server_pid=$!
 	for _ in $(seq 300); do
@@ -39,8 +39,13 @@ attachments() {
 		if [ $((n % 4)) -gt 0 ]; then
 			head -c "${size}K" /dev/urandom >"$folder/$n.jpg"
 		else
-			# (seq ends by SIGPIPE)
-			{ seq $((n * 100000)) $((n * 100000 + 99999)) || true; } 2>/dev/null | sed 's/$/: no complaint, temperature 37.0/' | head -c "${size}K" >"$folder/$n.txt" || true
+			awk -v n="$n" -v size=$((size * 1024)) 'BEGIN {
+				srand(n)
+				for (at = 0; at < size; at += length(line) + 1) {
+					line = sprintf("%d: no complaint, temperature %.1f", at, 36 + 3 * rand())
+					print line
+				}
+			}' >"$folder/$n.txt"
 		fi
 	done
 }
@@ -72,7 +77,8 @@ change_data() {
 	sql <<-'SQL'
 		update obs set value_numeric = 99.9 where obs_id % 8000 = 17;
 		update encounter set value_numeric = 99.9 where obs_id % 8000 = 17;
-		insert into obs (person_id, concept_id, obs_datetime, value_text, uuid) select 1 + seq % 60000, 7, now(), 'new today', uuid() from seq_1_to_20000;
+		insert into obs (person_id, concept_id, obs_datetime, value_text, uuid)
+			select 1 + seq % 60000, 7, now(), 'new today', uuid() from seq_1_to_20000;
 	SQL
 	halt
 	attachments 1451 1465

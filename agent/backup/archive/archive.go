@@ -102,7 +102,8 @@ type Verified struct {
 	How  string    `json:"how"`
 }
 
-// TreeInfo describes a tree of a backup: the number of files of any kind, the bytes of content (each hard-linked file once, holes left out), and where its lists stand.
+// TreeInfo describes a tree of a backup: the number of files of any kind, the bytes of content (each hard-linked file once, holes
+// left out), and where its lists stand.
 type TreeInfo struct {
 	Name  string `json:"name"`
 	Files int    `json:"files"`

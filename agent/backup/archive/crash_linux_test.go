@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"dhow/agent/backup/tree/treetest"
 )
@@ -103,6 +105,49 @@ func TestCreateFailsAnywhere(t *testing.T) {
 			t.Errorf("%s: left over: %s", where, left)
 		}
 	})
+}
+
+// TestKilled ends a process that makes a backup with SIGKILL when it has put some packs in place.
+func TestKilled(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "f"), noise(1, 80<<20), 0o600))
+	for _, packs := range []int{0, 1, 3} {
+		a := open(t)
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "DHOW_ARCHIVE_CHILD=create b0\n"+a.dir+"\n"+dir)
+		must(t, cmd.Start())
+		begin := time.Now()
+		for time.Since(begin) < time.Minute {
+			names, err := os.ReadDir(a.path(packsDir))
+			must(t, err)
+			whole := 0
+			for _, d := range names {
+				if _, err := parseDigest(d.Name()); err == nil {
+					whole++
+				}
+			}
+			if whole >= packs && len(names) > 0 {
+				break
+			}
+		}
+		must(t, cmd.Process.Kill())
+		var exit *exec.ExitError
+		if err := cmd.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("it was not killed: %v", err)
+		}
+		if list, err := a.List(); err != nil || len(list) != 0 {
+			t.Errorf("a killed backup is listed: %v (%v)", list, err)
+		}
+		rec := create(t, a, contents("b0", dir))
+		if most := int64(84<<20) - int64(packs)*fullPack; rec.Stored > most {
+			t.Errorf("%d bytes were stored behind %d packs", rec.Stored, packs)
+		}
+		must(t, a.Verify(t.Context(), "b0", nil))
+		must(t, a.Delete(t.Context(), "b0"))
+		if left := namesIn(t, a, packsDir); left != "" {
+			t.Errorf("left over: %s", left)
+		}
+	}
 }
 
 // A failed Create leaves what the next one uses: nothing is stored twice.

@@ -10,9 +10,9 @@ type Retention struct {
 	Used  int64
 }
 
-// Retain says which backups of a list, as List gives it, may be deleted. Never the newest good one, never one for which keep says
-// true, never one that cannot be read, and none at all unless the newest good one is verified. What dropping frees is guessed from what each
-// backup added; where that is too much, the next call drops more.
+// Retain says which backups of a list, as List gives it, may be deleted, the oldest first. Never the newest good one, never one for
+// which keep says true, never one that cannot be read, and none at all unless the newest good one is verified. What dropping frees
+// is guessed from what each backup added; where that is too much, the next call drops more.
 func Retain(list []Record, policy Retention, keep func(Record) bool, now time.Time) (drop []string) {
 	var usable []Record
 	for _, r := range list {
