@@ -91,6 +91,13 @@ func TestNeedsOnOneDiskAreAddedUp(t *testing.T) {
 	if !errors.As(err, &f) || f.Class != change.ClassSpace || f.Hint == "" {
 		t.Fatalf("got %v", err)
 	}
+	if err := os.WriteFile(filepath.Join(m.Paths.Archive(), "pack"), make([]byte, 3<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list := strings.Join(m.deletable(here), "\n")
+	if want := "older backups, of 3 MB in all: dhow backup list, dhow backup delete NAME"; !strings.Contains(list, want) {
+		t.Fatalf("got %q", list)
+	}
 	if want := " more is needed in " + here + " for the images and a safe copy ("; !strings.Contains(err.Error(), want) {
 		t.Fatalf("got %v", err)
 	}

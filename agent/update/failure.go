@@ -41,6 +41,14 @@ func space(err error) error {
 	}
 }
 
+// unreadable is a failure of the site when the disk does not give back what was written to it, and leaves other errors alone.
+func unreadable(err error) error {
+	if !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.EUCLEAN) && !errors.Is(err, syscall.EBADMSG) {
+		return err
+	}
+	return refuse("the disk may be failing: make a backup to another disk and have it looked at; a file that nobody needs may be deleted", "%w", err)
+}
+
 // untrusted classifies what goes wrong between a source and the store.
 func untrusted(err error) error {
 	if err == nil {

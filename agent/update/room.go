@@ -164,7 +164,7 @@ func (m *Manager) roomy(h change.Handler) change.Handler {
 	}
 	return func(ctx context.Context, t *change.Task) error {
 		err := h(ctx, t)
-		if !errors.Is(err, syscall.ENOSPC) || ctx.Err() != nil {
+		if !noSpace(err) || ctx.Err() != nil {
 			return err
 		}
 		if retry := (*change.Retry)(nil); errors.As(err, &retry) {
@@ -172,6 +172,11 @@ func (m *Manager) roomy(h change.Handler) change.Handler {
 		}
 		return m.full(ctx, t.Change, err)
 	}
+}
+
+// noSpace reports whether err tells of a full disk, in our words or in the engine's.
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || err != nil && strings.Contains(err.Error(), "no space left on device")
 }
 
 // undoRoomy is roomy for what must be undone: it is tried again soon, for ever.

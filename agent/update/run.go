@@ -294,7 +294,7 @@ func (m *Manager) blame(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, stack.ErrNoImage) || errors.As(err, &retry) || errors.As(err, &failure) || space(err) != err {
 		return err
 	}
-	if strings.Contains(err.Error(), "no space left on device") { // the engine's words for ENOSPC
+	if noSpace(err) {
 		return space(fmt.Errorf("%w (%w)", err, syscall.ENOSPC))
 	}
 	return broken("%w", err)
