@@ -38,7 +38,7 @@ func newDisk(t testing.TB, megabytes int64) *Disk {
 		t.Fatal(err)
 	}
 	d.image = file
-	d.must("mkfs.ext4", "-q", "-m", "0", file)
+	d.must("mkfs.ext4", "-q", "-m", "0", "-b", "4096", file)
 	d.must("mount", "-o", "loop", file, d.path)
 	t.Cleanup(func() {
 		if r := command(t, "", nil, "umount", d.path); r.Code != 0 {

@@ -3,9 +3,12 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"testing"
 
 	"dhow/agent/api"
@@ -19,13 +22,8 @@ func TestUnreadable(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(broken), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, broken, make([]byte, 1<<20))
-	// The map of the file's blocks is damaged: its size is known, its content is not.
-	d.offline(func(image string) {
-		if r := command(t, "", nil, "debugfs", "-w", "-R", "set_inode_field /xrays/patient-7.dcm block[2] 0xffffffff", image); r.Code != 0 {
-			t.Fatal(r)
-		}
-	})
+	scattered(t, broken)
+	d.offline(func(image string) { spoil(t, image, "/xrays/patient-7.dcm") })
 	if _, err := os.ReadFile(broken); err == nil {
 		t.Fatalf("%s can be read", broken)
 	}
@@ -55,4 +53,46 @@ func TestUnreadable(t *testing.T) {
 	}
 	s.must("update", "--now")
 	s.sane("1.1.0")
+}
+
+// scattered writes a file in so many pieces that their list needs a block of its own.
+func scattered(t testing.TB, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for i := range int64(8) {
+		if _, err := f.WriteAt(bytes.Repeat([]byte("x-ray "), 600), i<<16); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var listBlock = regexp.MustCompile(`\(ETB0\):(\d+)`)
+
+// spoil overwrites that list: the file is there, with its size, but cannot be read.
+func spoil(t testing.TB, image, path string) {
+	t.Helper()
+	r := command(t, "", nil, "debugfs", "-R", "stat "+path, image)
+	m := listBlock.FindStringSubmatch(r.Out)
+	if m == nil {
+		t.Fatal(r)
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(image, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0xe5}, 4096), n*4096); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -135,7 +135,7 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		return space(err)
 	}
 	if err := backup.CopyAhead(ctx, dir, note.Trees, progressOf(t)); err != nil {
-		return unreadable(space(fmt.Errorf("cannot copy the data: %w", err)))
+		return space(fmt.Errorf("cannot copy the data: %w", err))
 	}
 	if _, err := m.saveHidden(ctx, t, p, dir, note.Hidden); err != nil { // to see that it works, and that there is space
 		return err

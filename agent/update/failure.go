@@ -43,6 +43,10 @@ func space(err error) error {
 
 // unreadable is a failure of the site when the disk does not give back what was written to it, and leaves other errors alone.
 func unreadable(err error) error {
+	retry, known := (*change.Retry)(nil), (*change.Failure)(nil)
+	if errors.As(err, &retry) || errors.As(err, &known) {
+		return err
+	}
 	if !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.EUCLEAN) && !errors.Is(err, syscall.EBADMSG) {
 		return err
 	}

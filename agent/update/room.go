@@ -27,6 +27,9 @@ type need struct {
 	bytes       int64
 }
 
+// returning is what a disk with data must have room for.
+const returning = "putting the data back"
+
 // needsOf adds up what an update will write where, from now on. root is the engine's folder.
 func (m *Manager) needsOf(ctx context.Context, root string, images []pinned, trees []backup.Tree) ([]need, error) {
 	var load int64
@@ -56,7 +59,7 @@ func (m *Manager) needsOf(ctx context.Context, root string, images []pinned, tre
 		if err != nil {
 			return nil, err
 		}
-		needs = append(needs, need{"putting the data back", t.Path, largest})
+		needs = append(needs, need{returning, t.Path, largest})
 	}
 	return needs, nil
 }
@@ -77,22 +80,29 @@ func (m *Manager) checkNeeds(needs []need) error {
 	return nil
 }
 
-// wanted is how many bytes must be free on the disk that holds a folder, and for what.
+// wanted is how many bytes must be free on the disk that holds a folder, and for what. A disk that holds nothing but data needs no reserve.
 func wanted(needs []need, where string) (what string, total int64) {
-	var list []string
+	list, reserve := []string(nil), int64(0)
 	for _, n := range needs {
-		if n.bytes <= 0 || !site.SameDisk(n.where, where) {
+		if !site.SameDisk(n.where, where) {
 			continue
 		}
-		total += n.bytes
-		if !slices.Contains(list, n.what) {
+		if n.what != returning {
+			reserve = spaceReserve
+		}
+		if total += n.bytes; n.bytes > 0 && !slices.Contains(list, n.what) {
 			list = append(list, n.what)
 		}
 	}
-	if n := len(list); n > 1 {
-		list = []string{strings.Join(list[:n-1], ", ") + " and " + list[n-1]}
+	switch n := len(list); {
+	case n == 0:
+		what = "the computer itself"
+	case n == 1:
+		what = list[0]
+	default:
+		what = strings.Join(list[:n-1], ", ") + " and " + list[n-1]
 	}
-	return strings.Join(list, ""), total + spaceReserve
+	return what, total + reserve
 }
 
 // noRoom is a failure for want of space. It remembers what is missing, so that the work goes on when there is room.
@@ -157,7 +167,7 @@ func used(dir string) (sum int64) {
 	return sum
 }
 
-// roomy wraps a handler: an error of a full disk says how much is missing, and where.
+// roomy wraps a handler: an error of a full disk says how much is missing, and where; one of a failing disk says so.
 func (m *Manager) roomy(h change.Handler) change.Handler {
 	if h == nil {
 		return nil
@@ -165,7 +175,7 @@ func (m *Manager) roomy(h change.Handler) change.Handler {
 	return func(ctx context.Context, t *change.Task) error {
 		err := h(ctx, t)
 		if !noSpace(err) || ctx.Err() != nil {
-			return err
+			return unreadable(err)
 		}
 		if retry := (*change.Retry)(nil); errors.As(err, &retry) {
 			return err
@@ -210,6 +220,7 @@ func (m *Manager) full(ctx context.Context, c *change.Change, err error) error {
 		needs = nil // then the reserve is what is known to be missing
 	}
 	_, total := wanted(needs, where)
+	total = max(total, spaceReserve)
 	if where == "" || least >= total {
 		return space(err)
 	}
