@@ -140,7 +140,7 @@ select datname, pg_get_userbyid(datdba), datcollate, array(select unnest(datacl)
 select name, setting from pg_file_settings where sourcefile ~ 'auto.conf' order by 1;
 \c odoo
 select oid, md5(lo_get(oid)) from pg_largeobject_metadata order by 1; select nspname, nspowner::regrole, nspacl from pg_namespace where nspname = 'shop';
-select relname, relacl, relowner::regrole from pg_class where relnamespace = 'shop'::regnamespace order by 1; select nextval('shop.receipt');
+select relname, relacl, relowner::regrole from pg_class where relnamespace = 'shop'::regnamespace order by 1; select last_value from shop.receipt;
 select shop.f(1), count(*), obj_description('shop.product'::regclass) from shop.cheap; select extname from pg_extension order by 1;
 `
 
