@@ -117,6 +117,7 @@ func TestDrop(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		keep    []string
+		mine    []string // all, when nil
 		spoil   func(dir string)
 		dropped []string
 		packs   string
@@ -128,6 +129,12 @@ func TestDrop(t *testing.T) {
 		{name: "keep nothing", dropped: []string{"b1", "b2"}, packs: "p3 p4", whole: []string{"b3"}},
 		{name: "keep the oldest", keep: []string{"b1"}, dropped: []string{"b2"}, packs: "p1 p2 p3 p4", whole: []string{"b1", "b3"}},
 		{name: "keep one that is not there", keep: []string{"b9"}, dropped: []string{"b1", "b2"}, packs: "p3 p4", whole: []string{"b3"}},
+		{name: "of another computer", mine: []string{"b2"}, dropped: []string{"b2"}, packs: "p1 p2 p3 p4", whole: []string{"b1", "b3"}},
+		{name: "a new computer", mine: []string{"b3"}, keep: []string{"b3"}, packs: "p1 p2 p3 p4", whole: []string{"b1", "b2", "b3"}},
+		{
+			name: "half a copy of another computer", mine: []string{"b3"}, dropped: []string{"b2"}, packs: "p1 p2 p3 p4", whole: []string{"b1", "b3"},
+			spoil: func(dir string) { _ = os.Remove(filepath.Join(dir, site, backupsDir, "b2.age")) },
+		},
 		{
 			name: "the newest has no record", spoil: func(dir string) { _ = os.Remove(filepath.Join(dir, site, backupsDir, "b3.age")) },
 			dropped: []string{"b1", "b3"}, packs: "p2 p3", whole: []string{"b2"},
@@ -157,13 +164,16 @@ func TestDrop(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		p := stickAt(t, dir)
+		if test.mine == nil {
+			test.mine = []string{"b1", "b2", "b3", "b0"}
+		}
 		for _, b := range []string{"b1", "b2", "b3"} {
 			mustSend(t, p, b, a, to)
 		}
 		if test.spoil != nil {
 			test.spoil(dir)
 		}
-		dropped, err := Drop(ctx, p, site, test.keep)
+		dropped, err := Drop(ctx, p, site, test.mine, test.keep)
 		if (err != nil) != test.err || !slices.Equal(dropped, test.dropped) || packs(dir) != test.packs {
 			t.Errorf("%s: dropped %v, %v; packs %s", test.name, dropped, err, packs(dir))
 		}
@@ -173,13 +183,13 @@ func TestDrop(t *testing.T) {
 		}
 		if test.err { // sending it again mends it
 			mustSend(t, p, "b1", a, to)
-			if _, err := Drop(ctx, p, site, test.keep); err != nil {
+			if _, err := Drop(ctx, p, site, test.mine, test.keep); err != nil {
 				t.Errorf("%s: then %v", test.name, err)
 			}
 			whole2(t, p, "b1", "b3")
 		}
 	}
-	if _, err := Drop(ctx, stickAt(t, t.TempDir()), "../x", nil); err == nil {
+	if _, err := Drop(ctx, stickAt(t, t.TempDir()), "../x", nil, nil); err == nil {
 		t.Error("a name that leads elsewhere is taken")
 	}
 }
@@ -247,7 +257,7 @@ func TestInterrupted(t *testing.T) {
 		},
 		"drop": {
 			prepare: func(p Place) { mustSend(t, p, "b2", a, to) }, ids: ids,
-			run: func(p Place) error { _, err := Drop(ctx, p, site, nil); return err }, whole: []string{"b2"},
+			run: func(p Place) error { _, err := Drop(ctx, p, site, []string{"b1"}, nil); return err }, whole: []string{"b2"},
 		},
 	} {
 		tried := 0

@@ -76,17 +76,18 @@ func readList(ctx context.Context, place Place, site, backup string) (*list, err
 	return parseList(data, site, backup)
 }
 
-// Drop removes all copies of a site's backups but those in keep and the newest whole one, and the objects that none of these needs, and
-// returns the names of what it removed. What keep names may be incomplete: a copy that is under way keeps its objects. When it can't be told what
-// a kept copy needs, nothing is removed; sending that backup again mends it.
-func Drop(ctx context.Context, place Place, site string, keep []string) (dropped []string, err error) {
-	if dropped, err = drop(ctx, place, site, keep); err != nil {
+// Drop removes copies that this computer has made (mine) and that keep does not name, and what is left of copies that never got a record,
+// then the objects that no other copy needs. It returns the names of what it removed. Copies of another computer that bore the
+// site's name stay, as they may be all that is left of it, and so does the newest whole copy. keep may name copies that are under way.
+// When it can't be told what a copy that stays needs, nothing is removed; sending that backup again mends it.
+func Drop(ctx context.Context, place Place, site string, mine, keep []string) (dropped []string, err error) {
+	if dropped, err = drop(ctx, place, site, mine, keep); err != nil {
 		return dropped, fmt.Errorf("cannot remove old copies of site %s: %w", site, err)
 	}
 	return dropped, nil
 }
 
-func drop(ctx context.Context, place Place, site string, keep []string) ([]string, error) {
+func drop(ctx context.Context, place Place, site string, mine, keep []string) ([]string, error) {
 	if err := checkName("the site's name", site); err != nil {
 		return nil, err
 	}
@@ -110,7 +111,8 @@ func drop(ctx context.Context, place Place, site string, keep []string) ([]strin
 	needed := map[string]bool{}
 	var away []string
 	for _, name := range all {
-		if !slices.Contains(kept, name) {
+		half := !slices.Contains(records, name)
+		if !slices.Contains(kept, name) && (half || slices.Contains(mine, name)) {
 			away = append(away, name)
 			continue
 		}

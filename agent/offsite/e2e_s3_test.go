@@ -186,7 +186,7 @@ func TestE2EBucket(t *testing.T) {
 		t.Errorf("%d bytes are sent for 100000 new ones", n)
 	}
 	whole2(t, p, "b1", "b2")
-	if dropped, err := Drop(ctx, p, site, nil); err != nil || !slices.Equal(dropped, []string{"b1"}) {
+	if dropped, err := Drop(ctx, p, site, []string{"b1", "b2"}, nil); err != nil || !slices.Equal(dropped, []string{"b1"}) {
 		t.Errorf("dropped %v, %v", dropped, err)
 	}
 	whole2(t, p, "b2")

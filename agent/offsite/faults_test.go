@@ -33,7 +33,7 @@ func child(what, dir, to string) error {
 		return err
 	}
 	if what == "drop" {
-		_, err = Drop(ctx, p, site, nil)
+		_, err = Drop(ctx, p, site, []string{"b1", "b2"}, nil)
 	} else {
 		_, err = Send(ctx, p, site, "b2", twoBackups(), to, nil)
 	}

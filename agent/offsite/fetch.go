@@ -70,6 +70,11 @@ func openRecord(ctx context.Context, place Place, site, backup string, identity 
 		return nil, err
 	}
 	plain, err := decrypting(bytes.NewReader(sealed), identity)
+	if errors.Is(err, ErrWrongKey) {
+		if l, lerr := readList(ctx, place, site, backup); lerr == nil {
+			return nil, fmt.Errorf("%w: %s", ErrWrongKey, l.Key)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the record: %w", err)
 	}

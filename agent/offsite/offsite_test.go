@@ -221,7 +221,7 @@ func TestOnlyTheDifferenceIsSent(t *testing.T) {
 	mustFetch(t, p, "b2", a, ids2)
 	mustFetch(t, p, "b2", a, append(ids, ids2...))
 	err := Fetch(context.Background(), p, site, "b1", ids2, newArchive(), nil)
-	if !errors.Is(err, ErrWrongKey) || err.Error() != "cannot bring back backup b1 of site kin-001: the record: "+ErrWrongKey.Error() {
+	if !errors.Is(err, ErrWrongKey) || err.Error() != "cannot bring back backup b1 of site kin-001: "+ErrWrongKey.Error()+": "+to {
 		t.Errorf("error %v", err)
 	}
 }
@@ -239,7 +239,7 @@ func TestTwoSitesAtOnePlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustFetch(t, p, "b1", a, ids)
-	if _, err := Drop(ctx, p, "kin-002", nil); err != nil {
+	if _, err := Drop(ctx, p, "kin-002", []string{"b1"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	mustFetch(t, p, "b1", a, ids)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"dhow/agent/api"
 	"dhow/agent/backup/archive"
@@ -51,12 +52,13 @@ func (m *Manager) sendCopy(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return copyTrouble(err)
 	}
+	defer place.Close() // a stick can't be taken out while its folder is open
 	if err := t.Fault("send"); err != nil {
 		return copyTrouble(err)
 	}
 	sent, err := offsite.Send(ctx, place, m.Config.Site, b.Name, archived{m.Archive}, key, offsite.Progress(progressOf(t)))
 	if err != nil {
-		return copyTrouble(fmt.Errorf("cannot copy backup %s to %s: %w", b.Name, p.Place, err))
+		return copyTrouble(fmt.Errorf("%s: %w", p.Place, err))
 	}
 	m.Log.Info("backup copied", "backup", b.Name, "place", p.Place, "bytes", sent)
 	records, err := m.Archive.List()
@@ -67,14 +69,18 @@ func (m *Manager) sendCopy(ctx context.Context, t *change.Task) error {
 	for _, r := range records {
 		keep = append(keep, r.Name)
 	}
-	if _, err := offsite.Drop(ctx, place, m.Config.Site, keep); err != nil {
-		m.Log.Warn("older copies are not removed", "place", p.Place, "error", err)
-	}
 	r, err := m.routine()
 	if err != nil {
 		return err
 	}
-	r.Copies[p.Place] = Copied{Backup: b.Name, When: m.now()}
+	mine := append(slices.Clone(r.Copies[p.Place].Sent), b.Name)
+	if _, err := offsite.Drop(ctx, place, m.Config.Site, mine, keep); err != nil {
+		m.Log.Warn("older copies are not removed", "place", p.Place, "error", err)
+	} else {
+		mine = slices.DeleteFunc(mine, func(name string) bool { return name != b.Name && !slices.Contains(keep, name) })
+	}
+	slices.Sort(mine)
+	r.Copies[p.Place] = Copied{Backup: b.Name, Sent: slices.Compact(mine), When: m.now()}
 	return t.Set(factRoutine, r)
 }
 

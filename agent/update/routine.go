@@ -23,6 +23,7 @@ type Routine struct {
 // Copied is what a place has of this site's backups.
 type Copied struct {
 	Backup string    `json:"backup,omitempty"` // the newest one that is wholly there
+	Sent   []string  `json:"sent,omitempty"`   // what this computer has sent there and has not removed since
 	When   time.Time `json:"when,omitzero"`
 	Failed string    `json:"failed,omitempty"`
 	Retry  time.Time `json:"retry,omitzero"`
