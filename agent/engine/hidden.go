@@ -104,7 +104,8 @@ func (e *Engine) FillVolume(ctx context.Context, name, image string, eraser Eras
 		return err
 	}
 	o := container.CopyToContainerOptions{AllowOverwriteDirWithFile: false}
-	if err := e.api().CopyToContainer(ctx, id, "/", content, o); err != nil {
+	// NopCloser: the caller closes what is its own.
+	if err := e.api().CopyToContainer(ctx, id, "/", io.NopCloser(content), o); err != nil {
 		return failure("cannot fill volume "+name, err)
 	}
 	return nil

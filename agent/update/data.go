@@ -158,6 +158,16 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		}
 		note.Dumps = append(note.Dumps, d)
 	}
+	if len(note.Dumps) > 0 { // which takes its time: what users changed meanwhile need not wait until the doors are closed
+		if err := backup.CopyAhead(ctx, dir, note.Trees, progressOf(t)); err != nil {
+			return space(fmt.Errorf("cannot copy the data: %w", err))
+		}
+	}
+	for i := range note.Dumps {
+		if note.Dumps[i], err = backup.ProveDump(ctx, dir, note.Dumps[i]); err != nil {
+			return err
+		}
+	}
 	return t.Save(note)
 }
 

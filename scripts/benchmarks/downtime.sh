@@ -7,7 +7,7 @@
 #   dhow   dhow update
 #   guide  what guides for such systems say: stop, dump the database, tar and gzip the volumes, docker load the new images, up --wait
 #
-# 1 % of the data changes after Dhow's first copy and before it closes the doors, in places all over the database and the
+# 1 % of the data changes after Dhow's first copy, while it dumps the database, in places all over the database and the
 # files; in the other ways the same changes are made just before. Counted are the seconds in which GET /patients on the
 # published port has no 200: the maintenance page is no answer. scripts/bench downtime [TIMES [MB]]: of plain and dhow the median of
 # TIMES (3) is taken; the guide, which is slow, runs once. MB (2000) is the size of the data.
@@ -206,7 +206,7 @@ after_guide() {
 before_dhow() {
 	local site=$work/site-$2
 	dhow --prefix "$site" install --site "bench-$2" --source "$work/web" --root "$work/fleet/metadata/1.root.json" --yes \
-		--project "$1" --settings "$work/1.0.0.env"
+		--project "$1" --settings "$work/1.0.0.env" --backup never
 	dhow --prefix "$site" agent >"$work/agent-$2.log" 2>&1 &
 	agent_pid=$!
 	for _ in $(seq 100); do
