@@ -7,7 +7,8 @@
 //
 // Everything on the engine is named dhow-e2e-…, and every test removes what it has made. The words of the harness: a Centre is a
 // fleet folder with dhowctl, a Site is a folder (dhow --prefix) with an agent that can be killed, a Line is the connection
-// to the registry that can be cut, a Watcher is the user who reloads the page all the time.
+// to the registry that can be cut, a Watcher is the user who reloads the page all the time, an Engine is a Docker Engine of a test's own that may
+// be killed, a Disk a small file system that can be filled.
 //
 // TestFaults (faults_test.go) lets the agent fail at its fault points in every sort of order: the traces of runs without faults name the points,
 // faultPlan pairs them with actions, workers with a site each try one after another, and judge and remains say what is whole and
