@@ -57,9 +57,12 @@ func (p *pgContainer) wait() {
 
 func (p *pgContainer) docker(args ...string) string {
 	p.t.Helper()
-	out, err := exec.Command("docker", args...).CombinedOutput()
+	c := exec.Command("docker", args...)
+	var stderr bytes.Buffer // where a pull of the image is told
+	c.Stderr = &stderr
+	out, err := c.Output()
 	if err != nil {
-		p.t.Fatalf("docker %v: %v: %s", args, err, out)
+		p.t.Fatalf("docker %v: %v: %s", args, err, &stderr)
 	}
 	return strings.TrimSpace(string(out))
 }

@@ -53,7 +53,7 @@ func (r *reader) next(name string) (*part, error) {
 func (r *reader) end() error {
 	if n, err := io.ReadFull(r.r, make([]byte, 1)); n > 0 || len(r.list) > 0 {
 		return fmt.Errorf("%w: it is longer than it should be", ErrDamaged)
-	} else if err != io.EOF { //nolint:errorlint // ReadFull returns it plain
+	} else if err != io.EOF {
 		return err
 	}
 	return nil
@@ -78,9 +78,9 @@ func (p *part) Read(b []byte) (int, error) {
 		p.from.tell(p.from.done, p.from.total)
 	}
 	switch {
-	case err == io.EOF && p.left > 0: //nolint:errorlint // readers return it plain
+	case err == io.EOF && p.left > 0:
 		p.err = fmt.Errorf("%w: it is cut short", ErrDamaged)
-	case err != nil && err != io.EOF: //nolint:errorlint // readers return it plain
+	case err != nil && err != io.EOF:
 		p.err = err
 	}
 	if n > 0 {

@@ -230,9 +230,9 @@ func (h hospital) scratch(all map[string]dumped) {
 		switch service {
 		case "reportsdb":
 			h.speed(s, "reports", "create table reports.big (id int primary key, a varchar(80), b varchar(80)); "+
-				"insert into reports.big select seq, sha2(seq, 256), sha2(seq + 1, 256) from reports.seq_1_to_300000")
+				"insert into reports.big select seq, sha2(seq, 256), sha2(seq + 1, 256) from reports.seq_1_to_600000")
 		case "openelisdb":
-			h.speed(s, "clinlims", "create table big as select i, md5(i::text) || md5('a' || i) a, md5('b' || i) b from generate_series(1, 300000) i")
+			h.speed(s, "clinlims", "create table big as select i, md5(i::text) || md5('a' || i) a, md5('b' || i) b from generate_series(1, 600000) i")
 		}
 	}
 }
@@ -247,19 +247,25 @@ func (h hospital) speed(s database.Server, name, script string) {
 	if exit, stderr, err := h.engine.Exec(h.t.Context(), s.Container, []string{"sh", "-c", program}, strings.NewReader(script), io.Discard); exit != 0 || err != nil {
 		h.t.Fatalf("exit code %d, %v: %s", exit, err, stderr)
 	}
-	s.Databases = []string{name}
+	dump := `exec mariadb-dump --user=root --password="$MYSQL_ROOT_PASSWORD" --single-transaction --quick ` + name
+	if s.Engine == "postgresql" {
+		dump = `PGPASSWORD=$POSTGRES_PASSWORD exec pg_dump -Fc -Z0 -U "${POSTGRES_USER:-postgres}" ` + name
+	}
 	var bytes int64
 	rate := func(exec database.Exec) float64 {
+		bytes = 0
 		start := time.Now()
-		d, err := database.WriteDump(h.t.Context(), exec, s, io.Discard, nil)
-		if err != nil {
-			h.t.Fatal(err)
+		exit, text, err := exec(h.t.Context(), s.Container, []string{"sh", "-c", dump}, nil, writer(func(p []byte) (int, error) {
+			bytes += int64(len(p))
+			return len(p), nil
+		}))
+		if exit != 0 || err != nil {
+			h.t.Fatalf("exit code %d, %v: %s", exit, err, text)
 		}
-		bytes = d.Bytes
-		return float64(d.Bytes) / 1e6 / time.Since(start).Seconds()
+		return float64(bytes) / 1e6 / time.Since(start).Seconds()
 	}
-	var slowly, quickly float64 // the better of two: others use this machine too
-	for range 2 {
+	var slowly, quickly float64 // the best of three: others use this machine too
+	for range 3 {
 		slowly, quickly = max(slowly, rate(h.engine.Exec)), max(quickly, rate(h.engine.ExecFast))
 	}
 	figure(h.t, "dump of %s (%.0f MB): %.0f MB/s through the engine, %.0f MB/s through a pipe", s.Engine, float64(bytes)/1e6, slowly, quickly)
