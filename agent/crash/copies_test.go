@@ -81,7 +81,7 @@ func copiesWork(t *testing.T, r *rand.Rand) workload {
 			if i == 2 {
 				s.mark("going b1")
 				s.mark("going b2")
-				_, err := offsite.Drop(ctx, place, here, []string{"b3"})
+				_, err := offsite.Drop(ctx, place, here, []string{"b1", "b2", "b3"}, []string{"b3"})
 				must(s.t, err)
 			}
 		}
