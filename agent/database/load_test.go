@@ -71,6 +71,7 @@ func (r *realServer) script(text string) {
 }
 
 func TestMariaDBLoad(t *testing.T) {
+	t.Parallel()
 	r, s := startServer(t), startServer(t)
 	r.script(clinicSQL)
 	print, err := Fingerprint(t.Context(), r.exec, server)
@@ -161,6 +162,7 @@ func TestMariaDBLoad(t *testing.T) {
 
 // TestMariaDBFails has a dump fail in the ways that happen at sites.
 func TestMariaDBFails(t *testing.T) {
+	t.Parallel()
 	r := startServer(t)
 	r.script("create database clinic; use clinic; create table clinic.a (x longtext); insert into clinic.a select repeat('x', 1000000) from seq_1_to_40;" +
 		"create table clinic.gone (y int); create view clinic.broken as select y from clinic.gone; drop table clinic.gone")
@@ -183,6 +185,7 @@ func TestMariaDBFails(t *testing.T) {
 
 // TestMariaDBFullDisk loads into a server whose disk is too small.
 func TestMariaDBFullDisk(t *testing.T) {
+	t.Parallel()
 	r := startServer(t)
 	r.script("create database clinic; use clinic; create table clinic.a (x longtext); insert into clinic.a select repeat(md5(seq), 30000) from seq_1_to_60")
 	var file bytes.Buffer

@@ -113,6 +113,7 @@ func (r *realServer) sql(s Server, script string) string {
 // TestMariaDB dumps a real server with awkward names, a password full of quotes, a view, a routine, a trigger, an event and
 // binary data, loads the dump after everything was dropped, and compares checksums of all tables.
 func TestMariaDB(t *testing.T) {
+	t.Parallel()
 	r := startServer(t)
 	if err := Ping(t.Context(), r.exec, server); err != nil {
 		t.Fatal(err)
@@ -186,6 +187,7 @@ func TestMariaDB(t *testing.T) {
 }
 
 func TestMariaDBWrongPassword(t *testing.T) {
+	t.Parallel()
 	r := startServer(t)
 	r.env = append(r.env, "WRONG=not the password")
 	s := server

@@ -90,14 +90,20 @@ func (c *postgres) run(ctx context.Context, database string, stdin io.Reader, st
 		return nil
 	}
 	text := pgLine(stderr)
-	kind := ErrClient
-	for _, k := range pgErrors {
-		if k.text.MatchString(text) {
-			kind = k.err
-			break
-		}
+	kind := pgKind(text)
+	if kind == ErrClient { // what the server said may stand on a line of its own
+		kind = pgKind(stderr)
 	}
 	return fmt.Errorf("service %s: %w: exit code %d: %s", c.server.Service, kind, exit, text)
+}
+
+func pgKind(text string) error {
+	for _, k := range pgErrors {
+		if k.text.MatchString(text) {
+			return k.err
+		}
+	}
+	return ErrClient
 }
 
 // pgErrors recognise what programs of PostgreSQL say; the first one counts.

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -21,6 +22,7 @@ import (
 type pgContainer struct {
 	t *testing.T
 	Server
+	mu   sync.Mutex
 	argv []string
 }
 
@@ -68,7 +70,9 @@ func (p *pgContainer) docker(args ...string) string {
 }
 
 func (p *pgContainer) exec(ctx context.Context, container string, cmd []string, stdin io.Reader, stdout io.Writer) (int, string, error) {
+	p.mu.Lock()
 	p.argv = append(p.argv, strings.Join(cmd, " "))
+	p.mu.Unlock()
 	args := []string{"exec", container}
 	if stdin != nil {
 		args = []string{"exec", "-i", container}
@@ -148,6 +152,7 @@ select shop.f(1), count(*), obj_description('shop.product'::regclass) from shop.
 `
 
 func TestPostgres(t *testing.T) {
+	t.Parallel()
 	p := startPostgres(t, "chief")
 	p.sql("postgres", hospitalSQL)
 	rows, err := Rows(t.Context(), p.exec, p.Server)
@@ -282,6 +287,7 @@ func (p *pgContainer) badLoads(file []byte, d Dump) {
 
 // TestPostgresFails has a dump fail in the ways that happen at sites.
 func TestPostgresFails(t *testing.T) {
+	t.Parallel()
 	p := startPostgres(t, "postgres", "-e", "POSTGRES_INITDB_ARGS=--auth-local=scram-sha-256", "-e", "WRONG=not the password",
 		"--tmpfs", "/var/lib/postgresql/data:size=160m")
 	p.sql("postgres", "create table a as select i, repeat(md5(i::text), 5) t from generate_series(1, 100000) i")
@@ -324,9 +330,9 @@ func TestPostgresFails(t *testing.T) {
 	}
 
 	// Killed in the middle of it.
-	killed := false
+	killed, n := false, 0
 	_, err = WriteDump(t.Context(), p.exec, p.Server, writerFunc(func(b []byte) (int, error) {
-		if !killed {
+		if n += len(b); !killed && n > 1<<20 { // in the middle of a table
 			killed = true
 			p.docker("exec", p.Container, "sh", "-c", "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in postgres:*) kill -9 ${p#/proc/};; esac; done")
 		}

@@ -140,6 +140,7 @@ func (h hospital) provesAll(all map[string]dumped, what string) {
 // TestDatabases installs a stack with two MariaDB and two PostgreSQL servers, has updates refused by what is wrong with them, updates,
 // rolls a broken release back, and loads the dumps into servers of their own.
 func TestDatabases(t *testing.T) {
+	t.Parallel()
 	centre := newCentre(t, hospitalStack)
 	text := centre.release(t, "1.0.0", "1.0.0")
 	for _, want := range []string{"database odoodb: PostgreSQL 15", "database openmrsdb: MariaDB 10.11", "user as in POSTGRES_USER"} {
