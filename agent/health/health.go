@@ -33,7 +33,7 @@ const (
 	defaultSettle = 5 * time.Second
 	defaultCheck  = 2 * time.Minute
 
-	firstPause = 500 * time.Millisecond
+	firstPause = 100 * time.Millisecond // users wait
 	lastPause  = 2 * time.Second
 )
 

@@ -50,6 +50,7 @@ type Manager struct {
 	running uint64             // the change at work, 0 when idle
 	cancel  context.CancelFunc // ends the run of that change
 	doors   *doors.Doors       // closed doors, nil when open
+	started uint64             // the change whose release this process has just started
 	trouble string             // why Run can't go on at present
 	away    uint64             // the change during which the engine was away last
 	missing *shortage          // what the change at work misses

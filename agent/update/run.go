@@ -155,6 +155,9 @@ func (m *Manager) startRelease(ctx context.Context, t *change.Task) error {
 	if err := m.start(ctx, t, to, false); err != nil {
 		return m.blameStart(ctx, t, note, err)
 	}
+	m.mu.Lock()
+	m.started = t.Change.ID
+	m.mu.Unlock()
 	return t.Fault("up")
 }
 
@@ -218,11 +221,16 @@ func (m *Manager) checkHealth(ctx context.Context, t *change.Task) error {
 	if err := m.ensureImages(ctx, t, to.images); err != nil {
 		return err
 	}
-	// After a power cut nothing runs: all of it is started again before it is judged.
-	limit, cancel := context.WithTimeout(ctx, within(to.doc))
-	defer cancel()
-	if err := m.Compose.Up(limit, to.project, stack.UpOptions{Closed: true, KeepDone: true}); err != nil {
-		return m.blame(err)
+	m.mu.Lock()
+	fresh := m.started == t.Change.ID
+	m.started = 0
+	m.mu.Unlock()
+	if !fresh { // after a power cut nothing runs: all of it is started again before it is judged
+		limit, cancel := context.WithTimeout(ctx, within(to.doc))
+		defer cancel()
+		if err := m.Compose.Up(limit, to.project, stack.UpOptions{Closed: true, KeepDone: true}); err != nil {
+			return m.blame(err)
+		}
 	}
 	if err := m.waitHealthy(ctx, to); err != nil {
 		return m.blame(err)

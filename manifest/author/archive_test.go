@@ -54,7 +54,7 @@ func TestSaveFile(t *testing.T) {
 				equal(t, "unpacked", p.Layers[n].DiffSize, int64(len(layerTar("x"))))
 			}
 		}
-		equal(t, "databases", r.Databases, []manifest.Database{{Service: "db", Engine: "mariadb", User: "root", PasswordEnv: "MARIADB_ROOT_PASSWORD"}})
+		equal(t, "databases", r.Databases, []manifest.Database{{Service: "db", Engine: "mariadb", Version: "10.11", User: "root", PasswordEnv: "MARIADB_ROOT_PASSWORD"}})
 		if first == nil {
 			first = r
 		}
