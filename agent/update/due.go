@@ -1,0 +1,175 @@
+package update
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+	"dhow/agent/site"
+)
+
+// startDue begins the apply of a release that is ready when its hour has come. It returns nil when nothing is due.
+func (m *Manager) startDue() (*change.Change, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, err := m.unfinished(); err != nil || c != nil {
+		return nil, err // somebody has asked for something else: that comes first
+	}
+	if p := m.dueFetch(); p != nil {
+		return m.runner.Start(KindFetch, *p, nil)
+	}
+	p, err := m.dueApply()
+	if err != nil || p == nil {
+		return nil, err
+	}
+	kind := KindApply
+	if p.Archive != "" {
+		kind = KindRestore
+	}
+	return m.runner.Start(kind, *p, nil)
+}
+
+// dueApply is the apply of the release that is ready when its hour has come, else nil.
+func (m *Manager) dueApply() (*applyPlan, error) {
+	r, err := m.ready()
+	if err != nil || r == nil {
+		return nil, err
+	}
+	now := m.now()
+	if !r.Now && m.clockWrong() {
+		return nil, nil // the window can't be told
+	}
+	// A pause that lies far ahead was set by a clock that was wrong.
+	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterDowntime && !m.roomAgain()
+	if !r.Now && (paused || !m.window().Open(now)) {
+		return nil, nil
+	}
+	current, err := m.Trust.Current()
+	if err != nil {
+		return nil, err
+	}
+	good, err := m.good()
+	if err != nil {
+		return nil, err
+	}
+	as, err := current.Fleet.Assignment(m.Config.Site)
+	asked := err == nil && as.Hold == nil && as.Pin == r.Release || r.Archive != ""
+	if !asked || (good != nil && good.Release == r.Release) {
+		return nil, m.Journal.SetFact(factReady, nil) // the manifest has changed its mind
+	}
+	release, _, err := m.Trust.Release(context.Background(), nil, r.Release)
+	if err != nil {
+		return nil, err
+	}
+	to := m.goodFor(release, r.Digest, r.Manifest)
+	if good != nil {
+		to.Project = good.Project // the volumes are named after it
+	}
+	return &applyPlan{From: good, To: to, Fetch: r.Fetch, Bytes: r.Bytes, Archive: r.Archive}, nil
+}
+
+// window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.
+func (m *Manager) window() site.Window {
+	c := m.config()
+	hours, zone := c.Window, c.TimeZone
+	if current, err := m.Trust.Current(); err == nil {
+		if hours == "" {
+			hours = current.Fleet.Policy.Window
+		}
+		if zone == "" {
+			zone = current.Fleet.Policy.TimeZone
+		}
+	}
+	w, err := site.ParseWindow(hours, zone)
+	if err != nil {
+		m.Log.Warn("the window can't be read, so any hour counts", "error", err)
+		return site.Window{}
+	}
+	return w
+}
+
+// Check is what the schedule calls: it looks for something new. While a change runs it does nothing; an errand of the schedule gives way.
+func (m *Manager) Check(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, err := m.unfinished()
+	if err != nil {
+		return err
+	}
+	if c != nil && isErrand(c.Kind) { // a copy over a thin line may take days
+		way, err := givesWay(c, false)
+		if err != nil || !way {
+			return err
+		}
+		if err := m.free(false); err != nil {
+			return err
+		}
+	} else if c != nil || m.running != 0 {
+		return nil
+	}
+	if _, err := m.runner.Start(KindFetch, m.fetchFor(fetchPlan{}), nil); err != nil {
+		return err
+	}
+	m.poke()
+	return nil
+}
+
+// Update begins an update that a person asked for. A fetch that the schedule began gives way.
+func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.free(req.From != ""); err != nil {
+		return api.Started{}, err
+	}
+	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry})
+	c, err := m.runner.Start(KindFetch, p, nil)
+	if err != nil {
+		return api.Started{}, err
+	}
+	m.poke()
+	return api.Started{Change: c.ID}, nil
+}
+
+// replaced is why a fetch of the schedule ends when a person asks for an update.
+var replaced = change.Cause{Class: change.ClassReplaced, Message: "a person asked for something else"}
+
+// free fails when a change is under way that does not give way. The caller holds m.mu.
+func (m *Manager) free(yield bool) error {
+	c, err := m.unfinished()
+	if err != nil {
+		return err
+	}
+	if c == nil && m.running == 0 {
+		return nil
+	}
+	if c != nil {
+		way, err := givesWay(c, yield)
+		if err != nil {
+			return err
+		}
+		if way && m.running == c.ID {
+			m.cancel()
+			return nil
+		}
+		if way {
+			return m.runner.Abandon(c, replaced)
+		}
+	}
+	what := "a change"
+	if c != nil {
+		what = fmt.Sprintf("%s %d", c.Kind, c.ID)
+	}
+	return &api.Error{Code: api.CodeBusy, Message: "another change is under way: " + what, Hint: "follow it with: dhow status"}
+}
+
+func (m *Manager) poke() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// clockWrong reports whether the computer's clock is behind a moment that has certainly passed.
+func (m *Manager) clockWrong() bool { return m.Trust.Time().Sub(m.now()) > time.Hour }
