@@ -111,7 +111,7 @@ func TestFullDisk(t *testing.T) {
 	s.must("update", "--now")
 	centre.pin(t, s.name, "1.1.0", source)
 	ballast := write(t, filepath.Join(state, "ballast"), make([]byte, 300<<20))
-	s.refusesBefore("1.0.0", "space")
+	s.refusesBefore("1.0.0", "more is needed")
 
 	step(t, "with room it works")
 	if err := os.Remove(ballast); err != nil {

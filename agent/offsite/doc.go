@@ -90,14 +90,14 @@ var hints = []struct {
 	{ErrWrongKey, "ask the central team for the backup key that was in use then (keys/backup.key of the fleet)"},
 	{ErrKey, "ask the central team: dhowctl key backup --show prints the public key, keys/backup.key is the secret one"},
 	{ErrSpec, "a place is a folder such as /media/usb/dhow, or s3://HOST/BUCKET"},
-	{ErrNoPlace, "plug in the stick, or mark a new place once: dhow backup place add PLACE"},
+	{ErrNoPlace, "plug in the stick, or mark a new place once: dhow backup export --to PLACE"},
 	{ErrDenied, "check DHOW_S3_ACCESS_KEY and DHOW_S3_SECRET_KEY in site.env, the clock, and for a stick its write protection"},
 	{ErrFull, "make room at the place, or use a larger stick"},
 	{ErrUnreachable, "check the line or the stick; dhow tries again by itself"},
 	{ErrNewer, "install the newest dhow on this computer"},
 	{ErrDamaged, "use another copy, or copy the backup again from the site that made it"},
 	{ErrOther, "use the copy of this site; nothing was changed"},
-	{ErrNoCopy, "dhow backup list shows what there is"},
+	{ErrNoCopy, "check the name of the site and of the backup"},
 	{ErrSource, "check the backup at this site: dhow backup verify"},
 }
 

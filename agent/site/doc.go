@@ -24,7 +24,7 @@
 //	  keep: 14                    # how many of the newest stay
 //	  days: 60                    # and how old they may get
 //	  space: 20 GB                # and how much all of them may take
-//	  folders: [/srv/scans]       # data outside of the stack's volumes
+//	  folders: [/srv/scans]       # data that the stack does not write: in portable backups only
 //	  copies: [/media/backup, "s3://s3.example.org/emr-backups"]
 //	restore:                      # a new computer for a burnt one: begin with this backup
 //	  backup: 2026-11-21T020004-0042

@@ -87,6 +87,12 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	needs, err := m.needsOf(ctx, info.Root, images, trees)
+	if err == nil && p.Archive != "" {
+		var record *archive.Record
+		if record, err = m.Archive.Read(p.Archive); err == nil {
+			needs = append(needs, need{"the data of the backup", info.Root, record.Bytes})
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -221,16 +227,7 @@ func (m *Manager) data(ctx context.Context, containers []engine.Container, proje
 			trees = append(trees, backup.Tree{Name: name, Path: path})
 		}
 	}
-	folders := m.boundFolders(containers)
-	for _, path := range m.config().Backup.Folders {
-		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			return nil, nil, refuse("make it, mount it, or take it out of backup.folders in "+m.Paths.Config(), "the data folder %s is not there", path)
-		}
-		if !inside(path, folders...) {
-			folders = append(folders, path)
-		}
-	}
-	for _, path := range folders {
+	for _, path := range m.boundFolders(containers, project) {
 		trees = append(trees, backup.Tree{Name: bindName(path), Path: path})
 	}
 	return trees, hidden, nil
@@ -239,22 +236,46 @@ func (m *Manager) data(ctx context.Context, containers []engine.Container, proje
 // systemFolders hold no data of a stack; services mount them to look at the computer or to speak with the engine.
 var systemFolders = []string{"/", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/usr", "/var"}
 
-// boundFolders lists the folders of this computer that running services may write to: they hold data as much as volumes do. What Dhow has
+// otherFolders lists the folders that the configuration adds to the backups. The stack does not write there, and others may at any time: an
+// update neither copies them nor puts them back.
+func (m *Manager) otherFolders(missing bool) ([]backup.Tree, error) {
+	var trees []backup.Tree
+	for _, path := range m.config().Backup.Folders {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			trees = append(trees, backup.Tree{Name: bindName(path), Path: path})
+		} else if !missing {
+			return nil, refuse("make it, mount it, or take it out of backup.folders in "+m.Paths.Config(), "the data folder %s is not there", path)
+		}
+	}
+	return trees, nil
+}
+
+// boundFolders lists the folders of this computer that the services of a release may write to: they hold data as much as volumes do. What Dhow has
 // staged and what belongs to the system is left out.
-func (m *Manager) boundFolders(containers []engine.Container) []string {
+func (m *Manager) boundFolders(containers []engine.Container, project *stack.Project) []string {
 	var list []string
+	add := func(path string) {
+		path = filepath.Clean(path)
+		if slices.Contains(list, path) || slices.Contains(systemFolders, path) {
+			return
+		}
+		if rel, err := filepath.Rel(m.Paths.State(), path); err == nil && filepath.IsLocal(rel) {
+			return
+		}
+		if info, err := os.Lstat(path); err == nil && info.IsDir() && !inside(path, "/dev", "/proc", "/run", "/sys", "/var/run") {
+			list = append(list, path)
+		}
+	}
 	for _, c := range containers {
 		for _, mount := range c.Mounts {
-			path := filepath.Clean(mount.Source)
-			if mount.Type != "bind" || mount.ReadOnly || c.OneOff || slices.Contains(list, path) || slices.Contains(systemFolders, path) {
-				continue
+			if mount.Type == "bind" && !mount.ReadOnly && !c.OneOff {
+				add(mount.Source)
 			}
-			if rel, err := filepath.Rel(m.Paths.State(), path); err == nil && filepath.IsLocal(rel) {
-				continue
-			}
-			if info, err := os.Lstat(path); err == nil && info.IsDir() && !inside(path, "/dev", "/proc", "/run", "/sys", "/var/run") {
-				list = append(list, path)
-			}
+		}
+	}
+	for _, b := range project.Binds() { // of a container that somebody has removed, or of the release that comes
+		if !b.ReadOnly {
+			add(b.Source)
 		}
 	}
 	// A folder inside another one of the list is copied with it.

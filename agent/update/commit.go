@@ -114,13 +114,13 @@ func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
 func (m *Manager) applyEnded(c *change.Change) map[string]any {
 	m.acquit(c)
 	var p applyPlan
-	if err := c.ReadPlan(&p); err != nil || c.Kind != KindApply {
+	if err := c.ReadPlan(&p); err != nil || c.Kind != KindApply && (c.Kind != KindRestore || p.From != nil) {
 		return nil
 	}
 	facts := map[string]any{}
 	if r, err := m.ready(); err == nil && r != nil {
 		r.Now, r.NotBefore = false, m.now().Add(pauseAfterRefusal)
-		if downtime(c) {
+		if downtime(c) && p.From != nil {
 			r.NotBefore = m.now().Add(pauseAfterDowntime)
 		}
 		facts[factReady] = r

@@ -74,6 +74,9 @@ func (m *Manager) sendCopy(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	mine := append(slices.Clone(r.Copies[p.Place].Sent), b.Name)
+	if len(keep) == 1 && m.config().Backup.Keep != 1 {
+		keep = mine // the archive was lost here, or is young: nothing is removed there
+	}
 	if _, err := offsite.Drop(ctx, place, m.Config.Site, mine, keep); err != nil {
 		m.Log.Warn("older copies are not removed", "place", p.Place, "error", err)
 	} else {

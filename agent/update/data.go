@@ -88,6 +88,13 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		if note.Trees, note.Hidden, err = m.data(ctx, containers, to.project, to.doc); err != nil {
 			return err
 		}
+		if p.Archive != "" { // a restore puts these back too: what is there now is saved first
+			others, err := m.otherFolders(true)
+			if err != nil {
+				return err
+			}
+			note.Trees = withoutTwins(append(note.Trees, others...))
+		}
 		note.Previous = m.previous(ctx, to.doc, servers)
 		if err := t.Save(note); err != nil {
 			return err
@@ -115,7 +122,7 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 		if errors.Is(err, database.ErrNoDatabases) {
 			continue
 		}
-		if f := (*change.Failure)(nil); p.takesBack() && errors.As(err, &f) && f.Class == change.ClassSite {
+		if err != nil && p.takesBack() && ctx.Err() == nil && !m.engineGone(ctx) && space(err) == err {
 			m.Log.Warn("no dump of a database before its data go back", "service", s.Service, "error", err)
 			continue
 		}

@@ -306,8 +306,9 @@ func (m *Manager) drillEnded(c *change.Change) map[string]any {
 		r.Again = true
 		return map[string]any{factRoutine: r}
 	}
-	if !found {
-		return nil // refused before it began
+	var p errandPlan
+	if !found && c.ReadPlan(&p) == nil {
+		note.Name = p.Name // refused before it began
 	}
 	return map[string]any{factTrial: Trial{Backup: note.Name, When: m.now(), Reason: c.Cause.Message}}
 }

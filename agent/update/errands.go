@@ -162,7 +162,8 @@ func (m *Manager) endErrand(c *change.Change, e *api.Event) error {
 
 // errandNote names the backup that an errand is at work on.
 type errandNote struct {
-	Name string `json:"name,omitempty"`
+	Name string    `json:"name,omitempty"`
+	Made time.Time `json:"made,omitzero"` // of a backup
 }
 
 // Trial is how the newest trial restore ended.

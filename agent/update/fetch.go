@@ -287,6 +287,7 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	if before != nil && before.Digest == ready.Digest {
 		ready.Bytes += before.Bytes // fetched last night, say
 		ready.NotBefore = before.NotBefore
+		ready.Now = ready.Now || before.Now // what a person has ordered stays ordered
 	}
 	return t.Set(factReady, ready)
 }

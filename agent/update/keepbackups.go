@@ -192,6 +192,9 @@ func (m *Manager) statusOfBackups(ctx context.Context, s *api.Status) error {
 	if r.Failed != "" {
 		s.Warnings = append(s.Warnings, "the last backup could not be made: "+r.Failed)
 	}
+	if r.Untidy != "" {
+		s.Warnings = append(s.Warnings, "old backups can't be removed, see dhow backup verify and dhow backup delete: "+r.Untidy)
+	}
 	for _, place := range m.config().Backup.Copies {
 		if c := r.Copies[place]; c.Failed != "" {
 			text := "no copy of the backups in " + place + ": " + c.Failed

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,7 +61,7 @@ func (m *Manager) checkBackup(ctx context.Context, t *change.Task) error {
 		return engineTrouble(err)
 	}
 	if len(containers) == 0 {
-		return refuse("start it again: dhow update --now, or docker compose up in "+m.folder(*good), "the system does not run")
+		return refuse("start it again: docker compose up -d in "+m.folder(*good), "the system does not run")
 	}
 	if err := m.checkDatabases(ctx, applyPlan{From: good, To: *good}, containers); err != nil {
 		return err
@@ -108,10 +109,15 @@ func (m *Manager) contents(ctx context.Context, g Good, containers []engine.Cont
 	if err != nil {
 		return c, err
 	}
+	others, err := m.otherFolders(false)
+	if err != nil {
+		return c, err
+	}
+	all = withoutTwins(append(all, others...))
 	for _, v := range hidden {
 		c.info.Hidden[v.Name] = v
-		if service := mountedBy(v.Name, "", containers, s.doc); service != "" {
-			c.info.Loaded[v.Name] = service // what a server alone mounts is taken for its data
+		if service := mountedBy(v.Name, "", containers, s.doc); service != "" && atDataFolder(v.Name, containers) {
+			c.info.Loaded[v.Name] = service
 		}
 	}
 	for _, tree := range all {
@@ -131,6 +137,17 @@ func (m *Manager) contents(ctx context.Context, g Good, containers []engine.Cont
 	return c, nil
 }
 
+// withoutTwins leaves out a folder that is there already, by itself or inside another one.
+func withoutTwins(trees []backup.Tree) (list []backup.Tree) {
+	for i, t := range trees {
+		twin := slices.ContainsFunc(trees[:i], func(o backup.Tree) bool { return inside(t.Path, o.Path) })
+		if !twin {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
 // dumpedInto returns the database service whose data a volume holds, "" for any other volume: the files of a running server can't be copied,
 // and its dump says the same.
 func dumpedInto(tree backup.Tree, containers []engine.Container, r *manifest.Release) string {
@@ -141,12 +158,21 @@ func dumpedInto(tree backup.Tree, containers []engine.Container, r *manifest.Rel
 	return service
 }
 
+// atDataFolder reports whether a volume is mounted where database servers keep their data.
+func atDataFolder(volume string, containers []engine.Container) bool {
+	return slices.ContainsFunc(containers, func(c engine.Container) bool {
+		return slices.ContainsFunc(c.Mounts, func(m engine.Mount) bool {
+			return m.Name == volume && inside(m.Destination, "/var/lib/mysql", "/var/lib/postgresql", "/bitnami")
+		})
+	})
+}
+
 // mountedBy returns the database service that alone mounts a volume or folder, else "".
 func mountedBy(name, path string, containers []engine.Container, r *manifest.Release) string {
 	service := ""
 	for _, c := range containers {
 		for _, mount := range c.Mounts {
-			if mount.Name != name && filepath.Clean(mount.Source) != path {
+			if c.OneOff || mount.ReadOnly || mount.Name != name && filepath.Clean(mount.Source) != path {
 				continue
 			}
 			if !slices.ContainsFunc(r.Databases, func(db manifest.Database) bool { return db.Service == c.Service }) {
@@ -186,7 +212,10 @@ func (m *Manager) makeBackup(ctx context.Context, t *change.Task) error {
 	if found, err := t.Note(&note); err != nil {
 		return err
 	} else if !found {
-		note.Name = fmt.Sprintf("%s-%04d", m.now().Format("2006-01-02T150405"), t.Change.ID)
+		if note.Made, err = m.backupTime(); err != nil {
+			return err
+		}
+		note.Name = fmt.Sprintf("%s-%04d", note.Made.Format("2006-01-02T150405"), t.Change.ID)
 		if err := t.Save(note); err != nil {
 			return err
 		}
@@ -211,7 +240,7 @@ func (m *Manager) makeBackup(ctx context.Context, t *change.Task) error {
 	}
 	_, err = m.Archive.Create(ctx, archive.Contents{
 		Record: archive.Record{
-			Name: note.Name, Site: m.Config.Site, Fleet: m.fleet(), Release: good.Release, Project: good.Project, Made: m.now(),
+			Name: note.Name, Site: m.Config.Site, Fleet: m.fleet(), Release: good.Release, Project: good.Project, Made: note.Made,
 		},
 		Trees: treesFor(c.trees), Files: m.backupFiles(ctx, &c, *good),
 	}, archive.Progress(progressOf(t)))
@@ -221,15 +250,32 @@ func (m *Manager) makeBackup(ctx context.Context, t *change.Task) error {
 	return m.backupMade(t)
 }
 
+// backupTime is when a backup is made: later than all that are here, whatever the clock says, since the newest one is never removed.
+func (m *Manager) backupTime() (time.Time, error) {
+	made := m.now()
+	if signed := m.Trust.Time(); signed.After(made) {
+		made = signed.UTC()
+	}
+	list, err := m.Archive.List()
+	for _, r := range list {
+		if r.Problem == nil && !r.Made.Before(made) {
+			made = r.Made.Add(time.Second).UTC()
+		}
+	}
+	return made, err
+}
+
 // backupFiles are the streams of a backup. The dumps come first: what a record of the database names is then surely among the files that are
 // copied after it.
 func (m *Manager) backupFiles(ctx context.Context, c *contents, g Good) []archive.File {
 	var files []archive.File
 	for _, s := range c.servers {
+		s.Databases = nil // their volume is not copied: all that it holds must be in the dump
 		files = append(files, archive.File{Name: backupDumps + s.Service, Write: func(w io.Writer) error {
 			c.info.Dumps = slices.DeleteFunc(c.info.Dumps, func(d database.Dump) bool { return d.Service == s.Service })
 			d, err := database.WriteDump(ctx, m.Engine.ExecFast, s, w, nil)
-			if errors.Is(err, database.ErrNoDatabases) {
+			if errors.Is(err, database.ErrNoDatabases) { // and a restore empties nothing
+				maps.DeleteFunc(c.info.Loaded, func(_, service string) bool { return service == s.Service })
 				return nil
 			}
 			if err != nil {

@@ -186,7 +186,7 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	defer cancel()
 	if way, err := givesWay(c, false); err != nil {
 		return false, err
-	} else if way && isErrand(c.Kind) {
+	} else if way && isErrand(c.Kind) && c.Cause == nil {
 		done := make(chan struct{})
 		defer close(done)
 		go m.watchDue(done, cancel)
@@ -200,7 +200,10 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	go m.watchEngine(watch, c.ID)
 	err = m.runner.Run(run, c)
 	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
-		err = m.runner.Abandon(c, replaced)
+		err = nil
+		if c.Cause == nil {
+			err = m.runner.Abandon(c, replaced)
+		}
 	}
 	if err == nil {
 		err = m.after(c)

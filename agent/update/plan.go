@@ -52,7 +52,7 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 	if r := m.toRestore(good); r != nil {
 		record, err := m.Archive.Read(r.Backup)
 		if err != nil {
-			return refuse("repeat: dhow install --restore", "the backup from which this computer is to begin can't be used: %w", err)
+			return refuse("stop the agent and repeat: dhow install --restore", "the backup from which this computer is to begin can't be used: %w", err)
 		}
 		// The data belong to the release that made them; what the manifest asks for comes after it.
 		as.Pin, as.Hold, archive = record.Release, nil, r.Backup

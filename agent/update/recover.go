@@ -233,7 +233,7 @@ func (m *Manager) load(ctx context.Context, t *change.Task, name string, to side
 		return fmt.Errorf("cannot start the databases: %w", err)
 	}
 	for _, d := range info.Dumps {
-		s, err := m.awaitServer(limit, to, d.Service)
+		s, err := m.awaitServer(ctx, to, d.Service, within) // the dump before may have taken hours
 		if err != nil {
 			return err
 		}
@@ -270,7 +270,9 @@ func (m *Manager) prove(ctx context.Context, s database.Server, d database.Dump,
 
 // awaitServer waits until a database server has set itself up and takes connections: the official images start one for themselves first,
 // which is not reached over the network and goes away again.
-func (m *Manager) awaitServer(ctx context.Context, to side, service string) (database.Server, error) {
+func (m *Manager) awaitServer(ctx context.Context, to side, service string, within time.Duration) (database.Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	var last error
 	for {
 		containers, err := m.Engine.Containers(ctx, to.Project)
@@ -281,6 +283,7 @@ func (m *Manager) awaitServer(ctx context.Context, to side, service string) (dat
 			if s.Service != service {
 				continue
 			}
+			s.Databases = nil // all of them are in the backup; none need be there yet
 			if last = m.answers(ctx, s, containers); last == nil {
 				return s, nil
 			}
@@ -309,7 +312,6 @@ func (m *Manager) answers(ctx context.Context, s database.Server, containers []e
 	if s.Engine == "postgresql" {
 		query, alone = "show listen_addresses", ""
 	}
-	s.Databases = nil // they need not be there yet
 	answer, err := database.Query(ctx, m.Engine.Exec, s, query)
 	if err == nil && strings.TrimSpace(answer) == alone {
 		err = errors.New("it is still being set up")
@@ -323,7 +325,7 @@ func damaged(err error) error {
 		return space(err)
 	}
 	return &change.Failure{
-		Class: change.ClassSite, Code: api.CodeNotTrusted, Err: err, Hint: "use another backup (dhow backup list), or a copy of this one from outside",
+		Class: change.ClassSite, Code: api.CodeNotTrusted, Err: err, Hint: "use another backup: dhow backup list",
 	}
 }
 

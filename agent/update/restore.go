@@ -3,6 +3,7 @@ package update
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -112,6 +113,10 @@ func (m *Manager) returnData(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
+	to, err := m.side(ctx, p.To)
+	if err != nil {
+		return err
+	}
 	if err := m.Compose.Down(ctx, p.To.Project, stopGrace); err != nil {
 		return err
 	}
@@ -125,12 +130,9 @@ func (m *Manager) returnData(ctx context.Context, t *change.Task) error {
 			trees = append(trees, ahead.Trees[i])
 			continue
 		}
-		path, err := m.volumePath(ctx, kept.Name)
+		path, err := m.placeOf(ctx, to, kept.Name)
 		if err != nil {
 			return err
-		}
-		if path == "" {
-			return fmt.Errorf("volume %s of backup %s is not here any more", kept.Name, p.ReturnTo)
 		}
 		trees = append(trees, backup.Tree{Name: kept.Name, Path: path})
 	}
@@ -144,4 +146,21 @@ func (m *Manager) returnData(ctx context.Context, t *change.Task) error {
 		return fmt.Errorf("cannot put the data of backup %s in place: %w", p.ReturnTo, err)
 	}
 	return nil
+}
+
+// placeOf returns where a tree of a snapshot was: a folder of this computer, or a volume, which is made again when somebody has removed it.
+func (m *Manager) placeOf(ctx context.Context, to side, name string) (string, error) {
+	for _, b := range to.project.Binds() {
+		if path := filepath.Clean(b.Source); bindName(path) == name {
+			return path, nil
+		}
+	}
+	path, err := m.volumePath(ctx, name)
+	if err != nil || path != "" {
+		return path, err
+	}
+	if err := m.Engine.CreateVolume(ctx, name, to.Project, strings.TrimPrefix(name, to.Project+"_")); err != nil {
+		return "", err
+	}
+	return m.volumePath(ctx, name)
 }

@@ -20,14 +20,28 @@ func (m *Manager) tidyBackups(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	if err := m.verifyPortable(ctx, t, newest); err != nil {
-		return damaged(err)
+	err = m.verifyPortable(ctx, t, newest)
+	if err == nil {
+		drop, err = m.outlived(false)
 	}
-	if drop, err = m.outlived(false); err != nil || len(drop) == 0 {
-		return err
+	if err == nil && len(drop) > 0 {
+		m.Log.Info("old backups are removed", "backups", strings.Join(drop, " "))
+		err = m.Archive.Delete(ctx, drop...)
 	}
-	m.Log.Info("old backups are removed", "backups", strings.Join(drop, " "))
-	return space(m.Archive.Delete(ctx, drop...))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	r, rerr := m.routine()
+	if rerr != nil {
+		return rerr
+	}
+	// The backup is made: what can't be tidied up is no reason to make another one in an hour.
+	r.Untidy = ""
+	if err != nil {
+		m.Log.Warn("old backups are not removed", "error", err)
+		r.Untidy = err.Error()
+	}
+	return t.Set(factRoutine, r)
 }
 
 // outlived names the backups that retention gives up; with assume, as if the newest one were verified.

@@ -14,9 +14,10 @@ const factRoutine = "routine"
 type Routine struct {
 	Backup time.Time         `json:"backup,omitzero"` // when it last began a backup
 	Failed string            `json:"failed,omitempty"`
-	Retry  time.Time         `json:"retry,omitzero"`  // after a failure
-	Drill  time.Time         `json:"drill,omitzero"`  // when it last began a trial restore
-	Again  bool              `json:"again,omitempty"` // that one had to give way
+	Retry  time.Time         `json:"retry,omitzero"`   // after a failure
+	Drill  time.Time         `json:"drill,omitzero"`   // when it last began a trial restore
+	Again  bool              `json:"again,omitempty"`  // that one had to give way
+	Untidy string            `json:"untidy,omitempty"` // why old backups could not be removed
 	Copies map[string]Copied `json:"copies,omitempty"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,10 +40,10 @@ func routineSite(t *testing.T, b site.Backup) (*Manager, *time.Time) {
 	if err := trust.Init(m.Paths.Trust(), manifesttest.New(t, "emr").Publish()["metadata/1.root.json"]); err != nil {
 		t.Fatal(err)
 	}
-	if m.Trust, err = trust.Open(m.Paths.Trust(), trust.Options{Now: time.Now}); err != nil {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	if m.Trust, err = trust.Open(m.Paths.Trust(), trust.Options{Now: func() time.Time { return now }}); err != nil {
 		t.Fatal(err)
 	}
-	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	m.Now, m.Log = func() time.Time { return now }, slog.New(slog.DiscardHandler)
 	m.wake = make(chan struct{}, 1)
 	m.runner = &change.Runner{Kinds: m.kinds(), Journal: m.Journal, Now: m.Now}
@@ -209,6 +210,51 @@ func TestErrandsGiveWay(t *testing.T) {
 	}
 }
 
+func TestBackupsAreNewerThanThoseBefore(t *testing.T) {
+	m, now := routineSite(t, site.Backup{})
+	m.keep(t, "2026-11-21T120000-0001")
+	*now = time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC) // the battery of the clock is empty
+	made, err := m.backupTime()
+	if want := time.Date(2026, 11, 21, 12, 0, 1, 0, time.UTC); err != nil || !made.Equal(want) {
+		t.Fatalf("got %v %v, want %v", made, err, want)
+	}
+}
+
+func TestFailedRestoreOfANewComputerWaits(t *testing.T) {
+	m, now := routineSite(t, site.Backup{})
+	if err := m.Journal.SetFact(factReady, Ready{Release: "1.0.0", Now: true, Archive: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	c := &change.Change{
+		Kind: KindRestore, Plan: []byte(`{"to":{"release":"1.0.0"},"archive":"b"}`), Cause: &change.Cause{Class: change.ClassSite},
+		Steps: []change.StepState{{Name: stepCloseDoors, Status: change.StepUndone}, {Name: stepStartRelease, Status: change.StepUndone}},
+	}
+	r, ok := m.applyEnded(c)[factReady].(*Ready)
+	if !ok || r.Now || !r.NotBefore.Equal(now.Add(pauseAfterRefusal)) || r.Archive != "b" {
+		t.Fatalf("%+v", r)
+	}
+	c.Plan = []byte(`{"from":{"release":"1.0.0"},"to":{"release":"1.0.0"},"archive":"b"}`)
+	if facts := m.applyEnded(c); facts != nil {
+		t.Fatalf("a person's restore is repeated: %+v", facts)
+	}
+}
+
+func TestOtherFoldersBelongToBackups(t *testing.T) {
+	there, gone := t.TempDir(), filepath.Join(t.TempDir(), "gone")
+	m, _ := routineSite(t, site.Backup{Folders: []string{there, gone}})
+	if _, err := m.otherFolders(false); err == nil || !strings.Contains(err.Error(), gone+" is not there") {
+		t.Fatalf("got %v", err)
+	}
+	trees, err := m.otherFolders(true)
+	if err != nil || len(trees) != 1 || trees[0] != (backup.Tree{Name: bindName(there), Path: there}) {
+		t.Fatalf("%v %v", trees, err)
+	}
+	inner := backup.Tree{Name: "inner", Path: filepath.Join(there, "inner")}
+	if got := withoutTwins(append(trees, inner, trees[0])); len(got) != 1 || got[0].Path != there {
+		t.Fatalf("%v", got)
+	}
+}
+
 func TestVolumesOfServersAreNotCopied(t *testing.T) {
 	dir := t.TempDir()
 	volume := func(name, mark string) backup.Tree {
@@ -228,6 +274,7 @@ func TestVolumesOfServersAreNotCopied(t *testing.T) {
 		{Service: "db", Mounts: []engine.Mount{mount(mysql), mount(dumps), mount(shared)}},
 		{Service: "pg", Mounts: []engine.Mount{mount(pg)}},
 		{Service: "app", Mounts: []engine.Mount{mount(shared)}},
+		{Service: "exporter", Mounts: []engine.Mount{{Type: "volume", Name: mysql.Name, Source: mysql.Path, ReadOnly: true}}},
 	}
 	r := &manifest.Release{Databases: []manifest.Database{{Service: "db"}, {Service: "pg"}}}
 	for tree, want := range map[*backup.Tree]string{&mysql: "db", &pg: "pg", &dumps: "", &shared: ""} {

@@ -27,8 +27,11 @@ const shortLook = 5 * time.Second
 func (m *Manager) reckon(c *change.Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c.Kind != KindFetch && c.Kind != KindApply || c.Kind == KindFetch && c.Cause == nil {
+	if c.Kind != KindFetch && c.Kind != KindApply && c.Kind != KindRestore || c.Kind == KindFetch && c.Cause == nil {
 		m.missing = nil // a fetch that has worked says nothing of the apply that follows
+		if c.Kind == KindFetch && m.short != nil {
+			m.short.plan = nil
+		}
 		return
 	}
 	if c.Cause == nil || c.Cause.Class != change.ClassSpace || m.missing == nil {

@@ -41,7 +41,7 @@ var (
 )
 
 // remedy ends messages about damage.
-const remedy = "fetch this backup again from a copy off site, or use another backup; the next backup stores anew what is damaged"
+const remedy = "use another backup; the next one stores anew what is damaged"
 
 // point is where tests fail; they replace it.
 var point = fault.Point

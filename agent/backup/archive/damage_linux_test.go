@@ -162,7 +162,7 @@ func TestDamageIsNamed(t *testing.T) {
 	path := a.path(packsDir, pack)
 	good, err := os.ReadFile(path)
 	must(t, err)
-	help := " (fetch this backup again from a copy off site, or use another backup; the next backup stores anew what is damaged)"
+	help := " (use another backup; the next one stores anew what is damaged)"
 
 	to := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(to, "precious"), nil, 0o600))

@@ -36,7 +36,7 @@ type beginning struct {
 // fetchBackup brings a backup into the archive of this computer. Nothing else is written; repeated, it goes on where it was.
 func (s *shell) fetchBackup(ctx context.Context, paths site.Paths, in installation) (*beginning, error) {
 	there, err := site.LoadConfig(paths.Config())
-	if err == nil && there.Restore == nil {
+	if staged, _ := filepath.Glob(filepath.Join(paths.Stacks(), "*")); err == nil && (there.Restore == nil || len(staged) > 0) {
 		return nil, api.Fail(api.CodeRefused, "put the data of a backup in place with: dhow backup restore NAME", "this computer is site %s already", there.Site)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
