@@ -119,6 +119,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	srv := newServer(ctx, m, d.poll, d.o.Log)
+	d.poll.plan(d.o.Now().Round(0).Add(d.o.Soon)) // status may be asked at once
 	served, worked, polled := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(served)
