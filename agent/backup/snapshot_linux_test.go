@@ -124,7 +124,7 @@ func interrupted(t *testing.T) {
 		}
 	})
 	want := capture(t, f.Dir)
-	f.Steps(40)
+	f.Steps(120)
 	insist("restore", func(ctx context.Context) error { return Restore(ctx, to, trees, nil) }, f.Step)
 	equal(t, "restored", capture(t, f.Dir), want)
 	must(t, Verify(t.Context(), to))

@@ -44,15 +44,20 @@ func startServerIn(t *testing.T, dir string) *realServer {
 		}
 	}
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "s")
-	out, err := exec.Command("mariadb-install-db", "--no-defaults", "--user=root", "--datadir="+data, "--skip-test-db",
+	// A server that starts removes the temporary tables of others in the same folder.
+	env := append(os.Environ(), "TMPDIR="+dir)
+	install := exec.Command("mariadb-install-db", "--no-defaults", "--user=root", "--datadir="+data, "--skip-test-db",
 		"--auth-root-authentication-method=normal",
-		"--innodb-log-file-size=16M").CombinedOutput()
+		"--innodb-log-file-size=16M")
+	install.Env = env
+	out, err := install.CombinedOutput()
 	if err != nil {
 		t.Fatalf("cannot make a database: %v: %s", err, out)
 	}
 	r := &realServer{t: t, socket: socket, env: append(os.Environ(), "ROOT_PASSWORD="+secret)}
 	r.cmd = exec.Command("mariadbd", "--no-defaults", "--user=root", "--datadir="+data, "--socket="+socket, "--skip-networking",
 		"--pid-file="+filepath.Join(dir, "pid"), "--character-set-server=utf8mb4", "--innodb-log-file-size=16M")
+	r.cmd.Env = env
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
