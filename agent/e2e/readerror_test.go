@@ -30,9 +30,8 @@ func TestUnreadable(t *testing.T) {
 
 	c := newCentre(t, ledgerStack)
 	bind := c.file(t, "xrays.yaml", fmt.Sprintf("services:\n  ledger:\n    volumes:\n      - %s:/xrays\n", filepath.Dir(broken)))
-	for _, v := range []string{"1.0.0", "1.1.0"} {
-		c.release(t, v, v, "-f", bind)
-	}
+	c.release(t, "1.0.0", "1.0.0")
+	c.release(t, "1.1.0", "1.1.0", "-f", bind) // it comes to mount what is there, and may write to it
 	s, source := newSite(t, c, "unreadable"), folderSource(t)
 	s.engine = newEngine(t, "")
 	c.pin(t, s.name, "1.0.0", source)
