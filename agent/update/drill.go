@@ -308,7 +308,11 @@ func (m *Manager) drillEnded(c *change.Change) map[string]any {
 	}
 	var p errandPlan
 	if !found && c.ReadPlan(&p) == nil {
-		note.Name = p.Name // refused before it began
+		if note.Name = p.Name; note.Name == "" { // refused before it began
+			if note.Name, err = m.newestBackup(); err != nil || note.Name == "" {
+				return nil // there is nothing that could be tried
+			}
+		}
 	}
 	return map[string]any{factTrial: Trial{Backup: note.Name, When: m.now(), Reason: c.Cause.Message}}
 }

@@ -13,8 +13,16 @@ import (
 // tidyBackups removes what retention gives up. Before anything goes, every byte of the newest backup is read.
 func (m *Manager) tidyBackups(ctx context.Context, t *change.Task) error {
 	drop, err := m.outlived(true)
-	if err != nil || len(drop) == 0 {
+	if err != nil {
 		return err
+	}
+	r, err := m.routine()
+	if err != nil || len(drop) == 0 && r.Untidy == "" {
+		return err
+	}
+	if len(drop) == 0 {
+		r.Untidy = ""
+		return t.Set(factRoutine, r)
 	}
 	newest, err := m.newestBackup()
 	if err != nil {
@@ -30,10 +38,6 @@ func (m *Manager) tidyBackups(ctx context.Context, t *change.Task) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
-	}
-	r, rerr := m.routine()
-	if rerr != nil {
-		return rerr
 	}
 	// The backup is made: what can't be tidied up is no reason to make another one in an hour.
 	r.Untidy = ""

@@ -130,13 +130,15 @@ func (m *Manager) startRoutine() (*change.Change, error) {
 	return nil, nil
 }
 
-// newestBackup is the name of the newest portable backup, "" when there is none.
+// newestBackup is the name of the newest portable backup that can be read, "" when there is none.
 func (m *Manager) newestBackup() (string, error) {
 	list, err := m.Archive.List()
-	if err != nil || len(list) == 0 {
-		return "", err
+	for _, r := range list {
+		if r.Problem == nil {
+			return r.Name, err
+		}
 	}
-	return list[0].Name, nil
+	return "", err
 }
 
 // watchDue ends an errand of the schedule when an update is due: an errand begins again by itself. It returns when done is closed.
