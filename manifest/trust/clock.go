@@ -50,6 +50,45 @@ func (p *parsed) expires() time.Time {
 	return first
 }
 
+// Days before an expiry from which it is spoken of, in growing urgency.
+const (
+	farAhead = 90
+	soon     = 30
+	verySoon = 7
+)
+
+// ExpiryWarning says that what (such as "the fleet's root") has expired at the moment at, or does so within 90 days, more urgently
+// within 30 and within 7. It is empty while there is time. It names no remedy: that differs between a site and the centre.
+func ExpiryWarning(what string, at, now time.Time) string { return expiry(what, at, now, farAhead) }
+
+// FreshnessWarning is ExpiryWarning for what lives 90 days or less, as a timestamp does: it speaks within 30 and 7 days only.
+func FreshnessWarning(what string, at, now time.Time) string { return expiry(what, at, now, soon) }
+
+func expiry(what string, at, now time.Time, from int) string {
+	on := at.UTC().Format(time.DateOnly)
+	left := at.Sub(now)
+	days := int(left / (24 * time.Hour))
+	in := fmt.Sprintf("in %d days", days)
+	switch days {
+	case 0:
+		in = "in less than a day"
+	case 1:
+		in = "in 1 day"
+	}
+	within := func(days int) bool { return left <= time.Duration(days)*24*time.Hour }
+	switch {
+	case left < 0:
+		return fmt.Sprintf("%s expired on %s", what, on)
+	case !within(from):
+		return ""
+	case within(verySoon):
+		return fmt.Sprintf("%s expires very soon: on %s, %s", what, on, in)
+	case within(soon):
+		return fmt.Sprintf("%s expires soon: on %s, %s", what, on, in)
+	}
+	return fmt.Sprintf("%s expires on %s, %s", what, on, in)
+}
+
 func (c *Client) warnings(p *parsed) []string {
 	var w []string
 	now, ref := c.opts.Now().UTC(), c.reference()
