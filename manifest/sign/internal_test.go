@@ -330,3 +330,20 @@ func FuzzFleetFile(f *testing.F) {
 		}
 	})
 }
+
+func TestNote(t *testing.T) {
+	at := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	for by, want := range map[string]any{
+		"":                       nil,
+		"Marie K.":               "Marie K.",
+		" two\n\tlines \x1b[2J":  "two lines [2J",
+		strings.Repeat("é", 150): strings.Repeat("é", 100),
+		"broken \xff text":       "broken text",
+		"\n":                     nil,
+	} {
+		note := (&Repository{By: by}).note(at)
+		if note["made"] != "2026-11-21T09:00:00Z" || note["by"] != want {
+			t.Errorf("%q: %v", by, note)
+		}
+	}
+}

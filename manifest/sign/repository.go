@@ -15,6 +15,8 @@ import (
 
 // Repository is an opened fleet repository. It is used by one goroutine at a time.
 type Repository struct {
+	// By is who signs, for the history of the fleet (see package manifest/audit). It is what people say of themselves.
+	By    string
 	dir   string
 	fleet *FleetFile
 }

@@ -141,6 +141,7 @@ func (r *Repository) build(last *signed, keys signers, now time.Time) (*signed, 
 	} else {
 		next.targets = metadata.Targets(now.Add(targetsLife))
 		next.targets.Signed.Targets = list
+		next.targets.Signed.UnrecognizedFields = r.note(now)
 		if last.targets != nil {
 			next.targets.Signed.Version = last.targets.Signed.Version + 1
 		}

@@ -41,6 +41,7 @@ func (a *app) publish() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			r.By = by(ctx, r.Dir())
 			signed, err := r.Sign(pass, a.now())
 			if err != nil {
 				return err
