@@ -2,15 +2,22 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"time"
 )
 
+// maxFleetSettings bounds the settings of one ring or site.
+const maxFleetSettings = 1000
+
 // Assignment is what one site must run. Pin is empty while nothing is assigned. With a Hold the site stays where it is.
 type Assignment struct {
-	Site string
-	Ring string
-	Pin  string
-	Hold *Hold
+	Site      string
+	Ring      string
+	Pin       string
+	Asked     string // what fleet.yaml says in place of Pin, see Ring
+	Downgrade bool   // the site may go back to Pin from a newer release
+	Hold      *Hold
+	Settings  map[string]string // those of the ring, with those of the site laid over them
 }
 
 // Assignment returns what the site must run: its own pin, or else that of its ring. The error wraps ErrUnknownSite.
@@ -19,9 +26,15 @@ func (f *Fleet) Assignment(site string) (Assignment, error) {
 	if !ok {
 		return Assignment{}, fmt.Errorf("%w: %.80q is not a site of fleet %s", ErrUnknownSite, site, f.Name)
 	}
-	a := Assignment{Site: site, Ring: s.Ring, Pin: s.Pin, Hold: s.Hold}
-	if a.Pin == "" {
-		a.Pin = f.Rings[s.Ring].Pin
+	ring := f.Rings[s.Ring]
+	a := Assignment{Site: site, Ring: s.Ring, Pin: s.Pin, Asked: s.Asked, Downgrade: s.Downgrade, Hold: s.Hold, Settings: ring.Settings}
+	if s.Pin == "" && s.Asked == "" {
+		a.Pin, a.Asked, a.Downgrade = ring.Pin, ring.Asked, ring.Downgrade
+	}
+	if len(s.Settings) > 0 {
+		a.Settings = map[string]string{}
+		maps.Copy(a.Settings, ring.Settings)
+		maps.Copy(a.Settings, s.Settings)
 	}
 	return a, nil
 }
@@ -38,13 +51,15 @@ func (f *Fleet) Validate() error {
 		ring := f.Rings[name]
 		c.at("ring %s", quoted(name))
 		c.must(CheckName(name))
-		c.version("pin", ring.Pin, true)
+		checkPin(&c, ring.Pin, ring.Asked, ring.Downgrade)
+		checkSettings(&c, ring.Settings)
 	}
 	for _, name := range sorted(f.Sites) {
 		site := f.Sites[name]
 		c.at("site %s", quoted(name))
 		c.must(CheckName(name))
-		c.version("pin", site.Pin, true)
+		checkPin(&c, site.Pin, site.Asked, site.Downgrade)
+		checkSettings(&c, site.Settings)
 		if _, ok := f.Rings[site.Ring]; !ok {
 			c.fail("there is no ring %s", quoted(site.Ring))
 		}
@@ -53,6 +68,28 @@ func (f *Fleet) Validate() error {
 		}
 	}
 	return c.err
+}
+
+// checkPin sees to it that sites are told exact versions only, whatever was asked for.
+func checkPin(c *checker, pin, asked string, downgrade bool) {
+	c.version("pin", pin, true)
+	if asked != "" {
+		if exact, _, err := ParsePin(asked); err != nil || exact != "" {
+			c.fail("asked %s is not a line or previous", quoted(asked))
+		}
+	}
+	if pin == "" && (asked != "" || downgrade) {
+		c.fail("there is no pin for what is asked or allowed")
+	}
+}
+
+// checkSettings bounds the values of settings: they are kept in a file with a line for each.
+func checkSettings(c *checker, settings map[string]string) {
+	c.count("settings", len(settings), maxFleetSettings)
+	for _, name := range sorted(settings) {
+		c.variable(name)
+		c.text("the value of "+quoted(name), settings[name], 4000, true)
+	}
 }
 
 func (p Policy) check(c *checker) {
@@ -65,6 +102,23 @@ func (p Policy) check(c *checker) {
 	}
 	if p.Keep != 0 && (p.Keep < 2 || p.Keep > 1000) {
 		c.fail("keep is %d; it must be at least 2", p.Keep)
+	}
+	if _, err := ParseRate(p.Rate); err != nil && p.Rate != "" {
+		c.fail("rate: %w", err)
+	}
+	c.text("backup: at", p.Backup.At, 200, true)
+	c.text("backup: drill", p.Backup.Drill, 200, true)
+	if p.Backup.Keep < 0 || p.Backup.Keep > 100_000 || p.Backup.Days < 0 || p.Backup.Days > 100_000 {
+		c.fail("backup: keep and days are whole numbers from 1 on")
+	}
+	if _, err := ParseSize(p.Backup.Space); err != nil && p.Backup.Space != "" {
+		c.fail("backup: space: %w", err)
+	}
+	c.count("languages", len(p.Languages), 100)
+	for _, l := range p.Languages {
+		if !languagePattern.MatchString(l) {
+			c.fail("%s is not a language code", quoted(l))
+		}
 	}
 	if p.Window == "" {
 		return

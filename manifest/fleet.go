@@ -19,29 +19,51 @@ type Fleet struct {
 
 // Policy holds the defaults of all sites; a site's own configuration wins.
 type Policy struct {
-	Fetch    string `json:"fetch,omitempty" yaml:"fetch,omitempty"`       // cron expression, five fields
-	Window   string `json:"window,omitempty" yaml:"window,omitempty"`     // "21:00-05:00" in TimeZone; empty means any hour
-	TimeZone string `json:"timeZone,omitempty" yaml:"timeZone,omitempty"` // IANA name; empty means the computer's
-	Keep     int    `json:"keep,omitempty" yaml:"keep,omitempty"`         // snapshots to keep, at least 2
-	Contact  string `json:"contact,omitempty" yaml:"contact,omitempty"`   // whom a site calls
+	Fetch     string       `json:"fetch,omitempty"`     // cron expression, five fields
+	Window    string       `json:"window,omitempty"`    // "21:00-05:00" in TimeZone; empty means any hour
+	TimeZone  string       `json:"timeZone,omitempty"`  // IANA name; empty means the computer's
+	Rate      string       `json:"rate,omitempty"`      // the most that a site fetches, see ParseRate; empty means no limit
+	Keep      int          `json:"keep,omitempty"`      // snapshots to keep, at least 2
+	Backup    BackupPolicy `json:"backup,omitzero"`     // portable backups
+	Languages []string     `json:"languages,omitempty"` // of the notes that people at the sites read, the best first
+	Contact   string       `json:"contact,omitempty"`   // whom a site calls
 	// BackupKey is the age public key (age1…) that copies of backups are encrypted to; without it sites make none.
-	BackupKey string `json:"backupKey,omitempty" yaml:"backupKey,omitempty"`
+	BackupKey string `json:"backupKey,omitempty"`
 }
 
-// Ring is a group of sites that runs the same release. Pin is empty while nothing is assigned.
+// BackupPolicy says when sites make portable backups by themselves, and what becomes of them. Empty fields mean what the site says itself.
+type BackupPolicy struct {
+	At    string `json:"at,omitempty"`    // cron expression, five fields, or "never"
+	Drill string `json:"drill,omitempty"` // of the trial restore: the same
+	Keep  int    `json:"keep,omitempty"`  // how many of the newest
+	Days  int    `json:"days,omitempty"`  // the oldest age
+	Space string `json:"space,omitempty"` // for all together, see ParseSize
+}
+
+// Ring is a group of sites that runs the same release.
 type Ring struct {
-	Pin string `json:"pin,omitempty" yaml:"pin,omitempty"`
+	// Pin is the exact version, empty while nothing is assigned. Asked is what fleet.yaml says when that is another thing, see ParsePin;
+	// the centre finds the Pin for it when it signs.
+	Pin   string `json:"pin,omitempty"`
+	Asked string `json:"asked,omitempty"`
+	// Downgrade allows sites that run a newer release to go back to Pin, as far as the rules of the releases permit it.
+	Downgrade bool `json:"downgrade,omitempty"`
+	// Settings are values of variables that are no secret, for all sites of the ring.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
-// Site is one computer. Pin overrides the ring's.
+// Site is one computer. Pin, Asked, Downgrade and Settings override those of the ring; each setting by itself.
 type Site struct {
-	Ring string `json:"ring" yaml:"ring"`
-	Pin  string `json:"pin,omitempty" yaml:"pin,omitempty"`
-	Hold *Hold  `json:"hold,omitempty" yaml:"hold,omitempty"`
+	Ring      string            `json:"ring"`
+	Pin       string            `json:"pin,omitempty"`
+	Asked     string            `json:"asked,omitempty"`
+	Downgrade bool              `json:"downgrade,omitempty"`
+	Hold      *Hold             `json:"hold,omitempty"`
+	Settings  map[string]string `json:"settings,omitempty"`
 }
 
 // Hold freezes a site on what it runs.
 type Hold struct {
-	Reason string    `json:"reason" yaml:"reason"`
-	Since  time.Time `json:"since" yaml:"since"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
 }

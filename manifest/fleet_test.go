@@ -17,13 +17,18 @@ func sampleFleet() *Fleet {
 		Format: 1, Name: "drc-emr",
 		Policy: Policy{
 			Fetch: "*/30 * * * *", Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Keep: 3, Contact: "+243 1",
+			Rate: "64 kB/s", Languages: []string{"fr", "en"},
+			Backup:    BackupPolicy{At: "0 2 * * *", Drill: "never", Keep: 14, Days: 60, Space: "20 GB"},
 			BackupKey: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
 		},
-		Rings: map[string]Ring{"pilot": {Pin: "1.1.0"}, "all": {}},
+		Rings: map[string]Ring{
+			"pilot": {Pin: "1.1.0", Asked: "1.x", Downgrade: true, Settings: map[string]string{"HTTP_PORT": "80", "SITE": "pilot"}},
+			"all":   {},
+		},
 		Sites: map[string]Site{
 			"kin-001": {Ring: "pilot"},
 			"kin-002": {Ring: "all"},
-			"kin-003": {Ring: "pilot", Pin: "1.0.0"},
+			"kin-003": {Ring: "pilot", Pin: "1.0.0", Settings: map[string]string{"SITE": "Kin 3"}},
 			"kin-004": {Ring: "pilot", Hold: &Hold{Reason: "audit", Since: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}},
 		},
 	}
@@ -48,13 +53,14 @@ func TestFleetRoundTrip(t *testing.T) {
 
 func TestAssignment(t *testing.T) {
 	f := sampleFleet()
+	ring := map[string]string{"HTTP_PORT": "80", "SITE": "pilot"}
 	for site, want := range map[string]Assignment{
-		"kin-001": {Site: "kin-001", Ring: "pilot", Pin: "1.1.0"},
+		"kin-001": {Site: "kin-001", Ring: "pilot", Pin: "1.1.0", Asked: "1.x", Downgrade: true, Settings: ring},
 		"kin-002": {Site: "kin-002", Ring: "all"},
-		"kin-003": {Site: "kin-003", Ring: "pilot", Pin: "1.0.0"},
-		"kin-004": {Site: "kin-004", Ring: "pilot", Pin: "1.1.0", Hold: f.Sites["kin-004"].Hold},
+		"kin-003": {Site: "kin-003", Ring: "pilot", Pin: "1.0.0", Settings: map[string]string{"HTTP_PORT": "80", "SITE": "Kin 3"}},
+		"kin-004": {Site: "kin-004", Ring: "pilot", Pin: "1.1.0", Asked: "1.x", Downgrade: true, Settings: ring, Hold: f.Sites["kin-004"].Hold},
 	} {
-		if got, err := f.Assignment(site); err != nil || got != want {
+		if got, err := f.Assignment(site); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", site, got, err)
 		}
 	}
@@ -78,6 +84,15 @@ func TestFleetValidate(t *testing.T) {
 		"window":     {func(f *Fleet) { f.Policy.Window = "25:00-05:00" }, `policy: not valid: window "25:00-05:00" is not like 21:00-05:00`},
 		"keep":       {func(f *Fleet) { f.Policy.Keep = 1 }, `keep is 1; it must be at least 2`},
 		"backup key": {func(f *Fleet) { f.Policy.BackupKey = "age1secret" }, `policy: not valid: backupKey "age1secret" is not an age public key`},
+		"asked":      {func(f *Fleet) { f.Rings["all"] = Ring{Pin: "1.1.0", Asked: "newest"} }, `ring "all": not valid: asked "newest" is not a line`},
+		"unsettled":  {func(f *Fleet) { f.Rings["all"] = Ring{Asked: "1.x"} }, `ring "all": not valid: there is no pin for what is asked`},
+		"downgrade":  {func(f *Fleet) { f.Sites["kin-001"] = Site{Ring: "all", Downgrade: true} }, `site "kin-001": not valid: there is no pin`},
+		"setting":    {func(f *Fleet) { f.Rings["all"] = Ring{Settings: map[string]string{"A B": ""}} }, `"A B" is not the name of a variable`},
+		"value":      {func(f *Fleet) { f.Rings["all"] = Ring{Settings: map[string]string{"A": "1\n2"}} }, `the value of "A" has control characters`},
+		"rate":       {func(f *Fleet) { f.Policy.Rate = "fast" }, `policy: not valid: rate: "fast" is no speed: write it like "64 kB/s"`},
+		"space":      {func(f *Fleet) { f.Policy.Backup.Space = "much" }, `backup: space: "much" is no amount of space`},
+		"days":       {func(f *Fleet) { f.Policy.Backup.Days = -1 }, `backup: keep and days are whole numbers`},
+		"languages":  {func(f *Fleet) { f.Policy.Languages = []string{"f"} }, `"f" is not a language code`},
 		"contact":    {func(f *Fleet) { f.Policy.Contact = "a\x1bb" }, `contact has control characters`},
 		"reason":     {func(f *Fleet) { f.Sites["kin-004"].Hold.Reason = strings.Repeat("x", 1001) }, `the reason of the hold is longer`},
 	} {

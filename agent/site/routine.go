@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
-	"strings"
+
+	"dhow/manifest"
 
 	"gopkg.in/yaml.v3"
 )
@@ -38,7 +39,7 @@ type Restore struct {
 
 // Budget is Space in bytes, 0 for none.
 func (b Backup) Budget() int64 {
-	n, _ := parseSize(b.Space) // checked when it was read
+	n, _ := manifest.ParseSize(b.Space) // checked when it was read
 	return n
 }
 
@@ -70,7 +71,7 @@ func readBackup(n *yaml.Node, b *Backup) error {
 		"drill":   text(&b.Drill, schedule),
 		"keep":    number(&b.Keep, "backups"),
 		"days":    number(&b.Days, "days"),
-		"space":   text(&b.Space, func(s string) error { return second(parseSize(s)) }),
+		"space":   text(&b.Space, func(s string) error { return second(manifest.ParseSize(s)) }),
 		"folders": {func(n *yaml.Node) error { return readList(n, &b.Folders) }},
 		"copies":  {func(n *yaml.Node) error { return readList(n, &b.Copies) }},
 	})
@@ -96,20 +97,4 @@ func readRestore(n *yaml.Node, r *Restore) error {
 		return mistake(n, "restore needs the name of a backup")
 	}
 	return nil
-}
-
-// parseSize reads an amount such as "20 GB" or "500MB" (powers of ten) as bytes.
-func parseSize(s string) (int64, error) {
-	text := strings.ToUpper(strings.TrimSpace(s))
-	for suffix, factor := range map[string]float64{"MB": 1e6, "GB": 1e9, "TB": 1e12} {
-		number, ok := strings.CutSuffix(text, suffix)
-		if !ok {
-			continue
-		}
-		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err == nil && v > 0 && v < 1e6 {
-			return int64(v * factor), nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no amount of space: write it like \"20 GB\"", s)
 }
