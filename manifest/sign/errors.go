@@ -16,4 +16,10 @@ var (
 	ErrFleetFile = errors.New("mistake in fleet.yaml")
 	// ErrNotSigned: nothing was signed yet.
 	ErrNotSigned = errors.New("nothing was signed yet")
+	// ErrNothingNew: a ceremony would have nothing to sign.
+	ErrNothingNew = errors.New("there is nothing new to sign")
+	// ErrOutdated: a ceremony was prepared from a state of the fleet that is no longer the newest.
+	ErrOutdated = errors.New("it was prepared from an older state of the fleet")
+	// ErrMissing: signatures are missing.
+	ErrMissing = errors.New("signatures are missing")
 )

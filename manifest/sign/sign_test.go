@@ -182,7 +182,7 @@ func TestSignRefuses(t *testing.T) {
 		kind   error
 		text   string
 	}{
-		"wrong passphrase": {pass: "sesame", kind: sign.ErrPassphrase, text: "cannot open key release: wrong passphrase"},
+		"wrong passphrase": {pass: "sesame", change: func(t *testing.T, f *manifesttest.Fleet) { f.AddRelease("1.2.0", nil) }, kind: sign.ErrPassphrase, text: "cannot open key release: wrong passphrase"},
 		"ring on an unknown release": {kind: sign.ErrUnknownRelease, change: func(t *testing.T, f *manifesttest.Fleet) {
 			f.Assign("", "pilot", "2.0.0")
 		}, text: "ring pilot is pinned to 2.0.0: no such release (there is 1.0.0, 1.1.0)"},
@@ -218,9 +218,11 @@ func TestSignRefuses(t *testing.T) {
 			appendTo(t, filepath.Join(f.Dir(), "metadata", "1.targets.json"), " ")
 		}, text: "is not what was signed: get it back from git"},
 		"key gone": {change: func(t *testing.T, f *manifesttest.Fleet) {
+			f.AddRelease("1.2.0", nil)
 			must(t, os.Remove(filepath.Join(f.Dir(), "keys", "release.json")))
 		}, text: "the key release is not in"},
 		"key of another fleet": {change: func(t *testing.T, f *manifesttest.Fleet) {
+			f.AddRelease("1.2.0", nil)
 			other := manifesttest.New(t, "other")
 			must(t, os.Rename(filepath.Join(other.Dir(), "keys", "release.json"), filepath.Join(f.Dir(), "keys", "release.json")))
 		}, text: "the key release is not one that the root names for targets"},
