@@ -69,7 +69,7 @@ func (a *app) root() *cobra.Command {
 		group("ring", "Rings: groups of sites that run the same release", a.ringAdd(), a.ringList()),
 		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteList()),
 		a.pin(), a.hold(), a.releaseHold(),
-		a.publish(),
+		a.publish(), a.audit(),
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleVerify()),
 		group("key", "Keys: the one that copies of backups are encrypted to", a.keyBackup()),
 		group("root", "The root of trust that sites are given at install", a.rootShow()),
