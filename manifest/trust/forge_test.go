@@ -178,7 +178,7 @@ func (f *forge) publish() map[string][]byte {
 	stamp := metadata.Timestamp(f.expires[timestamp])
 	stamp.Signed.Version = f.version[timestamp]
 	stamp.Signed.Meta = map[string]*metadata.MetaFiles{"snapshot.json": f.meta(f.version[snapshot], data)}
-	stamp.Signed.UnrecognizedFields = map[string]any{"made": f.made.Format(time.RFC3339)}
+	stamp.Signed.UnrecognizedFields = map[string]any{"made": f.made.Format(time.RFC3339), "root": f.version[root]}
 	if f.onTimestamp != nil {
 		f.onTimestamp(&stamp.Signed)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -42,18 +43,28 @@ func (c *Client) Refresh(ctx context.Context, src Source, offline bool) (*Manife
 	return c.current()
 }
 
-// unchanged reports whether nothing is new, from the timestamp alone: most polls end here. Online, an expired manifest goes the
-// whole way, and is refused there.
+// unchanged reports whether nothing is new, from the timestamp alone: most polls end here. It may, without asking for a newer root,
+// because the fleet's timestamp says in its signed part which root is the newest; one that does not say it, or names another one
+// than this site has, goes the whole way. So does, online, an expired manifest, and is refused there.
 func (c *Client) unchanged(stamp []byte, offline bool) bool {
 	if !bytes.Equal(stamp, c.state.Done.Timestamp) {
 		return false
 	}
 	p, err := c.done()
-	if err != nil {
+	if err != nil || newestRoot(p.timestamp.Signed.UnrecognizedFields) != p.root.Signed.Version {
 		return false
 	}
 	now := c.reference()
 	return offline || c.state.Ahead.Timestamp == nil && !now.After(p.expires()) && !now.After(p.root.Signed.Expires)
+}
+
+// newestRoot returns the version of the root that was the newest when the timestamp was signed; 0 when it does not say.
+func newestRoot(fields map[string]any) int64 {
+	version, _ := fields["root"].(float64)
+	if version < 1 || version > maxVersion || version != math.Trunc(version) {
+		return 0
+	}
+	return int64(version)
 }
 
 // errSame ends a walk at which nothing new was found.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
 	"dhow/manifest"
 	"dhow/manifest/manifesttest"
 	"dhow/manifest/trust"
@@ -65,6 +67,30 @@ func TestUnchangedPollAsksOnceAndWritesNothing(t *testing.T) {
 		}
 		if !maps.Equal(before, s.disk()) {
 			t.Error("an unchanged poll wrote to the disk")
+		}
+	}
+}
+
+// The shortcut is sound only because the timestamp says which root is the newest.
+func TestTheShortcutNeedsTheRootInTheTimestamp(t *testing.T) {
+	for name, field := range map[string]any{"absent": nil, "older": 1, "newer": 3, "text": "2"} {
+		f := newForge(t, "drc")
+		f.rotate(func() {})
+		f.onTimestamp = func(s *metadata.TimestampType) {
+			delete(s.UnrecognizedFields, "root")
+			if field != nil {
+				s.UnrecognizedFields["root"] = field
+			}
+		}
+		files := f.next()
+		s := newSite(t, f.files["metadata/1.root.json"])
+		s.must(files, false)
+		src := manifesttest.NewSource(files)
+		if _, err := s.Refresh(context.Background(), src, false); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !slices.Contains(src.Asked(), "metadata/3.root.json") {
+			t.Errorf("%s: no newer root was asked for: %v", name, src.Asked())
 		}
 	}
 }
