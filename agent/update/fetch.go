@@ -64,19 +64,19 @@ func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, er
 		if len(sources) == 0 {
 			return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source")
 		}
-		return openAll(ctx, sources)
+		return m.openAll(ctx, sources)
 	}
-	given, err := openAll(ctx, []string{p.From})
+	given, err := m.openAll(ctx, []string{p.From})
 	if err != nil || !bytesOnly(ctx, given[0]) {
 		return given, err
 	}
-	others, _ := openAll(ctx, sources)
+	others, _ := m.openAll(ctx, sources)
 	return append(given, others...), nil
 }
 
-func openAll(ctx context.Context, specs []string) (open []bundle.Source, last error) {
+func (m *Manager) openAll(ctx context.Context, specs []string) (open []bundle.Source, last error) {
 	for _, spec := range specs {
-		src, err := fetch.Open(ctx, spec)
+		src, err := m.Network.Open(ctx, spec)
 		if err != nil {
 			last = err
 			continue

@@ -21,6 +21,7 @@ import (
 	"dhow/agent/stack"
 	"dhow/bundle"
 	"dhow/bundle/durable"
+	"dhow/bundle/fetch"
 	"dhow/manifest/trust"
 )
 
@@ -32,6 +33,7 @@ type Parts struct {
 	Store   *bundle.Store
 	Archive *archive.Archive
 	Trust   *trust.Client
+	Network *fetch.Network
 	Engine  *engine.Engine
 	Compose *stack.Compose
 	Log     *slog.Logger

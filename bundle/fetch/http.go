@@ -23,13 +23,20 @@ const stallTimeout = 60 * time.Second
 // errBadRange says that a server can't go on where the part ends: the part has to be fetched anew.
 var errBadRange = errors.New("the server does not go on where it was asked to")
 
+// errRefused says that a server does not let us in.
+var errRefused = errors.New("access is refused")
+
 // errStalled is the cause of a transfer that was given up.
 var errStalled = errors.New("the line went silent")
 
 // Transport returns what HTTP requests of Dhow go through: the proxy of the environment, bounded waits, and no plain http unless plain is
 // set. wait bounds the time between a request and the head of its answer. Answers come as they are, never unpacked on the way.
 func Transport(plain bool, wait time.Duration) http.RoundTripper {
-	t := &http.Transport{
+	return guard{newTransport(wait), plain}
+}
+
+func newTransport(wait time.Duration) *http.Transport {
+	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:      true,
@@ -40,7 +47,6 @@ func Transport(plain bool, wait time.Duration) http.RoundTripper {
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true,
 	}
-	return guard{t, plain}
 }
 
 // guard stops a fall-back or a redirect from https to plain http, on which passwords would be readable.
@@ -61,9 +67,9 @@ type getter struct {
 	client *http.Client
 }
 
-// do sends a GET and classifies the failure to get an answer at all.
-func (g *getter) do(ctx context.Context, address string, header http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+// do sends a request and classifies the failure to get an answer at all.
+func (g *getter) do(ctx context.Context, method, address string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
 	if err != nil {
 		return nil, fmt.Errorf("internal error: %w", err)
 	}
@@ -97,7 +103,7 @@ func status(resp *http.Response) error {
 	case http.StatusNotFound, http.StatusGone:
 		return absent(fmt.Sprintf("it is not there (HTTP %d)", code))
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return fmt.Errorf("%w: access is refused (HTTP %d)", bundle.ErrUnreachable, code)
+		return fmt.Errorf("%w: %w (HTTP %d)", bundle.ErrUnreachable, errRefused, code)
 	case http.StatusRequestedRangeNotSatisfiable:
 		return errBadRange
 	default:
@@ -115,27 +121,53 @@ var errPage = fmt.Errorf("%w: a web page came instead of the content (a login pa
 
 // small reads an answer of at most limit bytes as a whole.
 func (g *getter) small(ctx context.Context, address string, header http.Header, limit int64) ([]byte, error) {
+	resp, data, err := g.read(ctx, address, header, limit)
+	if err == nil && resp.StatusCode == http.StatusNotModified {
+		err = errNotAsked
+	}
+	return data, err
+}
+
+// errNotAsked is an answer to a question that nobody asked.
+var errNotAsked = fmt.Errorf("%w: it says that nothing changed and was not asked (HTTP 304)", bundle.ErrUnreachable)
+
+// read is small, and also hands on that nothing has changed (HTTP 304, no data).
+func (g *getter) read(ctx context.Context, address string, header http.Header, limit int64) (*http.Response, []byte, error) {
 	ctx, stop, alive := stallContext(ctx, stallTimeout)
 	defer stop()
-	resp, err := g.do(ctx, address, header)
+	resp, err := g.do(ctx, http.MethodGet, address, header)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotModified {
+		return resp, nil, nil
+	}
 	if err := status(resp); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if isPage(resp) {
-		return nil, errPage
+		return nil, nil, errPage
 	}
 	if resp.ContentLength > limit {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", bundle.ErrTooLarge, resp.ContentLength, limit)
+		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d", bundle.ErrTooLarge, resp.ContentLength, limit)
 	}
 	data, err := readLimited(aliveReader{resp.Body, alive}, limit)
 	if err != nil && !errors.Is(err, bundle.ErrTooLarge) {
 		err = unreachable(ctx, err)
 	}
-	return data, err
+	return resp, data, err
+}
+
+// head asks for what a server says of a document.
+func (g *getter) head(ctx context.Context, address string, header http.Header) (*http.Response, error) {
+	ctx, stop, _ := stallContext(ctx, stallTimeout)
+	defer stop()
+	resp, err := g.do(ctx, http.MethodHead, address, header)
+	if err != nil {
+		return nil, err
+	}
+	return resp, resp.Body.Close()
 }
 
 // blob opens content from offset on, and says where the answer really begins: a server that can't resume sends everything.
@@ -144,7 +176,7 @@ func (g *getter) blob(ctx context.Context, address string, b manifest.Blob, offs
 	if offset > 0 { // with its end: some registries don't understand an open range
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, b.Size-1))
 	}
-	resp, err := g.do(ctx, address, header)
+	resp, err := g.do(ctx, http.MethodGet, address, header)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -22,23 +22,21 @@ import (
 //
 // Nothing is asked of a network yet. A path that is not there, such as a stick that is not plugged in, fails with bundle.ErrUnreachable,
 // a folder with several bundles of which none can be chosen with ErrSeveral.
+//
+// It is the short form for programs that open a source once; one that comes back uses a Network.
 func Open(ctx context.Context, spec string) (bundle.Source, error) {
-	src, err := open(ctx, spec)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open source %s: %w", redact(spec), err)
-	}
-	return src, nil
+	return NewNetwork().Open(ctx, spec)
 }
 
-func open(ctx context.Context, spec string) (bundle.Source, error) {
+func (n *Network) open(ctx context.Context, spec string) (bundle.Source, error) {
 	scheme, _, found := strings.Cut(spec, "://")
 	switch {
 	case spec == "":
 		return nil, errors.New("it has no name")
 	case found && strings.EqualFold(scheme, "oci"):
-		return openRegistry(spec)
+		return n.openRegistry(spec)
 	case found && (strings.EqualFold(scheme, "https") || strings.EqualFold(scheme, "http")):
-		return openWeb(spec)
+		return n.openWeb(spec)
 	case found && strings.EqualFold(scheme, "file"):
 		u, err := url.Parse(spec)
 		if err != nil || u.Host != "" {

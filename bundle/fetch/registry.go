@@ -16,9 +16,7 @@ import (
 	"dhow/bundle"
 	"dhow/manifest"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Bounds of the artifact that lists the documents.
@@ -74,78 +72,74 @@ func loopback(host string) bool {
 
 // registry is a repository whose tag "manifest" lists the documents, and which holds every blob.
 type registry struct {
+	net   *Network
 	name  string
 	repo  name.Repository
-	plain http.RoundTripper
+	plain bool
 
 	mu   sync.Mutex
-	get  *getter                  // set once the registry has answered
 	docs map[string]manifest.Blob // what the tag said when it was asked; asked once
 }
 
-func openRegistry(spec string) (bundle.Source, error) {
+func (n *Network) openRegistry(spec string) (bundle.Source, error) {
 	repo, plain, err := Repository(spec)
 	if err != nil {
 		return nil, err
 	}
-	return &registry{name: "oci://" + repo.Name(), repo: repo, plain: Transport(plain, stallTimeout)}, nil
+	return &registry{net: n, name: "oci://" + repo.Name(), repo: repo, plain: plain}, nil
 }
 
 func (r *registry) Name() string { return r.name }
 
 func (r *registry) Close() error {
-	(&http.Client{Transport: r.plain}).CloseIdleConnections()
+	r.net.Close()
 	return nil
 }
 
-// connect logs in, once.
-func (r *registry) connect(ctx context.Context) (*getter, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.get != nil {
-		return r.get, nil
-	}
-	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, r.repo)
+// connect returns what asks the registry, and the address of something in the repository.
+func (r *registry) connect(ctx context.Context, kind, what string) (*getter, string, error) {
+	l, err := r.net.logIn(ctx, r.repo, r.plain)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot find out how to log in: %w", bundle.ErrUnreachable, err)
+		return nil, "", err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*stallTimeout, fmt.Errorf("%w: no answer within %v", bundle.ErrUnreachable, 2*stallTimeout))
-	defer cancel()
-	t, err := transport.NewWithContext(ctx, r.repo.Registry, auth, r.plain, []string{r.repo.Scope(transport.PullScope)})
-	if err != nil {
-		return nil, unreachable(ctx, err)
-	}
-	r.get = &getter{&http.Client{Transport: t}}
-	return r.get, nil
-}
-
-func (r *registry) url(kind, what string) string {
-	u := url.URL{Scheme: r.repo.Scheme(), Host: r.repo.RegistryStr(), Path: "/v2/" + r.repo.RepositoryStr() + "/" + kind + "/" + what}
-	return u.String()
+	u := url.URL{Scheme: l.scheme(), Host: r.repo.RegistryStr(), Path: "/v2/" + r.repo.RepositoryStr() + "/" + kind + "/" + what}
+	return &getter{l.client}, u.String(), nil
 }
 
 // documents asks for the tag "manifest".
 func (r *registry) documents(ctx context.Context) (map[string]manifest.Blob, error) {
-	get, err := r.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.docs != nil {
 		return r.docs, nil
 	}
+	get, address, err := r.connect(ctx, "manifests", bundle.ManifestTag)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Minute, fmt.Errorf("%w: it is too slow", bundle.ErrUnreachable))
 	defer cancel()
-	data, err := get.small(ctx, r.url("manifests", bundle.ManifestTag), http.Header{"Accept": {bundle.OCIManifestMediaType}}, maxArtifact)
+	header := http.Header{"Accept": {bundle.OCIManifestMediaType}}
+	data, same := r.net.unchangedTag(ctx, get, address, header, maxArtifact)
+	if !same {
+		data, err = r.net.whenChanged(ctx, get, address, header, maxArtifact)
+	}
 	if err != nil {
 		if isNotExist(err) {
 			return nil, fmt.Errorf("the repository %w: it has no tag %q", bundle.ErrNoMetadata, bundle.ManifestTag)
 		}
-		return nil, err
+		return nil, r.refused(err)
 	}
 	r.docs, err = parseArtifact(data)
 	return r.docs, err
+}
+
+// refused forgets a login that does not let in any more.
+func (r *registry) refused(err error) error {
+	if errors.Is(err, errRefused) {
+		r.net.logOut(r.repo)
+	}
+	return err
 }
 
 // parseArtifact reads the OCI manifest that lists the documents.
@@ -203,6 +197,10 @@ func (r *registry) document(ctx context.Context, path string, limit int64) ([]by
 	if b.Size > limit {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", bundle.ErrTooLarge, b.Size, limit)
 	}
+	question := r.name + " " + b.Digest.String()
+	if old := r.net.recall(question, limit); old != nil {
+		return old.data, nil
+	}
 	ctx, stop, alive := stallContext(ctx, stallTimeout)
 	defer stop()
 	body, err := r.Blob(ctx, b, 0)
@@ -210,7 +208,11 @@ func (r *registry) document(ctx context.Context, path string, limit int64) ([]by
 		return nil, err
 	}
 	defer body.Close()
-	return io.ReadAll(bundle.NewVerifier(aliveReader{body, alive}, b, path))
+	data, err := io.ReadAll(bundle.NewVerifier(aliveReader{body, alive}, b, path))
+	if err == nil && path == bundle.TimestampPath { // it is asked for at every poll
+		r.net.remember(question, &kept{data: data, at: time.Now()})
+	}
+	return data, err
 }
 
 func (r *registry) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
@@ -225,13 +227,13 @@ func (r *registry) openAt(ctx context.Context, b manifest.Blob, offset int64) (i
 	if !bundle.IsDigest(b.Digest) {
 		return nil, 0, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
 	}
-	get, err := r.connect(ctx)
+	get, address, err := r.connect(ctx, "blobs", b.Digest.String())
 	if err != nil {
 		return nil, 0, err
 	}
-	body, start, err := get.blob(ctx, r.url("blobs", b.Digest.String()), b, offset)
+	body, start, err := get.blob(ctx, address, b, offset)
 	if err != nil {
-		return nil, 0, fmt.Errorf("cannot read blob %s: %w", b.Digest, err)
+		return nil, 0, fmt.Errorf("cannot read blob %s: %w", b.Digest, r.refused(err))
 	}
 	return body, start, nil
 }

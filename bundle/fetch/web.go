@@ -15,12 +15,13 @@ import (
 
 // web is a folder with the layout behind an ordinary web server.
 type web struct {
+	net  *Network
 	name string
 	base *url.URL
 	get  getter
 }
 
-func openWeb(spec string) (bundle.Source, error) {
+func (n *Network) openWeb(spec string) (bundle.Source, error) {
 	u, err := url.Parse(spec)
 	if err != nil {
 		return nil, errors.New("it is not a web address")
@@ -28,14 +29,14 @@ func openWeb(spec string) (bundle.Source, error) {
 	if u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("it must look like https://HOST/PATH")
 	}
-	transport := Transport(strings.EqualFold(u.Scheme, "http"), stallTimeout)
-	return &web{name: u.Redacted(), base: u, get: getter{&http.Client{Transport: transport}}}, nil
+	client := &http.Client{Transport: n.via(strings.EqualFold(u.Scheme, "http"))}
+	return &web{net: n, name: u.Redacted(), base: u, get: getter{client}}, nil
 }
 
 func (w *web) Name() string { return w.name }
 
 func (w *web) Close() error {
-	w.get.client.CloseIdleConnections()
+	w.net.Close()
 	return nil
 }
 
@@ -43,11 +44,23 @@ func (w *web) Document(ctx context.Context, path string, limit int64) ([]byte, e
 	if !bundle.IsDocument(path) {
 		return nil, fmt.Errorf("%s: %s: %w", w.name, path, bundle.ErrUnsafePath)
 	}
-	data, err := w.get.small(ctx, w.base.JoinPath(path).String(), http.Header{"Cache-Control": {"no-cache"}}, limit)
+	data, err := w.document(ctx, path, limit)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot read %s: %w", w.name, path, err)
 	}
 	return data, nil
+}
+
+// document asks caches on the way to look whether they are behind, except for what never changes under its name.
+func (w *web) document(ctx context.Context, path string, limit int64) ([]byte, error) {
+	address, header := w.base.JoinPath(path).String(), http.Header{"Cache-Control": {"no-cache"}}
+	switch {
+	case path == bundle.TimestampPath:
+		return w.net.whenChanged(ctx, &w.get, address, header, limit)
+	case strings.HasPrefix(path, bundle.TargetsDir+"/"):
+		header = nil
+	}
+	return w.get.small(ctx, address, header, limit)
 }
 
 func (w *web) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {

@@ -12,6 +12,7 @@ import (
 	"dhow/agent/stack"
 	"dhow/agent/update"
 	"dhow/bundle"
+	"dhow/bundle/fetch"
 	"dhow/manifest/trust"
 )
 
@@ -21,12 +22,14 @@ type wiring struct {
 	config *site.Config
 	log    *slog.Logger
 
+	network *fetch.Network
 	trust   *trust.Client
 	journal *journal.Journal
 }
 
 // newManager puts the parts of the agent together. Tests replace it.
 var newManager = func(w *wiring) (daemon.Manager, error) {
+	w.network = fetch.NewNetwork()
 	var err error
 	if w.journal, err = journal.Open(w.paths.Journal()); err != nil {
 		return nil, err
@@ -55,7 +58,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 		return nil, err
 	}
 	return update.New(update.Parts{
-		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Engine: docker, Compose: compose,
+		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
 		Log: w.log, Now: time.Now,
 	}), nil
 }

@@ -1,0 +1,9 @@
+package fetch
+
+import "crypto/tls"
+
+// TLS is the configuration of a network that has not been used.
+func (n *Network) TLS() *tls.Config { return n.transport.TLSClientConfig }
+
+// Kept counts what a network keeps.
+func (n *Network) Kept() (documents, size int) { return len(n.kept.answers), n.kept.size }

@@ -1,0 +1,114 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"dhow/bundle"
+)
+
+// Network is what a process knows of the servers that it asks: TLS sessions to go on with, small documents with their ETags, how to log
+// in. It makes a question to which the answer is "nothing new" one request over a resumed connection. It lives as long as the process and
+// may be used by several goroutines. Nothing of it is trusted: a document that a server calls unchanged is verified like any other.
+type Network struct {
+	transport *http.Transport
+
+	mu     sync.Mutex
+	kept   keeper
+	logins map[string]*login
+	pause  time.Time // the end of the longest pause that a server has asked for
+}
+
+// NewNetwork returns a Network that knows nothing yet.
+func NewNetwork() *Network {
+	t := newTransport(stallTimeout)
+	t.TLSClientConfig = tlsConfig()
+	// One request at a time over a connection that ends soon: HTTP/2 only adds to it.
+	t.ForceAttemptHTTP2 = false
+	return &Network{transport: t, logins: map[string]*login{}}
+}
+
+// tlsConfig makes handshakes small. The post-quantum key share alone is larger than everything else of a poll together, and what is read
+// here is public and signed. P-256 and P-384 cost two bytes each and are for old servers. A rule about the time at which certificates are
+// verified belongs here, too.
+func tlsConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384},
+		ClientSessionCache: tls.NewLRUClientSessionCache(16),
+	}
+}
+
+// Open opens a source, see the function Open.
+func (n *Network) Open(ctx context.Context, spec string) (bundle.Source, error) {
+	src, err := n.open(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open source %s: %w", redact(spec), err)
+	}
+	return src, nil
+}
+
+// Close ends the connections that are not in use. What is known stays.
+func (n *Network) Close() { n.transport.CloseIdleConnections() }
+
+// maxPause bounds what a server may ask for: a mistake of its operator must not keep a fleet away for long.
+const maxPause = 6 * time.Hour
+
+// Pause returns how much longer servers have asked not to be asked by a schedule (Retry-After of HTTP 429 and 503), 0 for not at all.
+func (n *Network) Pause() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return max(0, time.Until(n.pause))
+}
+
+// heed remembers a server's wish for a pause, in seconds or as a date.
+func (n *Network) heed(resp *http.Response) {
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return
+	}
+	wait := time.Duration(0)
+	text := resp.Header.Get("Retry-After")
+	if s, err := strconv.ParseUint(text, 10, 32); err == nil {
+		wait = time.Duration(s) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		// By the server's own clock where it tells: ours may be wrong.
+		now, err := http.ParseTime(resp.Header.Get("Date"))
+		if err != nil {
+			now = time.Now()
+		}
+		wait = at.Sub(now)
+	}
+	until := time.Now().Add(min(wait, maxPause))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if until.After(n.pause) {
+		n.pause = until
+	}
+}
+
+// userAgent is short: it crosses the line at every poll.
+const userAgent = "dhow"
+
+// via returns the way on which requests of this network go. plain allows http.
+func (n *Network) via(plain bool) http.RoundTripper { return lean{guard{n.transport, plain}, n} }
+
+// lean takes from requests what servers don't need, and listens to their wish for a pause.
+type lean struct {
+	guard
+	net *Network
+}
+
+func (l lean) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := l.guard.RoundTrip(req)
+	if err == nil {
+		l.net.heed(resp)
+	}
+	return resp, err
+}
