@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dhow/bundle/durable"
@@ -31,6 +32,8 @@ type Client struct {
 	opts  Options
 	first []byte // the root of trust given at install
 	dir   string // empty: nothing is written
+
+	floor atomic.Pointer[time.Time] // see Clock; changed with state
 
 	mu       sync.Mutex
 	cleaned  bool   // leftovers of an interrupted write are gone
@@ -115,6 +118,7 @@ func Open(dir string, opts Options) (*Client, error) {
 			return nil, err
 		}
 	}
+	c.raise(c.state)
 	return c, nil
 }
 
@@ -144,14 +148,18 @@ func Scratch(root []byte, opts Options) (*Client, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &Client{opts: opts, first: root, state: state{Root: root}, releases: map[string][]byte{}}, nil
+	c := &Client{opts: opts, first: root, state: state{Root: root}, releases: map[string][]byte{}}
+	c.raise(c.state)
+	return c, nil
 }
 
 // Scratch returns a client with the same state that writes nothing: it shows what a source would bring, without accepting it.
 func (c *Client) Scratch() *Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &Client{opts: c.opts, first: c.first, state: c.state, releases: map[string][]byte{}}
+	other := &Client{opts: c.opts, first: c.first, state: c.state, releases: map[string][]byte{}}
+	other.raise(c.state)
+	return other
 }
 
 // Current returns the newest complete manifest of this site, from disk. It fails with ErrNothing before the first refresh.
@@ -205,6 +213,7 @@ func (c *Client) keep(s state) error {
 		}
 	}
 	c.state, c.parsed = s, nil
+	c.raise(s)
 	return nil
 }
 

@@ -1,32 +1,92 @@
 package trust
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
 
-// Time returns the moment that signatures are held against: the computer's clock, but never before a moment that has certainly
-// passed (the build of the program, or the newest signing time of a manifest that was accepted). A clock that fell back to 2010
-// so does not make an expired manifest good again.
-func (c *Client) Time() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reference()
+// tolerance is by how much clocks may differ before one of them is called wrong: good ones differ by minutes.
+const tolerance = time.Hour
+
+// Clock is what a site knows of the present.
+type Clock struct {
+	Now time.Time // what the computer says
+	// Floor is a moment that has certainly passed: the build of the program, or the newest signing time of a manifest that was
+	// accepted. It never moves back, and nothing unsigned moves it. Zero when nothing is known.
+	Floor time.Time
 }
 
-func (c *Client) reference() time.Time {
-	now := c.opts.Now().UTC()
-	if floor := c.floor(); now.Before(floor) {
-		return floor
+// Time is the moment that signatures are held against: the computer's clock, but never before the floor. A clock that fell back to
+// 2010 so does not make an expired manifest good again.
+func (c Clock) Time() time.Time {
+	if c.Now.Before(c.Floor) {
+		return c.Floor
 	}
-	return now
+	return c.Now
 }
 
-func (c *Client) floor() time.Time {
-	if c.opts.Floor.After(c.state.Floor) {
-		return c.opts.Floor.UTC()
+// Wrong reports whether the computer's clock is certainly wrong: it is behind the floor. One that is ahead can't be told from one that
+// is right.
+func (c Clock) Wrong() bool { return c.Floor.Sub(c.Now) > tolerance }
+
+// Warning says that the clock is wrong, and is empty when it is not.
+func (c Clock) Warning() string {
+	if !c.Wrong() {
+		return ""
 	}
-	return c.state.Floor.UTC()
+	return fmt.Sprintf("this computer's clock looks wrong: it says %s, but it is at least %s",
+		c.Now.UTC().Format(time.DateOnly), c.Floor.UTC().Format(time.DateOnly))
+}
+
+// Doubt compares the clock with what a server said of the time when the computer's clock said at. Nobody has signed that: it is worth
+// a word, and nothing else. It is empty when the two agree, when the clock is wrong without that, and when the server's is.
+func (c Clock) Doubt(server string, said, at time.Time) string {
+	if c.Wrong() || said.Sub(at).Abs() <= tolerance || c.Floor.Sub(said) > tolerance {
+		return ""
+	}
+	return fmt.Sprintf("this computer's clock may be wrong: when it said %s, it was %s at %s",
+		at.UTC().Format(minutes), said.UTC().Format(minutes), server)
+}
+
+const minutes = "2006-01-02 15:04 MST"
+
+// Clock returns what is known of the present. It never waits, so that a source may ask while it is being read.
+func (c *Client) Clock() Clock { return Clock{Now: c.opts.Now().UTC(), Floor: *c.floor.Load()} }
+
+// Time is the Time of Clock.
+func (c *Client) Time() time.Time { return c.Clock().Time() }
+
+// raise moves the floor to what s knows.
+func (c *Client) raise(s state) {
+	floor := c.opts.Floor
+	if s.Floor.After(floor) {
+		floor = s.Floor
+	}
+	floor = floor.UTC()
+	c.floor.Store(&floor)
+}
+
+// late adds to the refusal of an expired document what is needed to judge whether the document is old or the clock is ahead.
+func (c *Client) late(err error) error {
+	if !errors.Is(err, ErrExpired) {
+		return err
+	}
+	clock := c.Clock()
+	now, floor := clock.Now.Format(time.DateOnly), clock.Floor.Format(time.DateOnly)
+	switch {
+	case clock.Now.Before(clock.Floor):
+		return fmt.Errorf("%w; it is at least %s", err, floor)
+	case clock.Floor.IsZero():
+		return fmt.Errorf("%w; by this computer's clock it is %s", err, now)
+	}
+	return fmt.Errorf("%w; by this computer's clock it is %s, by what was signed last at least %s: if the clock is ahead, set it",
+		err, now, floor)
+}
+
+// expired is the refusal of a document; late says more.
+func expired(what string, at time.Time) error {
+	return fmt.Errorf("%s %w on %s", what, ErrExpired, at.Format(time.DateOnly))
 }
 
 // made returns the signing time that manifest/sign writes into timestamps; zero where there is none. It is capped by the expiry: a
@@ -91,17 +151,17 @@ func expiry(what string, at, now time.Time, from int) string {
 
 func (c *Client) warnings(p *parsed) []string {
 	var w []string
-	now, ref := c.opts.Now().UTC(), c.reference()
-	// Clocks differ by minutes between good computers; an hour is not worth a word.
-	if now.Add(time.Hour).Before(ref) {
-		w = append(w, fmt.Sprintf("this computer's clock is wrong: it says %s, but it is at least %s",
-			now.Format(time.DateOnly), ref.Format(time.DateOnly)))
+	clock := c.Clock()
+	if text := clock.Warning(); text != "" {
+		w = append(w, text)
 	}
-	if at := p.expires(); ref.After(at) {
-		w = append(w, fmt.Sprintf("the manifest expired on %s: ask the central team for a newer one", at.Format(time.DateOnly)))
-	}
-	if at := p.root.Signed.Expires; ref.After(at) {
-		w = append(w, fmt.Sprintf("the fleet's root expired on %s: ask the central team for a newer one", at.Format(time.DateOnly)))
+	for _, text := range []string{
+		FreshnessWarning("the manifest", p.expires(), clock.Time()),
+		ExpiryWarning("the fleet's root", p.root.Signed.Expires, clock.Time()),
+	} {
+		if text != "" {
+			w = append(w, text+": ask the central team for a newer one")
+		}
 	}
 	return w
 }

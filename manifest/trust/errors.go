@@ -3,7 +3,6 @@ package trust
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -46,9 +45,4 @@ func classify(path string, err error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return fmt.Errorf("%s is %w: %w", path, kind, err)
-}
-
-func expired(what string, at, now time.Time) error {
-	return fmt.Errorf("%s %w on %s; by this computer's clock it is %s",
-		what, ErrExpired, at.Format(time.DateOnly), now.Format(time.DateOnly))
 }

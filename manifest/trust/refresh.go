@@ -25,7 +25,7 @@ func (c *Client) Refresh(ctx context.Context, src Source, offline bool) (*Manife
 	if c.unchanged(stamp, offline) {
 		return c.current()
 	}
-	w := &walk{src: src, first: c.first, offline: offline, now: c.reference(), seen: c.opts.Seen, state: c.state, ahead: c.state.Ahead}
+	w := &walk{src: src, first: c.first, offline: offline, now: c.Time(), seen: c.opts.Seen, state: c.state, ahead: c.state.Ahead}
 	if !offline {
 		w.base, w.save = c.state.Ahead.over(c.state.Done), c.keep
 	} else {
@@ -35,7 +35,7 @@ func (c *Client) Refresh(ctx context.Context, src Source, offline bool) (*Manife
 	case errors.Is(err, errSame):
 		return c.current()
 	case err != nil:
-		return nil, err
+		return nil, c.late(err)
 	}
 	if err := c.keep(w.state); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (c *Client) unchanged(stamp []byte, offline bool) bool {
 	if err != nil || newestRoot(p.timestamp.Signed.UnrecognizedFields) != p.root.Signed.Version {
 		return false
 	}
-	now := c.reference()
+	now := c.Time()
 	return offline || c.state.Ahead.Timestamp == nil && !now.After(p.expires()) && !now.After(p.root.Signed.Expires)
 }
 

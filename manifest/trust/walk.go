@@ -36,7 +36,7 @@ func (w *walk) timestamp(ctx context.Context, stamp []byte) error {
 		return err
 	}
 	if root := w.set.Root.Signed; root.IsExpired(w.set.RefTime) {
-		return expired("the fleet's root", root.Expires, w.now)
+		return expired("the fleet's root", root.Expires)
 	}
 	if w.base.Timestamp != nil {
 		// An old timestamp whose key has been replaced does not verify: then it no longer counts (recovery from fast-forward).
@@ -47,14 +47,14 @@ func (w *walk) timestamp(ctx context.Context, stamp []byte) error {
 	case errors.Is(err, &metadata.ErrEqualVersionNumber{}):
 		// Nothing newer; what an interrupted refresh left unfinished goes on from the timestamp that is here.
 		if w.set.Timestamp.Signed.IsExpired(w.set.RefTime) {
-			return expired("the manifest", w.set.Timestamp.Signed.Expires, w.now)
+			return expired("the manifest", w.set.Timestamp.Signed.Expires)
 		}
 		w.done.Timestamp = w.base.Timestamp
 		return nil
 	case errors.Is(err, &metadata.ErrBadVersionNumber{}):
 		return w.stale(ctx, m)
 	case errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		return expired("the manifest", m.Signed.Expires, w.now)
+		return expired("the manifest", m.Signed.Expires)
 	case err != nil:
 		return w.blame(ctx, classify(timestampPath, err))
 	}
@@ -136,7 +136,7 @@ func (w *walk) snapshot(ctx context.Context) error {
 	_, err = w.set.UpdateSnapshot(data, false)
 	switch {
 	case errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		return expired("the manifest", m.Signed.Expires, w.now)
+		return expired("the manifest", m.Signed.Expires)
 	case errors.Is(err, &metadata.ErrBadVersionNumber{}):
 		return staleNumber(m.Signed.Meta[targetsName].Version, w.base.number())
 	case err != nil:
@@ -189,7 +189,7 @@ func (w *walk) targets(ctx context.Context) error {
 	_, err = w.set.UpdateTargets(data)
 	switch {
 	case errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		return expired("the manifest", m.Signed.Expires, w.now)
+		return expired("the manifest", m.Signed.Expires)
 	case err != nil:
 		return w.blame(ctx, classify(path, err))
 	}
