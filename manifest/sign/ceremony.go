@@ -94,6 +94,3 @@ func (c *Ceremony) Encode() ([]byte, error) {
 	}
 	return append(data, '\n'), nil
 }
-
-// stagedRoot is where a new root waits, unsigned or partly signed, until a ceremony makes it metadata/N.root.json.
-const stagedRoot = "metadata/staged.root.json"

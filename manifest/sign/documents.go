@@ -105,17 +105,21 @@ func (r *Repository) signed() (*signed, error) {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	for name, info := range s.targets.Signed.Targets {
-		data, err := s.read(r, targetPath(name, info), info.VerifyLengthHashes)
-		if err != nil {
+		if _, err := s.read(r, targetPath(name, info), info.VerifyLengthHashes); err != nil {
 			return nil, err
 		}
-		if name == manifest.FleetPath {
-			if s.fleet, err = manifest.ParseFleet(data); err != nil {
-				return nil, err
-			}
-		}
 	}
-	return s, nil
+	s.fleet, err = readFleet(s.targets.Signed.Targets, s.files)
+	return s, err
+}
+
+// readFleet returns the fleet that a list of targets names; files has its contents.
+func readFleet(list map[string]*metadata.TargetFiles, files map[string][]byte) (*manifest.Fleet, error) {
+	info := list[manifest.FleetPath]
+	if info == nil {
+		return nil, fmt.Errorf("the signed list names no %s", manifest.FleetPath)
+	}
+	return manifest.ParseFleet(files[targetPath(manifest.FleetPath, info)])
 }
 
 // read adds a document to s.files. One that does not match what was signed is refused here, before sites see it.

@@ -24,27 +24,11 @@ const refreshAfter = 24 * time.Hour
 // last one is over; the freshness is renewed when it is older than a day. Repeating it after an interruption is safe.
 func (r *Repository) Sign(pass []byte, now time.Time) (*Documents, error) {
 	now = now.UTC().Truncate(time.Second)
-	unlock, err := lock(r.dir)
+	last, unlock, err := r.begin(now)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if r.fleet.edited {
-		return nil, fmt.Errorf("cannot sign: the changes to %s are not saved", r.fleet.path)
-	}
-	if err := r.fleet.unchanged(); err != nil {
-		return nil, fmt.Errorf("cannot sign: %w", err)
-	}
-	if err := r.Check(); err != nil {
-		return nil, err
-	}
-	last, err := r.signed()
-	if err != nil {
-		return nil, err
-	}
-	if err := checkTime(last, now); err != nil {
-		return nil, err
-	}
 	next, err := r.targets(last, last.root, now)
 	if err != nil {
 		return nil, err
@@ -56,6 +40,32 @@ func (r *Repository) Sign(pass []byte, now time.Time) (*Documents, error) {
 		}
 	}
 	return r.complete(last, next, keys, now)
+}
+
+// begin locks the repository, sees to it that it can be signed, and returns what was signed last.
+func (r *Repository) begin(now time.Time) (last *signed, unlock func(), err error) {
+	free, err := lock(r.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			free()
+		}
+	}()
+	if r.fleet.edited {
+		return nil, nil, fmt.Errorf("cannot sign: the changes to %s are not saved", r.fleet.path)
+	}
+	if err := r.fleet.unchanged(); err != nil {
+		return nil, nil, fmt.Errorf("cannot sign: %w", err)
+	}
+	if err := r.Check(); err != nil {
+		return nil, nil, err
+	}
+	if last, err = r.signed(); err != nil {
+		return nil, nil, err
+	}
+	return last, free, checkTime(last, now)
 }
 
 // complete signs snapshot and timestamp of next, whose root and targets are signed, and writes all of it.

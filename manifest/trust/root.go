@@ -65,6 +65,19 @@ func selfSigned(data []byte) (*metadata.Metadata[metadata.RootType], error) {
 	return set.Root, checkHead("root", root.Signed.SpecVersion, root.Signed.Version)
 }
 
+// ParseRoot reads a root that may still lack signatures, and sees to it that go-tuf can use it safely. Who signed it is left to the caller;
+// path stands in errors only.
+func ParseRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType], error) {
+	root, err := parseRoot(path, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRoot(path, root); err != nil {
+		return nil, err
+	}
+	return root, checkHead(path, root.Signed.SpecVersion, root.Signed.Version)
+}
+
 func parseRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType], error) {
 	if err := checkJSON(path, data, maxRoot); err != nil {
 		return nil, err
