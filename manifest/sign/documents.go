@@ -146,7 +146,7 @@ func (r *Repository) roots(s *signed) error {
 		if err != nil {
 			return fmt.Errorf("cannot read root: %w", err)
 		}
-		root, err := metadata.Root().FromBytes(data)
+		root, err := parseRoot(data)
 		if err != nil {
 			return fmt.Errorf("cannot read %s: %w", r.path(path), err)
 		}

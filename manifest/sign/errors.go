@@ -6,6 +6,12 @@ import "errors"
 var (
 	// ErrPassphrase: the keys do not open with the passphrase.
 	ErrPassphrase = errors.New("wrong passphrase")
+	// ErrKey: a key file or the public half of a key that can't be used; the text says why.
+	ErrKey = errors.New("the key is not in order")
+	// ErrLockOut: the change would leave a fleet that can't be signed any more.
+	ErrLockOut = errors.New("it would lock the fleet out")
+	// ErrRoot: a root that does not follow the newest one here.
+	ErrRoot = errors.New("the root does not fit")
 	// ErrBusy: another command signs in the same folder.
 	ErrBusy = errors.New("another command is signing here")
 	// ErrExists: it is there already, with another content.

@@ -2,7 +2,6 @@ package sign
 
 import (
 	"crypto"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,12 +18,6 @@ import (
 	"dhow/manifest/trust"
 )
 
-// Names of the keys of a fleet.
-const (
-	keyRelease   = "release"
-	keyFreshness = "freshness"
-)
-
 // Lifetimes. Sites may be off line for a season, so even the freshness of a manifest lasts a quarter of a year.
 const (
 	rootLife      = 5 * 365 * 24 * time.Hour
@@ -32,6 +25,9 @@ const (
 	snapshotLife  = 365 * 24 * time.Hour
 	timestampLife = 90 * 24 * time.Hour
 )
+
+// maxRootKeys bounds the keys of each role.
+const maxRootKeys = 16
 
 // Created says what Init made.
 type Created struct {
@@ -41,11 +37,12 @@ type Created struct {
 }
 
 type options struct {
-	work int
-	now  time.Time
+	work                int
+	now                 time.Time
+	rootKeys, threshold int
 }
 
-// Option changes what Init does.
+// Option changes how keys and roots are made.
 type Option func(*options)
 
 // WithWork sets the base-2 logarithm of scrypt's N in place of DefaultWork. Tests lower it.
@@ -54,10 +51,15 @@ func WithWork(work int) Option { return func(o *options) { o.work = work } }
 // WithNow sets the moment from which the root's lifetime counts.
 func WithNow(now time.Time) Option { return func(o *options) { o.now = now } }
 
+// WithRootKeys makes Init give the fleet so many root keys, of which threshold must sign, in place of three and two.
+func WithRootKeys(keys, threshold int) Option {
+	return func(o *options) { o.rootKeys, o.threshold = keys, threshold }
+}
+
 // Init makes a fleet repository in dir, which must not exist or be empty (but for names with a dot): keys encrypted with pass, the
 // first root, and a fleet.yaml to begin with.
 func Init(dir, name string, pass []byte, opts ...Option) (*Created, error) {
-	o := options{work: DefaultWork, now: time.Now()}
+	o := options{work: DefaultWork, now: time.Now(), rootKeys: 3, threshold: 2}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -69,6 +71,10 @@ func Init(dir, name string, pass []byte, opts ...Option) (*Created, error) {
 	}
 	if o.work < 1 || o.work > maxWork {
 		return nil, fmt.Errorf("cannot make fleet: scrypt work %d is out of bounds", o.work)
+	}
+	if o.rootKeys < 1 || o.rootKeys > maxRootKeys || o.threshold < 1 || o.threshold > o.rootKeys {
+		return nil, fmt.Errorf("cannot make fleet: %d of %d root keys can't sign: take 1 to %d keys and no higher threshold than that",
+			o.threshold, o.rootKeys, maxRootKeys)
 	}
 	var created *Created
 	fill := func(dir string) (err error) {
@@ -106,39 +112,39 @@ func fillRepository(dir, name string, pass []byte, o options) (*Created, error) 
 		}
 	}
 	root := metadata.Root(o.now.UTC().Add(rootLife).Truncate(time.Second))
-	root.Signed.Roles[metadata.ROOT].Threshold = 2
+	root.Signed.Roles[metadata.ROOT].Threshold = o.threshold
 	created := &Created{}
 	var signers []signature.Signer
-	for _, k := range []struct {
-		name, role string
-		roles      []string
-	}{
-		{"root-1", "root", []string{metadata.ROOT}},
-		{"root-2", "root", []string{metadata.ROOT}},
-		{"root-3", "root", []string{metadata.ROOT}},
-		{keyRelease, "targets", []string{metadata.TARGETS}},
-		{keyFreshness, "freshness", []string{metadata.SNAPSHOT, metadata.TIMESTAMP}},
-	} {
-		key, private, err := newKey(k.name, k.role)
+	add := func(name, role string) error {
+		key, err := MakeKey(name, role)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, role := range k.roles {
-			if err := root.Signed.AddKey(tufKey(private.Public().(ed25519.PublicKey)), role); err != nil {
-				return nil, fmt.Errorf("cannot make root: %w", err)
-			}
+		if err := addKey(root, key.Key); err != nil {
+			return fmt.Errorf("cannot make root: %w", err)
 		}
-		if err := saveKey(dir, key, private, pass, o.work); err != nil {
-			return nil, err
+		if err := key.Save(keyPath(dir, name), pass, WithWork(o.work)); err != nil {
+			return err
 		}
-		if k.role == "root" {
-			signer, err := signature.LoadSigner(private, crypto.Hash(0))
+		if role == RoleRoot {
+			signer, err := signature.LoadSigner(key.private, crypto.Hash(0))
 			if err != nil {
-				return nil, fmt.Errorf("cannot make root: %w", err)
+				return fmt.Errorf("cannot make root: %w", err)
 			}
 			signers = append(signers, signer)
 		}
-		created.Keys = append(created.Keys, key)
+		created.Keys = append(created.Keys, key.Key)
+		return nil
+	}
+	for n := range o.rootKeys {
+		if err := add(fmt.Sprintf("root-%d", n+1), RoleRoot); err != nil {
+			return nil, err
+		}
+	}
+	for _, role := range []string{RoleRelease, RoleFreshness} {
+		if err := add(role, role); err != nil {
+			return nil, err
+		}
 	}
 	for _, signer := range signers {
 		if _, err := root.Sign(signer); err != nil {
@@ -156,7 +162,7 @@ func fillRepository(dir, name string, pass []byte, o options) (*Created, error) 
 	if err := durable.WriteFile(filepath.Join(dir, "metadata", "1.root.json"), data, 0o644); err != nil {
 		return nil, err
 	}
-	if err := durable.WriteFile(filepath.Join(dir, ".gitignore"), []byte("/store/\n/.lock\n.dhow-tmp-*\n"), 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, ".gitignore"), []byte("/store/\n/keys/\n/.lock\n.dhow-tmp-*\n"), 0o644); err != nil {
 		return nil, err
 	}
 	// fleet.yaml comes last: a folder that has one is a whole repository.

@@ -60,7 +60,7 @@ func TestInit(t *testing.T) {
 			t.Errorf("key %s has mode %o", k.Name, info.Mode().Perm())
 		}
 	}
-	if want := []string{"root-1 root", "root-2 root", "root-3 root", "release targets", "freshness freshness"}; !slices.Equal(keys, want) {
+	if want := []string{"root-1 root", "root-2 root", "root-3 root", "release release", "freshness freshness"}; !slices.Equal(keys, want) {
 		t.Errorf("keys %v", keys)
 	}
 	if fp, err := trust.Fingerprint(c.Root); err != nil || fp != c.Fingerprint {

@@ -39,11 +39,11 @@ func key(t testing.TB) (dir string, file keyFile) {
 	if err := os.Mkdir(filepath.Join(dir, "keys"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	k, private, err := newKey("release", "targets")
+	k, err := MakeKey("release", RoleRelease)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := saveKey(dir, k, private, []byte("sesame"), 2); err != nil {
+	if err := k.Save(keyPath(dir, "release"), []byte("sesame"), WithWork(2)); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(keyPath(dir, "release"))
@@ -58,7 +58,7 @@ func key(t testing.TB) (dir string, file keyFile) {
 
 func TestKeys(t *testing.T) {
 	dir, file := key(t)
-	if _, public, err := loadKey(dir, "release", []byte("sesame")); err != nil || public.Value.PublicKey != file.Public {
+	if _, public, err := (&Repository{dir: dir}).openSigner("release", []byte("sesame")); err != nil || "ed25519:"+public.Value.PublicKey != file.Public {
 		t.Fatalf("good passphrase: %v", err)
 	}
 	_, other := key(t)
@@ -76,6 +76,8 @@ func TestKeys(t *testing.T) {
 		"memory eater2": {func(f *keyFile) { f.R = 1 << 20 }, "its scrypt parameters are out of bounds"},
 		"newer":         {func(f *keyFile) { f.Format = 2 }, "format 2 was made by a newer dhowctl"},
 		"other":         {func(f *keyFile) { f.KDF = "none" }, "it is not a key file"},
+		"token":         {func(f *keyFile) { f.KDF = "pkcs11" }, "it does not say where in which token the key is"},
+		"role":          {func(f *keyFile) { f.Role = "king" }, `role "king": it is root, release or freshness`},
 	} {
 		_, f := key(t)
 		f = clones(file)
@@ -87,7 +89,7 @@ func TestKeys(t *testing.T) {
 		if err := os.WriteFile(keyPath(dir, "release"), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := loadKey(dir, "release", []byte("sesame")); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, _, err := (&Repository{dir: dir}).openSigner("release", []byte("sesame")); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s:\n got %v\nwant %s", name, err, test.want)
 		}
 	}
@@ -111,7 +113,7 @@ func FuzzKeyFile(f *testing.F) {
 		if err != nil || k.Work > 4 || k.R > 8 {
 			return
 		}
-		if private, err := k.open([]byte("sesame")); err == nil && len(private) == 0 {
+		if private, err := k.open([]byte("sesame")); err == nil && private == nil {
 			t.Error("opened to nothing")
 		}
 	})

@@ -1,43 +1,20 @@
 package sign
 
-import (
-	"crypto/ed25519"
-	"encoding/hex"
-	"fmt"
-	"os"
-	"path/filepath"
-)
-
-// KeyNames returns the names of the keys that lie in the repository, by the ID that signed documents know them by.
+// KeyNames returns the names of all keys that a root of this fleet has ever named, by their ID in signed documents.
 func (r *Repository) KeyNames() (map[string]string, error) {
-	paths, err := filepath.Glob(filepath.Join(r.dir, "keys", "*.json"))
-	if err != nil {
-		return nil, fmt.Errorf("cannot list keys: %w", err)
+	s := &signed{files: map[string][]byte{}}
+	if err := r.roots(s); err != nil {
+		return nil, err
 	}
-	names := map[string]string{}
-	for _, path := range paths {
-		info, err := os.Stat(path)
+	all := map[string]string{}
+	for _, data := range s.files {
+		root, err := parseRoot(data)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read key %s: %w", path, err)
+			return nil, err
 		}
-		if info.Size() > maxKey {
-			continue
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read key %s: %w", path, err)
-		}
-		f, err := parseKey(data)
-		if err != nil {
-			continue // a name is all that it would have given
-		}
-		public, err := hex.DecodeString(f.Public)
-		if err != nil {
-			continue
-		}
-		if id, err := tufKey(ed25519.PublicKey(public)).ID(); err == nil {
-			names[id] = f.Name
+		for _, k := range rootKeys(root) {
+			all[k.ID] = k.Name
 		}
 	}
-	return names, nil
+	return all, nil
 }

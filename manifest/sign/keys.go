@@ -8,7 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -18,6 +18,7 @@ import (
 	"golang.org/x/crypto/scrypt"
 
 	"dhow/bundle/durable"
+	"dhow/manifest"
 )
 
 const (
@@ -26,43 +27,61 @@ const (
 
 	// DefaultWork is the base-2 logarithm of scrypt's N: about a tenth of a second and 32 MiB for each try at a passphrase.
 	DefaultWork = 15
-	maxWork     = 22
+	maxWork     = 18 // 256 MiB
+
+	kdfScrypt, kdfToken = "scrypt", "pkcs11"
 )
 
-// Key describes a key of the fleet; the private half stays in its file.
-type Key struct {
-	Name   string // root-1, root-2, root-3, release, freshness
-	Role   string // root, targets, or freshness (snapshot and timestamp)
-	ID     string // as it stands in the root
-	Public string // ed25519, hex
-}
-
-// keyFile is the content of keys/NAME.json. Secret is the ed25519 seed in a NaCl secretbox under scrypt(passphrase).
+// keyFile is the content of keys/NAME.json. With kdf "scrypt", Secret is the ed25519 seed in a NaCl secretbox under
+// scrypt(passphrase). With kdf "pkcs11" the private half is in a token, and the file says where.
 type keyFile struct {
 	Format int    `json:"format"`
 	Name   string `json:"name"`
 	Role   string `json:"role"`
-	Public string `json:"public"`
-	KDF    string `json:"kdf"` // "scrypt"
-	Work   int    `json:"work"`
-	R      int    `json:"r"`
-	P      int    `json:"p"`
-	Salt   []byte `json:"salt"`
-	Cipher string `json:"cipher"` // "secretbox"
-	Nonce  []byte `json:"nonce"`
-	Secret []byte `json:"secret"`
+	Public string `json:"public"` // as Key.Public
+	KDF    string `json:"kdf"`
+	Work   int    `json:"work,omitempty"`
+	R      int    `json:"r,omitempty"`
+	P      int    `json:"p,omitempty"`
+	Salt   []byte `json:"salt,omitempty"`
+	Cipher string `json:"cipher,omitempty"` // "secretbox"
+	Nonce  []byte `json:"nonce,omitempty"`
+	Secret []byte `json:"secret,omitempty"`
+	Token  *Token `json:"token,omitempty"`
+
+	key Key
 }
 
-func newKey(name, role string) (Key, ed25519.PrivateKey, error) {
+// NewKey is a key that was made and is nowhere yet but in memory.
+type NewKey struct {
+	Key
+	private ed25519.PrivateKey
+}
+
+// MakeKey makes an ed25519 key for a role.
+func MakeKey(name, role string) (*NewKey, error) {
+	if err := checkNameRole(name, role); err != nil {
+		return nil, fmt.Errorf("cannot make a key: %w", err)
+	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return Key{}, nil, fmt.Errorf("cannot make key %s: %w", name, err)
+		return nil, fmt.Errorf("cannot make key %s: %w", name, err)
 	}
-	id, err := tufKey(public).ID()
+	key, err := newKey(name, role, tufKey(public))
 	if err != nil {
-		return Key{}, nil, fmt.Errorf("cannot make key %s: %w", name, err)
+		return nil, fmt.Errorf("cannot make key %s: %w", name, err)
 	}
-	return Key{Name: name, Role: role, ID: id, Public: hex.EncodeToString(public)}, private, nil
+	return &NewKey{Key: key, private: private}, nil
+}
+
+func checkNameRole(name, role string) error {
+	if err := manifest.CheckName(name); err != nil {
+		return fmt.Errorf("its name: %w", err)
+	}
+	if roles[role] == nil {
+		return fmt.Errorf("%w: role %q: it is root, release or freshness", ErrKey, role)
+	}
+	return nil
 }
 
 func tufKey(public ed25519.PublicKey) *metadata.Key {
@@ -72,31 +91,52 @@ func tufKey(public ed25519.PublicKey) *metadata.Key {
 	}
 }
 
-func keyPath(dir, name string) string { return filepath.Join(dir, "keys", name+".json") }
+func keyPath(dir, name string) string { return filepath.Join(dir, keysDir, name+".json") }
 
-// saveKey encrypts the key and puts it into dir/keys.
-func saveKey(dir string, key Key, private ed25519.PrivateKey, pass []byte, work int) error {
+// Save encrypts the key with pass and writes it to path, where nothing may be. WithWork changes how dear a try at the passphrase is.
+func (k *NewKey) Save(path string, pass []byte, opts ...Option) error {
+	o := options{work: DefaultWork}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if len(pass) == 0 {
+		return fmt.Errorf("cannot save key %s: the passphrase is empty", k.Name)
+	}
+	if o.work < 1 || o.work > maxWork {
+		return fmt.Errorf("cannot save key %s: scrypt work %d is out of bounds", k.Name, o.work)
+	}
 	f := keyFile{
-		Format: keyFormat, Name: key.Name, Role: key.Role, Public: key.Public,
-		KDF: "scrypt", Work: work, R: 8, P: 1, Salt: make([]byte, 16), Cipher: "secretbox", Nonce: make([]byte, 24),
+		Format: keyFormat, Name: k.Name, Role: k.Role, Public: k.Public,
+		KDF: kdfScrypt, Work: o.work, R: 8, P: 1, Salt: make([]byte, 16), Cipher: "secretbox", Nonce: make([]byte, 24),
 	}
 	if _, err := rand.Read(f.Salt); err != nil {
-		return fmt.Errorf("cannot save key %s: %w", key.Name, err)
+		return fmt.Errorf("cannot save key %s: %w", k.Name, err)
 	}
 	if _, err := rand.Read(f.Nonce); err != nil {
-		return fmt.Errorf("cannot save key %s: %w", key.Name, err)
+		return fmt.Errorf("cannot save key %s: %w", k.Name, err)
 	}
 	secret, err := f.stretch(pass)
 	if err != nil {
-		return fmt.Errorf("cannot save key %s: %w", key.Name, err)
+		return fmt.Errorf("cannot save key %s: %w", k.Name, err)
 	}
-	f.Secret = secretbox.Seal(nil, private.Seed(), (*[24]byte)(f.Nonce), secret)
+	f.Secret = secretbox.Seal(nil, k.private.Seed(), (*[24]byte)(f.Nonce), secret)
+	return f.save(path)
+}
+
+// save writes the file, where nothing may be.
+func (f *keyFile) save(path string) error {
 	data, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
-		return fmt.Errorf("cannot save key %s: %w", key.Name, err)
+		return fmt.Errorf("cannot save key %s: %w", f.Name, err)
 	}
-	if err := durable.WriteFile(keyPath(dir, key.Name), append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("cannot save key %s: %w", key.Name, err)
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("cannot save key %s: %s %w", f.Name, path, ErrExists)
+	}
+	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("cannot save key %s: %w", f.Name, err)
+	}
+	if err := durable.WriteFile(path, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("cannot save key %s: %w", f.Name, err)
 	}
 	return nil
 }
@@ -109,30 +149,75 @@ func (f *keyFile) stretch(pass []byte) (*[32]byte, error) {
 	return (*[32]byte)(secret), nil
 }
 
+// readKeyFile reads the key file at path.
+func readKeyFile(path string) (*keyFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read key %s: %w", path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read key %s: %w", path, err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxKey {
+		return nil, fmt.Errorf("cannot read key %s: %w: it is not a key file", path, ErrKey)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxKey))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read key %s: %w", path, err)
+	}
+	k, err := parseKey(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read key %s: %w: %w", path, ErrKey, err)
+	}
+	return k, nil
+}
+
 // parseKey reads a key file. The cost is bounded: a file from elsewhere must not eat the memory of this computer.
 func parseKey(data []byte) (*keyFile, error) {
 	var f keyFile
+	if err := manifest.CheckJSON(data, manifest.JSONLimits{Size: maxKey, Depth: 4, Values: 100, NoNull: true}); err != nil {
+		return nil, errors.New("it is not a key file, or damaged")
+	}
 	if err := json.Unmarshal(data, &f); err != nil {
-		return nil, fmt.Errorf("it is not a key file: %w", err)
+		return nil, errors.New("it is not a key file, or damaged")
 	}
 	switch {
 	case f.Format > keyFormat:
 		return nil, fmt.Errorf("format %d was made by a newer dhowctl", f.Format)
-	case f.Format != keyFormat || f.KDF != "scrypt" || f.Cipher != "secretbox":
+	case f.Format != keyFormat || f.KDF != kdfScrypt && f.KDF != kdfToken:
 		return nil, errors.New("it is not a key file")
-	case f.Work < 1 || f.Work > maxWork || f.R < 1 || f.R > 16 || f.P < 1 || f.P > 4:
-		return nil, errors.New("its scrypt parameters are out of bounds")
+	}
+	if err := checkNameRole(f.Name, f.Role); err != nil {
+		return nil, err
+	}
+	public, err := parsePublic(f.Public)
+	if err != nil {
+		return nil, err
+	}
+	if f.key, err = newKey(f.Name, f.Role, public); err != nil {
+		return nil, err
+	}
+	if f.KDF == kdfToken {
+		if f.Token == nil || f.Token.Module == "" || f.Token.Label == "" || f.Token.Key == "" || public.Type == metadata.KeyTypeEd25519 {
+			return nil, errors.New("it does not say where in which token the key is")
+		}
+		return &f, nil
+	}
+	switch {
+	case f.Cipher != "secretbox" || public.Type != metadata.KeyTypeEd25519:
+		return nil, errors.New("it is not a key file")
+	case f.Work < 1 || f.Work > maxWork || f.R < 1 || f.R > 8 || f.P < 1 || f.P > 1:
+		return nil, fmt.Errorf("its scrypt parameters are out of bounds (work %d, r %d, p %d; at most %d, 8, 1)", f.Work, f.R, f.P, maxWork)
 	case len(f.Salt) < 8 || len(f.Salt) > 64 || len(f.Nonce) != 24 || len(f.Secret) != ed25519.SeedSize+secretbox.Overhead:
 		return nil, errors.New("it is cut short or damaged")
-	}
-	if public, err := hex.DecodeString(f.Public); err != nil || len(public) != ed25519.PublicKeySize {
-		return nil, errors.New("its public key is damaged")
 	}
 	return &f, nil
 }
 
 // open decrypts the key. That the public half fits proves that the file was not put together from two.
-func (f *keyFile) open(pass []byte) (ed25519.PrivateKey, error) {
+func (f *keyFile) open(pass []byte) (signature.Signer, error) {
 	secret, err := f.stretch(pass)
 	if err != nil {
 		return nil, err
@@ -142,40 +227,8 @@ func (f *keyFile) open(pass []byte) (ed25519.PrivateKey, error) {
 		return nil, ErrPassphrase
 	}
 	private := ed25519.NewKeyFromSeed(seed)
-	if hex.EncodeToString(private.Public().(ed25519.PublicKey)) != f.Public {
-		return nil, errors.New("its public and private halves do not belong together")
+	if tufKey(private.Public().(ed25519.PublicKey)).Value.PublicKey != f.key.public.Value.PublicKey {
+		return nil, fmt.Errorf("%w: its public and private halves do not belong together", ErrKey)
 	}
-	return private, nil
-}
-
-// loadKey opens keys/NAME.json for signing.
-func loadKey(dir, name string, pass []byte) (signature.Signer, *metadata.Key, error) {
-	path := keyPath(dir, name)
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxKey {
-		err = errors.New("it is not a key file")
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("cannot sign: the key %s is not in %s: %w", name, filepath.Dir(path), err)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read key %s: %w", path, err)
-	}
-	f, err := parseKey(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read key %s: %w", path, err)
-	}
-	private, err := f.open(pass)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot open key %s: %w", name, err)
-	}
-	signer, err := signature.LoadSigner(private, crypto.Hash(0))
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot open key %s: %w", name, err)
-	}
-	return signer, tufKey(private.Public().(ed25519.PublicKey)), nil
+	return signature.LoadSigner(private, crypto.Hash(0))
 }

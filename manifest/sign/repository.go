@@ -19,6 +19,7 @@ type Repository struct {
 	By    string
 	dir   string
 	fleet *FleetFile
+	keys  Keyring // of UseKeys
 }
 
 // Open reads dir/fleet.yaml. Mistakes wrap ErrFleetFile and name file, line and column.

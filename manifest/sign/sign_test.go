@@ -220,12 +220,12 @@ func TestSignRefuses(t *testing.T) {
 		"key gone": {change: func(t *testing.T, f *manifesttest.Fleet) {
 			f.AddRelease("1.2.0", nil)
 			must(t, os.Remove(filepath.Join(f.Dir(), "keys", "release.json")))
-		}, text: "the key release is not in"},
+		}, text: "cannot sign: signatures are missing: the key release must sign, and none is in "},
 		"key of another fleet": {change: func(t *testing.T, f *manifesttest.Fleet) {
 			f.AddRelease("1.2.0", nil)
 			other := manifesttest.New(t, "other")
 			must(t, os.Rename(filepath.Join(other.Dir(), "keys", "release.json"), filepath.Join(f.Dir(), "keys", "release.json")))
-		}, text: "the key release is not one that the root names for targets"},
+		}, kind: sign.ErrMissing, text: "/drc/keys (release.json there is another key)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := fleet(t)

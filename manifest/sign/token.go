@@ -1,0 +1,34 @@
+package sign
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// Token says where a key is that never leaves its hardware.
+type Token struct {
+	Module string `json:"module"` // the PKCS#11 library of its maker, a path
+	Label  string `json:"label"`  // of the token
+	Key    string `json:"key"`    // label of the key pair in it, ECDSA on P-256
+}
+
+// errNoTokens: this program was built without the code that talks to tokens.
+var errNoTokens = fmt.Errorf(`%w: this dhowctl can't use tokens (PKCS#11): build it with CGO_ENABLED=1 go build -tags pkcs11 ./manifest/cmd/dhowctl`, ErrKey)
+
+// TokenKey is a key in a token.
+type TokenKey struct {
+	Key
+	Token Token
+}
+
+// Save writes the key file that says where the key is; nothing in it is secret.
+func (k *TokenKey) Save(path string) error {
+	token := k.Token
+	if filepath.Base(token.Module) != token.Module {
+		if abs, err := filepath.Abs(token.Module); err == nil {
+			token.Module = abs
+		}
+	}
+	f := keyFile{Format: keyFormat, Name: k.Name, Role: k.Role, Public: k.Public, KDF: kdfToken, Token: &token}
+	return f.save(path)
+}

@@ -1,0 +1,13 @@
+//go:build !pkcs11
+
+package sign
+
+import (
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// openToken needs code that talks to tokens.
+func (f *keyFile) openToken([]byte) (signature.Signer, error) { return nil, errNoTokens }
+
+// MakeTokenKey needs code that talks to tokens.
+func MakeTokenKey(string, string, Token, []byte) (*TokenKey, error) { return nil, errNoTokens }
