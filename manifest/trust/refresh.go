@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -137,6 +138,9 @@ func (w *walk) roots(ctx context.Context) (rotated bool, err error) {
 				return false, fmt.Errorf("%s is %w: it is another version", path, ErrDamaged)
 			}
 			return false, w.blame(ctx, classify(path, err))
+		}
+		if !bytes.Equal(w.state.Root, w.first) {
+			w.state.Between = append(slices.Clip(w.state.Between), w.state.Root)
 		}
 		w.state.Root, rotated = data, true
 		if err := w.keep(); err != nil {

@@ -12,12 +12,14 @@ import (
 
 // state is what a site remembers. Done is the newest manifest that was verified to its end; Ahead is newer metadata of an online
 // source whose end did not arrive yet: it counts against going back online, and is never shown. Floor is a moment that has
-// certainly passed: the newest signing time of accepted metadata.
+// certainly passed: the newest signing time of accepted metadata. Between are the roots after the one of the install and before Root, so
+// that the whole chain can be shown again.
 type state struct {
-	Root  []byte    `json:"root"`
-	Done  documents `json:"done"`
-	Ahead documents `json:"ahead"`
-	Floor time.Time `json:"floor"`
+	Root    []byte    `json:"root"`
+	Between [][]byte  `json:"between,omitempty"`
+	Done    documents `json:"done"`
+	Ahead   documents `json:"ahead"`
+	Floor   time.Time `json:"floor"`
 }
 
 // documents holds the documents of one manifest as they were signed. Missing ones are nil.
