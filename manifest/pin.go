@@ -24,7 +24,7 @@ func ParsePin(s string) (exact, asked string, err error) {
 		return "", s, nil
 	}
 	if exact, err = ParseVersion(s); err != nil {
-		return "", "", fmt.Errorf("%.80q %w as a pin: write a version such as 1.2.0, a line such as 1.2.x, or %s", s, ErrInvalid, AskedPrevious)
+		return "", "", fmt.Errorf("pin %.80q: %w: write a version such as 1.2.0, a line such as 1.2.x, or %s", s, ErrInvalid, AskedPrevious)
 	}
 	return exact, "", nil
 }

@@ -27,7 +27,7 @@ func TestParsePin(t *testing.T) {
 		}
 	}
 	_, _, err := ParsePin("newest")
-	if want := `"newest" not valid as a pin: write a version such as 1.2.0, a line such as 1.2.x, or previous`; err.Error() != want {
+	if want := `pin "newest": not valid: write a version such as 1.2.0, a line such as 1.2.x, or previous`; err.Error() != want {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -137,3 +138,12 @@ type Rollback struct {
 
 // ReleasePath is the TUF target path of a release document.
 func ReleasePath(version string) string { return "releases/" + version + ".json" }
+
+// ReleaseOfPath returns the version of the release document at a TUF target path.
+func ReleaseOfPath(path string) (version string, ok bool) {
+	version, ok = strings.CutPrefix(path, "releases/")
+	if ok {
+		version, ok = strings.CutSuffix(version, ".json")
+	}
+	return version, ok
+}

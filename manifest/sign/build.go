@@ -13,7 +13,11 @@ import (
 // targets makes the list of what the repository says: that of last where it says the same, half of its life is not over and root still
 // names those who signed it; otherwise a new one that nobody has signed yet.
 func (r *Repository) targets(last *signed, root *metadata.Metadata[metadata.RootType], now time.Time) (*signed, error) {
-	next := &signed{root: root, files: map[string][]byte{}, fleet: &r.fleet.fleet}
+	fleet, err := r.resolve(last)
+	if err != nil {
+		return nil, err
+	}
+	next := &signed{root: root, files: map[string][]byte{}, fleet: fleet}
 	for path, data := range last.files {
 		if strings.HasSuffix(path, ".root.json") {
 			next.files[path] = data
@@ -119,7 +123,7 @@ func add[T metadata.Roles](next, last *signed, path string, m *metadata.Metadata
 func (r *Repository) list(next, last *signed) (map[string]*metadata.TargetFiles, error) {
 	content := map[string][]byte{}
 	var err error
-	if content[manifest.FleetPath], err = r.fleet.fleet.Encode(); err != nil {
+	if content[manifest.FleetPath], err = next.fleet.Encode(); err != nil {
 		return nil, err
 	}
 	versions, err := r.Releases()

@@ -1,7 +1,9 @@
 package sign
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -9,29 +11,100 @@ import (
 	"dhow/manifest"
 )
 
-// SetRing adds a ring or changes its pin; an empty pin assigns nothing.
+// SetRing adds a ring or changes its pin, which is what ParsePin of package manifest reads; an empty pin assigns nothing.
 func (f *FleetFile) SetRing(name, pin string) error {
 	return f.edit(func(root *yaml.Node) error {
 		ring := entry(entry(root, "rings"), name)
-		return setPin(ring, pin)
+		return setPin(ring, pin, false)
 	})
 }
 
 // SetSite adds a site or makes the one of that name say what s says.
 func (f *FleetFile) SetSite(name string, s manifest.Site) error {
+	return f.SetSites(map[string]manifest.Site{name: s})
+}
+
+// SetSites is SetSite for many: all or none.
+func (f *FleetFile) SetSites(sites map[string]manifest.Site) error {
 	return f.edit(func(root *yaml.Node) error {
-		site := entry(entry(root, "sites"), name)
-		set(site, "ring", s.Ring)
-		if err := setPin(site, s.Pin); err != nil {
-			return err
+		all := entry(root, "sites")
+		known := make(map[string]*yaml.Node, len(all.Content)/2)
+		for i := 0; i+1 < len(all.Content); i += 2 {
+			known[all.Content[i].Value] = all.Content[i+1]
 		}
-		if s.Hold == nil {
-			remove(site, "hold")
-			return nil
+		for _, name := range names(sites) {
+			site := known[name]
+			if site == nil {
+				site = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+				all.Content = append(all.Content, scalar(name), site)
+			}
+			if err := setSite(site, sites[name]); err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+}
+
+func setSite(site *yaml.Node, s manifest.Site) error {
+	if site.Kind != yaml.MappingNode { // "kin-001:" and nothing more
+		*site = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", HeadComment: site.HeadComment, LineComment: site.LineComment, FootComment: site.FootComment}
+	}
+	set(site, "ring", s.Ring)
+	if err := setPin(site, cmp.Or(s.Asked, s.Pin), s.Downgrade); err != nil {
+		return err
+	}
+	if s.Hold == nil {
+		remove(site, "hold")
+	} else {
 		hold := entry(site, "hold")
 		set(hold, "reason", s.Hold.Reason)
-		set(hold, "since", s.Hold.Since.UTC().Format(time.RFC3339))
+		if old := child(hold, "since"); old == nil || !sameTime(old.Value, s.Hold.Since) {
+			set(hold, "since", s.Hold.Since.UTC().Format(time.RFC3339))
+		}
+	}
+	setSettings(site, s.Settings)
+	return nil
+}
+
+func sameTime(text string, at time.Time) bool {
+	t, err := parseTime(text)
+	return err == nil && t.Equal(at)
+}
+
+// setSettings makes the settings of a ring or site those given.
+func setSettings(n *yaml.Node, settings map[string]string) {
+	if len(settings) == 0 {
+		remove(n, "settings")
+		return
+	}
+	list := entry(n, "settings")
+	for i := len(list.Content) - 2; i >= 0; i -= 2 {
+		if _, ok := settings[list.Content[i].Value]; !ok {
+			list.Content = slices.Delete(list.Content, i, i+2)
+		}
+	}
+	for _, name := range names(settings) {
+		if old := child(list, name); old == nil || old.Value != settings[name] || old.Tag == "!!null" {
+			set(list, name, settings[name])
+		}
+	}
+}
+
+// SetRingSettings makes the settings of a ring those given.
+func (f *FleetFile) SetRingSettings(name string, settings map[string]string) error {
+	return f.edit(func(root *yaml.Node) error {
+		setSettings(entry(entry(root, "rings"), name), settings)
+		return nil
+	})
+}
+
+// AllowDowngrade says beside the pin of a ring (or a site) that sites may go back to it from a newer release.
+func (f *FleetFile) AllowDowngrade(section, name string) error {
+	return f.edit(func(root *yaml.Node) error {
+		n := entry(entry(root, section), name)
+		set(n, "downgrade", "true")
+		child(n, "downgrade").Tag = "!!bool"
 		return nil
 	})
 }
@@ -73,7 +146,7 @@ func (f *FleetFile) PinSite(name, version string) error {
 	if _, ok := f.fleet.Sites[name]; !ok {
 		return fmt.Errorf("cannot pin: there is no site %q%s", name, meant(name, names(f.fleet.Sites)))
 	}
-	return f.edit(func(root *yaml.Node) error { return setPin(entry(entry(root, "sites"), name), version) })
+	return f.edit(func(root *yaml.Node) error { return setPin(entry(entry(root, "sites"), name), version, false) })
 }
 
 // RemoveSite takes a site out of the fleet.
@@ -105,16 +178,24 @@ func (f *FleetFile) edit(change func(root *yaml.Node) error) error {
 	return nil
 }
 
-func setPin(n *yaml.Node, pin string) error {
+// setPin writes a pin. A permission to go back belongs to one pin only and goes with it.
+func setPin(n *yaml.Node, pin string, downgrade bool) error {
+	if !downgrade {
+		remove(n, "downgrade")
+	}
 	if pin == "" {
 		remove(n, "pin")
 		return nil
 	}
-	v, err := manifest.ParseVersion(pin)
+	exact, asked, err := manifest.ParsePin(pin)
 	if err != nil {
 		return fmt.Errorf("cannot pin: %w", err)
 	}
-	set(n, "pin", v)
+	set(n, "pin", cmp.Or(exact, asked))
+	if downgrade {
+		set(n, "downgrade", "true")
+		child(n, "downgrade").Tag = "!!bool"
+	}
 	return nil
 }
 

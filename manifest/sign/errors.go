@@ -20,6 +20,12 @@ var (
 	ErrUnknownRelease = errors.New("no such release")
 	// ErrFleetFile: fleet.yaml has a mistake; the text says where.
 	ErrFleetFile = errors.New("mistake in fleet.yaml")
+	// ErrNoPast: a pin says "previous" and there is none.
+	ErrNoPast = errors.New("there is no previous release")
+	// ErrDowngrade: a pin takes sites back and does not say that it may.
+	ErrDowngrade = errors.New("goes back to an older release")
+	// ErrSecret: what is to be signed for everybody to read looks like a secret.
+	ErrSecret = errors.New("looks like a secret")
 	// ErrNotSigned: nothing was signed yet.
 	ErrNotSigned = errors.New("nothing was signed yet")
 	// ErrNothingNew: a ceremony would have nothing to sign.

@@ -159,8 +159,8 @@ func TestFleetFileMistakes(t *testing.T) {
 		"unknown site key": {"    ring: all", "    rings: all", `fleet.yaml:15:5: site kin-002: unknown key "rings" (did you mean "ring"?)`},
 		"strange key":      {"    ring: all", "    ring: all\n    electricity: 1", `fleet.yaml:16:5: site kin-002: unknown key "electricity"`},
 		"unknown ring":     {"ring: pilot", "ring: pilto", `fleet.yaml:13:11: site kin-001: there is no ring "pilto" (did you mean "pilot"?)`},
-		"no ring":          {"    ring: pilot", "    pin: 1.0.0", `fleet.yaml:12:3: site kin-001: there is no ring ""`},
-		"bad pin":          {"1.10 #", "newest #", `fleet.yaml:8:10: "newest" is not a version such as 1.2.0`},
+		"no ring":          {"    ring: pilot", "    pin: 1.0.0", `fleet.yaml:12:3: site kin-001: it needs a ring`},
+		"bad pin":          {"1.10 #", "newest #", `fleet.yaml:8:10: "newest" is not a version such as 1.2.0, nor a line such as 1.2.x, nor "previous"`},
 		"site twice":       {"  kin-002:", "  kin-001:", `fleet.yaml:14:3: sites: "kin-001" stands here twice`},
 		"bad name":         {"kin-002:", "kin/002:", `fleet.yaml:14:3: "kin/002" is not a good name: letters, digits, dots and dashes, at most 63`},
 		"list":             {"  all: {}", "  all: [a]", `fleet.yaml:9:8: ring all must be a list of "name: …" lines`},
@@ -173,7 +173,7 @@ func TestFleetFileMistakes(t *testing.T) {
 		"time zone":        {"rings:", "policy: {timeZone: Kinshasa/Africa}\nrings:", `fleet.yaml:5:20: timeZone: "Kinshasa/Africa" is not known`},
 		"since":            {"2026-11-01", "yesterday", `fleet.yaml:17:36: since: a date such as 2026-11-21 is expected`},
 		"alias":            {"  all: {}", "  all: &a {}\n  more: *a", `fleet.yaml:10:9: rings: anchors and aliases are not supported here`},
-		"no yaml":          {"  all: {}", "\tall: {}", `fleet.yaml: line 9: found character that cannot start any token`},
+		"no yaml":          {"  all: {}", "\tall: {}", `fleet.yaml:9: found character that cannot start any token`},
 	} {
 		text := strings.Replace(commented, test.old, test.new, 1)
 		_, err := parseFleetFile("fleet.yaml", []byte(text))
@@ -181,7 +181,7 @@ func TestFleetFileMistakes(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", name, err, want)
 		}
 	}
-	if _, err := parseFleetFile("fleet.yaml", nil); err == nil || err.Error() != "mistake in fleet.yaml: fleet.yaml is empty" {
+	if _, err := parseFleetFile("fleet.yaml", nil); err == nil || err.Error() != "mistake in fleet.yaml: fleet.yaml: it is empty" {
 		t.Errorf("empty: %v", err)
 	}
 }
@@ -262,14 +262,14 @@ func TestEditsThatAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, err := range map[string]error{
-		`cannot pin: there is no ring or site "pilto" (did you mean "pilot"?)`:            f.Pin("pilto", "1.0.0"),
-		`cannot pin: kin-001 is a ring and a site; say which`:                             f.Pin("kin-001", "1.0.0"),
-		`cannot pin: there is no ring "kin-002" (did you mean "kin-001"?)`:                f.PinRing("kin-002", "1.0.0"),
-		`cannot pin: there is no site "kin-01" (did you mean "kin-001"?)`:                 f.PinSite("kin-01", "1.0.0"),
-		`cannot remove: there is no site "x"`:                                             f.RemoveSite("x"),
-		`cannot remove: there is no ring "north"`:                                         f.RemoveRing("north"),
-		`cannot pin: version "x": not valid: a version looks like 1.2.0`:                  f.SetRing("pilot", "x"),
-		`mistake in fleet.yaml: fleet.yaml:14:11: site kin-001: there is no ring "pilot"`: f.RemoveRing("pilot"),
+		`cannot pin: there is no ring or site "pilto" (did you mean "pilot"?)`:                             f.Pin("pilto", "1.0.0"),
+		`cannot pin: kin-001 is a ring and a site; say which`:                                              f.Pin("kin-001", "1.0.0"),
+		`cannot pin: there is no ring "kin-002" (did you mean "kin-001"?)`:                                 f.PinRing("kin-002", "1.0.0"),
+		`cannot pin: there is no site "kin-01" (did you mean "kin-001"?)`:                                  f.PinSite("kin-01", "1.0.0"),
+		`cannot remove: there is no site "x"`:                                                              f.RemoveSite("x"),
+		`cannot remove: there is no ring "north"`:                                                          f.RemoveRing("north"),
+		`cannot pin: pin "x": not valid: write a version such as 1.2.0, a line such as 1.2.x, or previous`: f.SetRing("pilot", "x"),
+		`mistake in fleet.yaml: fleet.yaml:14:11: site kin-001: there is no ring "pilot"`:                  f.RemoveRing("pilot"),
 	} {
 		if err == nil || err.Error() != want {
 			t.Errorf("\n got %v\nwant %s", err, want)

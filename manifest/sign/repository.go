@@ -164,27 +164,3 @@ func (r *Repository) AddRelease(release *manifest.Release) error {
 	}
 	return nil
 }
-
-// Check reports the first thing in the repository that can't be signed: a pin on a release that is not there.
-func (r *Repository) Check() error {
-	known, err := r.Releases()
-	if err != nil {
-		return err
-	}
-	has := map[string]bool{}
-	for _, v := range known {
-		has[v] = true
-	}
-	fleet := r.fleet.fleet
-	for _, name := range names(fleet.Rings) {
-		if pin := fleet.Rings[name].Pin; pin != "" && !has[pin] {
-			return fmt.Errorf("%s: ring %s is pinned to %s: %w (there is %s)", r.fleet.path, name, pin, ErrUnknownRelease, list(known))
-		}
-	}
-	for _, name := range names(fleet.Sites) {
-		if pin := fleet.Sites[name].Pin; pin != "" && !has[pin] {
-			return fmt.Errorf("%s: site %s is pinned to %s: %w (there is %s)", r.fleet.path, name, pin, ErrUnknownRelease, list(known))
-		}
-	}
-	return nil
-}

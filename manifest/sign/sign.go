@@ -59,9 +59,6 @@ func (r *Repository) begin(now time.Time) (last *signed, unlock func(), err erro
 	if err := r.fleet.unchanged(); err != nil {
 		return nil, nil, fmt.Errorf("cannot sign: %w", err)
 	}
-	if err := r.Check(); err != nil {
-		return nil, nil, err
-	}
 	if last, err = r.signed(); err != nil {
 		return nil, nil, err
 	}

@@ -118,6 +118,10 @@ func mayTake(r *sign.Repository, signed *sign.Documents, version, site, ring str
 		return fail(api.CodeRefused, "release "+version+" is not in the manifest that was signed last: no site would take it",
 			"publish first: "+publish)
 	}
+	asked, err := r.Resolve()
+	if err != nil {
+		return err
+	}
 	for _, target := range []struct {
 		kind, name string
 		pin        func(*manifest.Fleet) (string, *manifest.Hold, bool)
@@ -136,7 +140,7 @@ func mayTake(r *sign.Repository, signed *sign.Documents, version, site, ring str
 		}
 		name := target.kind + " " + target.name
 		pin, hold, ok := target.pin(fleet)
-		next, _, known := target.pin(r.Fleet().Fleet())
+		next, _, known := target.pin(asked)
 		switch {
 		case !known:
 			return fail(api.CodeUsage, "there is no "+name, "dhowctl "+target.kind+" list shows them")

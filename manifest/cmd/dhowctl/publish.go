@@ -82,7 +82,11 @@ func published(r *sign.Repository, store *bundle.Store) ([]*manifest.Release, er
 	if err != nil {
 		return nil, err
 	}
-	pinned, fleet := map[string]bool{}, r.Fleet().Fleet()
+	fleet, err := r.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	pinned := map[string]bool{}
 	for _, ring := range fleet.Rings {
 		pinned[ring.Pin] = true
 	}

@@ -31,13 +31,17 @@ func (a *app) releaseList() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		fleet, err := r.Resolve()
+		if err != nil {
+			return err
+		}
 		lines := []releaseLine{}
 		for _, v := range versions {
 			release, err := r.Release(v)
 			if err != nil {
 				return err
 			}
-			lines = append(lines, lineOf(release, r.Fleet().Fleet()))
+			lines = append(lines, lineOf(release, fleet))
 		}
 		if asJSON {
 			return a.printJSON(lines)

@@ -21,7 +21,10 @@ func (a *app) ringList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fleet := r.Fleet().Fleet()
+		fleet, err := r.Resolve()
+		if err != nil {
+			return err
+		}
 		lines := []ringLine{}
 		for _, name := range sorted(fleet.Rings) {
 			l := ringLine{Ring: name, Pin: fleet.Rings[name].Pin, Sites: []string{}}

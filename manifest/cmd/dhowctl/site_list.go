@@ -22,7 +22,10 @@ func (a *app) siteList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fleet := r.Fleet().Fleet()
+		fleet, err := r.Resolve()
+		if err != nil {
+			return err
+		}
 		lines := []siteLine{}
 		for _, name := range sorted(fleet.Sites) {
 			to, err := fleet.Assignment(name)

@@ -1,0 +1,110 @@
+package sign
+
+import (
+	"slices"
+	"time"
+
+	"filippo.io/age"
+	"github.com/robfig/cron/v3"
+	"gopkg.in/yaml.v3"
+
+	"dhow/manifest"
+)
+
+func (d *decoder) policy(n *yaml.Node, p *manifest.Policy) {
+	d.mapping(n, "policy", map[string]func(*yaml.Node){
+		"fetch": func(n *yaml.Node) { p.Fetch = d.schedule(n, "fetch", "*/30 * * * *", false) },
+		"window": func(n *yaml.Node) {
+			p.Window = d.text(n)
+			f := manifest.Fleet{Format: manifest.FleetFormat, Name: "x", Policy: manifest.Policy{Window: p.Window}}
+			if f.Validate() != nil {
+				d.fail(n, "window: %q is not like 21:00-05:00", p.Window)
+			}
+		},
+		"timeZone": func(n *yaml.Node) {
+			p.TimeZone = d.text(n)
+			if _, err := time.LoadLocation(p.TimeZone); err != nil {
+				d.fail(n, "timeZone: %q is not known", p.TimeZone)
+			}
+		},
+		"rate": func(n *yaml.Node) {
+			p.Rate = d.text(n)
+			if _, err := manifest.ParseRate(p.Rate); err != nil && p.Rate != "" {
+				d.fail(n, "rate: %v", err)
+			}
+		},
+		"keep": func(n *yaml.Node) {
+			if p.Keep = d.number(n, 0); p.Keep < 2 {
+				d.fail(n, "keep: at least 2 snapshots must be kept")
+			}
+		},
+		"backup":    func(n *yaml.Node) { d.backup(n, &p.Backup) },
+		"languages": func(n *yaml.Node) { p.Languages = d.languages(n) },
+		"contact":   func(n *yaml.Node) { p.Contact = d.text(n) },
+		"backupKey": func(n *yaml.Node) {
+			p.BackupKey = d.text(n)
+			if _, err := age.ParseX25519Recipient(p.BackupKey); err != nil && p.BackupKey != "" {
+				d.fail(n, "backupKey: %q is not the key that dhowctl key backup has made", p.BackupKey)
+			}
+		},
+	})
+}
+
+// schedule reads five fields of cron, and "never" where that makes sense.
+func (d *decoder) schedule(n *yaml.Node, what, like string, never bool) string {
+	s := d.text(n)
+	if _, err := cron.ParseStandard(s); err == nil || s == "" || never && s == "never" {
+		return s
+	}
+	if never {
+		like += "\" or \"never"
+	}
+	d.fail(n, "%s: %q is not a schedule such as \"%s\"", what, s, like)
+	return s
+}
+
+func (d *decoder) backup(n *yaml.Node, b *manifest.BackupPolicy) {
+	d.mapping(n, "backup", map[string]func(*yaml.Node){
+		"at":    func(n *yaml.Node) { b.At = d.schedule(n, "at", "0 2 * * *", true) },
+		"drill": func(n *yaml.Node) { b.Drill = d.schedule(n, "drill", "0 3 1 * *", true) },
+		"keep":  func(n *yaml.Node) { b.Keep = d.number(n, 1) },
+		"days":  func(n *yaml.Node) { b.Days = d.number(n, 1) },
+		"space": func(n *yaml.Node) {
+			b.Space = d.text(n)
+			if _, err := manifest.ParseSize(b.Space); err != nil && b.Space != "" {
+				d.fail(n, "space: %v", err)
+			}
+		},
+	})
+}
+
+// languages reads a list of language codes.
+func (d *decoder) languages(n *yaml.Node) (list []string) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		d.fail(n, "languages: a list such as [fr, en] is expected here")
+		return nil
+	}
+	for _, item := range n.Content {
+		code := d.text(item)
+		f := manifest.Fleet{Format: manifest.FleetFormat, Name: "x", Policy: manifest.Policy{Languages: []string{code}}}
+		switch {
+		case f.Validate() != nil:
+			d.fail(item, "languages: %q is not a code such as fr or pt-BR", code)
+		case slices.Contains(list, code):
+			d.fail(item, "languages: %q stands here twice", code)
+		}
+		list = append(list, code)
+	}
+	return list
+}
+
+func parseTime(s string) (time.Time, error) {
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	return t.UTC(), err
+}
