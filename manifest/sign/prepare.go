@@ -39,6 +39,9 @@ func (r *Repository) Prepare(now time.Time) (*Ceremony, error) {
 	default:
 		root = last.root
 	}
+	if err := checkExpiry(root, now); err != nil {
+		return nil, err
+	}
 	next, err := r.targets(last, root, now)
 	if err != nil {
 		return nil, err

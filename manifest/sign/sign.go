@@ -29,6 +29,9 @@ func (r *Repository) Sign(pass []byte, now time.Time) (*Documents, error) {
 		return nil, err
 	}
 	defer unlock()
+	if err := checkExpiry(last.root, now); err != nil {
+		return nil, err
+	}
 	next, err := r.targets(last, last.root, now)
 	if err != nil {
 		return nil, err
@@ -82,14 +85,18 @@ func (r *Repository) complete(last, next *signed, keys *authority, now time.Time
 	return d, nil
 }
 
-// checkTime refuses to sign with a clock that can't be right: what it signs would be expired or last for ever.
-func checkTime(last *signed, now time.Time) error {
-	root := last.root.Signed.Expires
-	if now.After(root) {
+// checkExpiry refuses to sign under a root that is over: sites would take nothing of it.
+func checkExpiry(root *rootDocument, now time.Time) error {
+	if at := root.Signed.Expires; now.After(at) {
 		return fmt.Errorf("cannot sign: the root expired on %s; sign a new root first (and check this computer's clock: %s)",
-			root.Format(time.DateOnly), now.Format(time.DateOnly))
+			at.Format(time.DateOnly), now.Format(time.DateOnly))
 	}
-	begin := root.Add(-rootLife)
+	return nil
+}
+
+// checkTime refuses to sign with a clock that can't be right: what it signs would be expired when it is made.
+func checkTime(last *signed, now time.Time) error {
+	begin := last.root.Signed.Expires.Add(-rootLife)
 	if last.timestamp != nil {
 		if text, ok := last.timestamp.Signed.UnrecognizedFields["made"].(string); ok {
 			if at, err := time.Parse(time.RFC3339, text); err == nil {
