@@ -8,6 +8,9 @@
 // step when one is named. Names are "step/before", "step/after" (set by agent/change) and "step/place" (set inside handlers), which need
 // no step, and "package/place" in the packages that touch disk and engine, such as "durable/rename" or "engine/containers-create/after".
 //
+// $DHOW_FAULT_CLOCK names a file with the number of seconds by which the wall clock of Now is wrong; it may change at any time. Timers are not
+// touched by it, as they are not by a clock that is set.
+//
 // With $DHOW_FAULT_TRACE set to a file every point passed is appended to it, by its full address, a line each. Calls to the engine are
 // points only where a change makes them (see Mark): what somebody asks meanwhile moves no number.
 package fault

@@ -2,7 +2,10 @@
 
 package fault
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Point gives tests a place to fail. It returns nil in a release build.
 func Point(string) error { return nil }
@@ -15,3 +18,6 @@ func Mark(ctx context.Context) context.Context { return ctx }
 
 // Marked reports whether ctx comes from Mark.
 func Marked(context.Context) bool { return false }
+
+// Now is the wall clock of this computer.
+func Now() time.Time { return time.Now() }

@@ -4,11 +4,13 @@ package fault
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestAddresses passes points in a fixed order and expects those to act that an address means, once.
@@ -63,4 +65,20 @@ func TestPanic(t *testing.T) {
 	}()
 	_ = Point("here")
 	t.Error("it did not panic")
+}
+
+func TestNow(t *testing.T) {
+	if d := time.Until(Now()); d.Abs() > time.Minute {
+		t.Errorf("off by %v without a file", d)
+	}
+	file := filepath.Join(t.TempDir(), "clock")
+	t.Setenv("DHOW_FAULT_CLOCK", file)
+	for _, seconds := range []int64{-1_795_000_000, 0, 31_536_000, 3_000_000_000} {
+		if err := os.WriteFile(file, fmt.Appendln(nil, seconds), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if off := Now().Unix() - time.Now().Unix() - seconds; off < -60 || off > 60 {
+			t.Errorf("moved by %d: off by %d s", seconds, off)
+		}
+	}
 }

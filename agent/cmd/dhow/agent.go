@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dhow/agent/daemon"
+	"dhow/agent/fault"
 	"dhow/agent/site"
 	"dhow/installer"
 )
@@ -42,5 +43,6 @@ func (s *shell) agent(ctx context.Context) error {
 		Next:    func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
 		Soon:    first.Soon(),
 		Log:     log,
+		Now:     fault.Now,
 	}).Run(ctx)
 }

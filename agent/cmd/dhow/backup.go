@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
+	"dhow/agent/fault"
 )
 
 func (s *shell) backupCommand() *cobra.Command {
@@ -40,7 +41,7 @@ func (s *shell) backupListCommand() *cobra.Command {
 			if asJSON {
 				return s.json(list)
 			}
-			return s.tellBackups(list, time.Now())
+			return s.tellBackups(list, fault.Now())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

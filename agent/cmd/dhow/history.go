@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
+	"dhow/agent/fault"
 )
 
 func (s *shell) historyCommand() *cobra.Command {
@@ -25,7 +26,7 @@ func (s *shell) historyCommand() *cobra.Command {
 			if asJSON {
 				return s.json(list)
 			}
-			return s.tellHistory(list, time.Now())
+			return s.tellHistory(list, fault.Now())
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
+	"dhow/agent/fault"
 )
 
 func (s *shell) rollbackCommand() *cobra.Command {
@@ -38,7 +39,7 @@ func (s *shell) rollback(ctx context.Context, req api.RollbackRequest, yes, asJS
 		return err
 	}
 	if !asJSON {
-		s.tellPlan(plan, time.Now())
+		s.tellPlan(plan, fault.Now())
 	}
 	if err := s.confirm(plan, yes); err != nil {
 		return err

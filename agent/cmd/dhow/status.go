@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
+	"dhow/agent/fault"
 )
 
 func (s *shell) statusCommand() *cobra.Command {
@@ -22,7 +23,7 @@ func (s *shell) statusCommand() *cobra.Command {
 			if asJSON {
 				return s.json(status)
 			}
-			s.tellStatus(status, time.Now())
+			s.tellStatus(status, fault.Now())
 			return nil
 		},
 	}

@@ -14,6 +14,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/engine"
+	"dhow/agent/fault"
 	"dhow/agent/site"
 	"dhow/bundle"
 	"dhow/bundle/durable"
@@ -69,7 +70,7 @@ func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := trust.Open(s.paths().Trust(), trust.Options{Now: time.Now, Floor: buildTime()})
+	client, err := trust.Open(s.paths().Trust(), trust.Options{Now: fault.Now, Floor: buildTime()})
 	if err != nil {
 		return nil, err
 	}

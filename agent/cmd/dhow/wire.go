@@ -2,11 +2,11 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"dhow/agent/backup/archive"
 	"dhow/agent/daemon"
 	"dhow/agent/engine"
+	"dhow/agent/fault"
 	"dhow/agent/journal"
 	"dhow/agent/site"
 	"dhow/agent/stack"
@@ -38,7 +38,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: time.Now, Floor: buildTime(), Seen: seen}); err != nil {
+	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: fault.Now, Floor: buildTime(), Seen: seen}); err != nil {
 		return nil, err
 	}
 	store, err := bundle.OpenStore(w.paths.Store())
@@ -59,7 +59,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	}
 	return update.New(update.Parts{
 		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
-		Log: w.log, Now: time.Now,
+		Log: w.log, Now: fault.Now,
 	}), nil
 }
 
