@@ -17,10 +17,13 @@ import (
 // may be used by several goroutines. Nothing of it is trusted: a document that a server calls unchanged is verified like any other.
 type Network struct {
 	transport *http.Transport
+	clock     Clock // nil: the computer's clock is right
 
 	mu     sync.Mutex
 	kept   keeper
 	logins map[string]*login
+	lost   map[string]*http.Transport // by host, see WithClock
+	said   Said
 	pause  time.Time // the end of the longest pause that a server has asked for
 }
 
@@ -34,8 +37,7 @@ func NewNetwork() *Network {
 }
 
 // tlsConfig makes handshakes small. The post-quantum key share alone is larger than everything else of a poll together, and what is read
-// here is public and signed. P-256 and P-384 cost two bytes each and are for old servers. A rule about the time at which certificates are
-// verified belongs here, too.
+// here is public and signed. P-256 and P-384 cost two bytes each and are for old servers.
 func tlsConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -54,7 +56,14 @@ func (n *Network) Open(ctx context.Context, spec string) (bundle.Source, error) 
 }
 
 // Close ends the connections that are not in use. What is known stays.
-func (n *Network) Close() { n.transport.CloseIdleConnections() }
+func (n *Network) Close() {
+	n.transport.CloseIdleConnections()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.lost {
+		t.CloseIdleConnections()
+	}
+}
 
 // maxPause bounds what a server may ask for: a mistake of its operator must not keep a fleet away for long.
 const maxPause = 6 * time.Hour
@@ -95,20 +104,22 @@ func (n *Network) heed(resp *http.Response) {
 const userAgent = "dhow"
 
 // via returns the way on which requests of this network go. plain allows http.
-func (n *Network) via(plain bool) http.RoundTripper { return lean{guard{n.transport, plain}, n} }
+func (n *Network) via(plain bool) http.RoundTripper { return lean{n, plain} }
 
-// lean takes from requests what servers don't need, and listens to their wish for a pause.
+// lean takes from requests what servers don't need, and listens to their wish for a pause and to what time it is there.
 type lean struct {
-	guard
-	net *Network
+	net   *Network
+	plain bool // http is allowed
 }
 
 func (l lean) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Header.Set("User-Agent", userAgent)
-	resp, err := l.guard.RoundTrip(req)
-	if err == nil {
-		l.net.heed(resp)
+	resp, err := guard{l.net.route(req.URL), l.plain}.RoundTrip(req)
+	if err != nil {
+		return nil, l.net.untimely(err)
 	}
-	return resp, err
+	l.net.heed(resp)
+	l.net.hear(resp)
+	return resp, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"time"
 
 	"dhow/agent/backup/archive"
 	"dhow/agent/daemon"
@@ -41,6 +42,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: fault.Now, Floor: buildTime(), Seen: seen}); err != nil {
 		return nil, err
 	}
+	w.network.WithClock(clockOf(w.trust))
 	store, err := bundle.OpenStore(w.paths.Store())
 	if err != nil {
 		return nil, err
@@ -61,6 +63,14 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
 		Log: w.log, Now: fault.Now,
 	}), nil
+}
+
+// clockOf is the clock by which servers are judged.
+func clockOf(t *trust.Client) fetch.Clock {
+	return func() (now, floor time.Time, wrong bool) {
+		c := t.Clock()
+		return c.Now, c.Floor, c.Wrong()
+	}
 }
 
 // schedule is the site's own schedule as it is configured now, else the manifest's, else first.

@@ -1,0 +1,149 @@
+package fetch
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"dhow/bundle"
+)
+
+// Clock tells what the computer says of the time, a moment that has certainly passed, and whether the computer is therefore certainly
+// wrong. It must not wait: it is asked in the middle of a request.
+type Clock func() (now, floor time.Time, wrong bool)
+
+// WithClock makes n follow a clock; it is called once, before n is used.
+//
+// A server's certificate is good for a window of time, and a computer whose clock has lost the time would reach no server any more. While
+// the clock is certainly wrong, and only then, a chain of certificates is taken that is whole, for the right host, from a known authority,
+// and good at some moment that is not before the floor: the present is such a moment, but nobody knows which. One that had ended before the
+// floor is refused, as everything else that is refused with a right clock.
+func (n *Network) WithClock(clock Clock) *Network {
+	n.clock = clock
+	n.transport.TLSClientConfig.Time = func() time.Time {
+		now, _, _ := clock()
+		return now
+	}
+	return n
+}
+
+// maxLost bounds the transports of lost; servers may send us to other hosts.
+const maxLost = 16
+
+// route is the transport for a request: the ordinary one, or while the clock is certainly wrong one that belongs to the host.
+func (n *Network) route(to *url.URL) *http.Transport {
+	if n.clock == nil || to.Scheme != "https" {
+		return n.transport
+	}
+	if _, _, wrong := n.clock(); !wrong {
+		return n.transport
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	host := to.Hostname()
+	if t := n.lost[host]; t != nil {
+		return t
+	}
+	if len(n.lost) >= maxLost {
+		for _, t := range n.lost {
+			t.CloseIdleConnections()
+		}
+		clear(n.lost)
+	}
+	t := n.transport.Clone()
+	c := t.TLSClientConfig
+	c.ServerName = host
+	c.InsecureSkipVerify = true // VerifyConnection does it, also when a session is resumed
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		_, floor, wrong := n.clock()
+		if !wrong {
+			return fmt.Errorf("%w: the clock was set meanwhile", bundle.ErrUnreachable)
+		}
+		return verifyLost(s.PeerCertificates, host, c.RootCAs, floor)
+	}
+	if n.lost == nil {
+		n.lost = map[string]*http.Transport{}
+	}
+	n.lost[host] = t
+	return t
+}
+
+// maxChain bounds how many certificates of a server are looked at.
+const maxChain = 10
+
+// verifyLost verifies a server's chain without knowing the time: at the earliest moments from floor on at which it may be good.
+func verifyLost(chain []*x509.Certificate, host string, roots *x509.CertPool, floor time.Time) error {
+	if len(chain) == 0 || len(chain) > maxChain {
+		return fmt.Errorf("the server sent %d certificates", len(chain))
+	}
+	leaf := chain[0]
+	first := floor
+	if leaf.NotBefore.After(first) {
+		first = leaf.NotBefore
+	}
+	moments, others := []time.Time{first}, x509.NewCertPool()
+	for _, c := range chain[1:] {
+		others.AddCert(c)
+		if c.NotBefore.After(first) { // an authority may be renewed while its servers keep their certificates
+			moments = append(moments, c.NotBefore)
+		}
+	}
+	if leaf.NotAfter.After(first) {
+		moments = append(moments, leaf.NotAfter)
+	}
+	var refused error
+	for _, at := range moments {
+		_, err := leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots, Intermediates: others, CurrentTime: at})
+		if err == nil {
+			return nil
+		}
+		if refused == nil {
+			refused = err
+		}
+	}
+	return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: refused}
+}
+
+// untimely says in words that a certificate is refused for its time, and by which clock.
+func (n *Network) untimely(err error) error {
+	var bad x509.CertificateInvalidError
+	if n.clock == nil || !errors.As(err, &bad) || bad.Reason != x509.Expired || bad.Cert == nil {
+		return err
+	}
+	now, floor, wrong := n.clock()
+	good := fmt.Sprintf("the server's certificate is good from %s to %s",
+		bad.Cert.NotBefore.UTC().Format(time.DateOnly), bad.Cert.NotAfter.UTC().Format(time.DateOnly))
+	if wrong {
+		return fmt.Errorf("%s, and it is at least %s", good, floor.UTC().Format(time.DateOnly))
+	}
+	return fmt.Errorf("%s, and by this computer's clock it is %s: is the clock right?", good, now.UTC().Format(time.DateOnly))
+}
+
+// Said is what a server said of the time, when the computer's clock said At. Nobody has signed it.
+type Said struct {
+	Server   string
+	Time, At time.Time
+}
+
+// Heard is what a server said last of the time; its zero value means nothing.
+func (n *Network) Heard() Said {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.said
+}
+
+// hear notes the date of an answer that comes from the server itself, and not from a cache.
+func (n *Network) hear(resp *http.Response) {
+	at, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil || n.clock == nil || resp.Header.Get("Age") != "" {
+		return
+	}
+	now, _, _ := n.clock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.said = Said{Server: resp.Request.URL.Hostname(), Time: at, At: now}
+}
