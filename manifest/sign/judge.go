@@ -19,7 +19,8 @@ import (
 // refuse. It is held against the repository r, or, where that is nil, against nothing but its own roots: then people must compare
 // Proposal.Fingerprint. Fails with ErrOutdated, ErrCeremony or trust.ErrOtherFleet.
 func (c *Ceremony) Judge(r *Repository, now time.Time) (*Proposal, error) {
-	j := &judge{c: c, now: now.UTC(), p: &Proposal{Fleet: c.Fleet, ceremony: c}}
+	own := *c
+	j := &judge{c: &own, now: now.UTC(), p: &Proposal{Fleet: c.Fleet, ceremony: &own}}
 	if r != nil {
 		var err error
 		if j.ours, err = r.signed(); err != nil {
@@ -116,42 +117,43 @@ func follows(root, next *metadata.Metadata[metadata.RootType]) error {
 	return nil
 }
 
-// lastTargets reads what was signed last, and holds it against ours.
+// lastTargets reads what was signed last, and holds it against ours. It counts when the present root's keys have signed it, or when it
+// is ours: after a change of keys the old list has none of their signatures.
 func (j *judge) lastTargets() error {
-	var number int64
+	here := int64(0)
+	if j.ours != nil && j.ours.targets != nil {
+		here = j.ours.targets.Signed.Version
+	}
 	if j.c.Last != nil {
 		last, err := parseTargets("the list that was signed last", j.c.Last)
 		if err != nil {
 			return err
 		}
-		number = last.Signed.Version
-		if j.p.root.VerifyDelegate(metadata.TARGETS, last) == nil {
+		j.p.number = last.Signed.Version
+		mine := here > 0 && here == j.p.number
+		if mine && !sameSigned[metadata.TargetsType](j.c.Last, j.ours.files[fmt.Sprintf("metadata/%d.targets.json", here)]) {
+			return fmt.Errorf("cannot use the ceremony file: %w: it follows another manifest %d than the one that was signed here",
+				ErrOutdated, here)
+		}
+		if mine || j.p.root.VerifyDelegate(metadata.TARGETS, last) == nil {
 			j.last = last
-			if j.p.before, err = readFleet(last.Signed.Targets, j.c.Files); err != nil {
-				return bad("the fleet that was signed last: %w", err)
-			}
 			if err := content(last.Signed.Targets, j.c.Files, isFleet); err != nil {
 				return err
 			}
+			if j.p.before, err = readFleet(last.Signed.Targets, j.c.Files); err != nil {
+				return bad("the fleet that was signed last: %w", err)
+			}
 		}
-		j.p.number, j.p.Unproven = number, j.last == nil
+		j.p.Unproven = j.last == nil
 	}
 	if j.ours == nil {
 		return nil
 	}
-	here := int64(0)
-	if j.ours.targets != nil {
-		here = j.ours.targets.Signed.Version
+	if j.p.number < here {
+		return fmt.Errorf("cannot use the ceremony file: %w: it follows manifest %d, and the newest here is %d",
+			ErrOutdated, j.p.number, here)
 	}
-	switch {
-	case number < here:
-		return fmt.Errorf("cannot use the ceremony file: %w: it follows manifest %d, and the newest here is %d", ErrOutdated, number, here)
-	case number > here:
-		j.p.Behind = true
-	case number > 0 && !sameSigned[metadata.TargetsType](j.c.Last, j.ours.files[fmt.Sprintf("metadata/%d.targets.json", here)]):
-		return fmt.Errorf("cannot use the ceremony file: %w: it follows another manifest %d than the one that was signed here",
-			ErrOutdated, number)
-	}
+	j.p.Behind = j.p.Behind || j.p.number > here
 	return nil
 }
 

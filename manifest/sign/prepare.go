@@ -50,8 +50,10 @@ func (r *Repository) Prepare(now time.Time) (*Ceremony, error) {
 		if c.Targets, err = encode(next.targets); err != nil {
 			return nil, err
 		}
+		// Where the present keys have not signed what was signed last, a machine without the repository believes nothing of it.
+		proven := last.targets != nil && last.root.VerifyDelegate(metadata.TARGETS, last.targets) == nil
 		for path, data := range next.files {
-			if strings.HasPrefix(path, "targets/") && last.files[path] == nil {
+			if strings.HasPrefix(path, "targets/") && (last.files[path] == nil || !proven) {
 				c.Files[path] = data
 			}
 		}
