@@ -100,7 +100,7 @@ func TestGoodAfterAttack(t *testing.T) {
 func TestEndlessRoots(t *testing.T) {
 	f := newForge(t, "drc")
 	s := newSite(t, f.files["metadata/1.root.json"])
-	for range 65 {
+	for range 257 {
 		f.rotate(func() {})
 	}
 	files := f.next()

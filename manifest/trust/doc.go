@@ -1,7 +1,9 @@
 // Package trust decides at a site which manifest is the right one, and keeps what it has decided through power cuts.
 //
-// It follows the client workflow of The Update Framework: from the root of trust given at install it walks to the newest root,
-// then to timestamp, snapshot and targets, then to the fleet document. A Client promises that what Refresh and Current return was
+// A Workflow follows the client workflow of The Update Framework (section 5 of its specification, 1.0) and knows nothing of fleets: from
+// a root it walks to the newest root, then to timestamp, snapshot and targets, and finds files in the lists that targets delegate
+// to. A Client stands on it: it begins with the root of trust given at install, ends with the fleet document, and asks for
+// more than TUF where a fleet must never be led back or left without a way on. A Client promises that what Refresh and Current return was
 // signed by the fleet's own keys, belongs together, and is not older than what this site has accepted before; and that Release
 // returns the very document that the manifest names. Where the bytes come from does not matter: a Source is never trusted, and
 // every document is bounded before it is read and before it is parsed.

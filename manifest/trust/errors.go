@@ -25,6 +25,8 @@ var (
 	ErrNothing = errors.New("nothing here yet")
 	// ErrNoRoot: the folder has no root of trust; Init gives it one.
 	ErrNoRoot = errors.New("no root of trust")
+	// ErrNoTarget: no signed list names the file.
+	ErrNoTarget = errors.New("no signed list names it")
 	// ErrUnknownRelease: the manifest does not list the release.
 	ErrUnknownRelease = errors.New("release is not in the manifest")
 )

@@ -18,7 +18,7 @@ func (w *walk) fleet(ctx context.Context) error {
 	data := w.base.Fleet
 	if data == nil || info.VerifyLengthHashes(data) != nil {
 		var err error
-		if data, err = target(ctx, w.src, "targets/", manifest.FleetPath, info, manifest.MaxFleet); err != nil {
+		if data, err = w.Fetch(ctx, info, manifest.MaxFleet); err != nil {
 			return err
 		}
 	}

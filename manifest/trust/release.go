@@ -42,7 +42,7 @@ func (c *Client) Release(ctx context.Context, src Source, version string) (*mani
 	if src == nil {
 		return nil, "", fmt.Errorf("the document of release %s: %w", version, ErrNothing)
 	}
-	data, err = target(ctx, src, "targets/releases/", version+".json", info, manifest.MaxRelease)
+	data, err = target(ctx, src, p.root.Signed.ConsistentSnapshot, info, manifest.MaxRelease)
 	if err != nil {
 		return nil, "", err
 	}

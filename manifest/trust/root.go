@@ -1,10 +1,13 @@
 package trust
 
 import (
+	"crypto/ed25519"
 	"crypto/pbkdf2"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -49,8 +52,17 @@ func identity(data []byte) ([]byte, error) {
 	return sum[:], nil
 }
 
-// selfSigned reads a root that is signed by enough of its own keys.
+// selfSigned reads a fleet's root that is signed by enough of its own keys.
 func selfSigned(data []byte) (*metadata.Metadata[metadata.RootType], error) {
+	set, err := begin(data)
+	if err != nil {
+		return nil, err
+	}
+	return set.Root, checkFleetRoot("root", set.Root)
+}
+
+// begin begins to trust a root that is signed by enough of its own keys.
+func begin(data []byte) (*trustedmetadata.TrustedMetadata, error) {
 	root, err := parseRoot("root", data)
 	if err != nil {
 		return nil, err
@@ -62,7 +74,7 @@ func selfSigned(data []byte) (*metadata.Metadata[metadata.RootType], error) {
 	if err != nil {
 		return nil, classify("root", err)
 	}
-	return set.Root, checkHead("root", root.Signed.SpecVersion, root.Signed.Version)
+	return set, checkHead("root", root.Signed.SpecVersion, root.Signed.Version)
 }
 
 // ParseRoot reads a root that may still lack signatures, and sees to it that go-tuf can use it safely. Who signed it is left to the caller;
@@ -73,6 +85,9 @@ func ParseRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType],
 		return nil, err
 	}
 	if err := checkRoot(path, root); err != nil {
+		return nil, err
+	}
+	if err := checkFleetRoot(path, root); err != nil {
 		return nil, err
 	}
 	return root, checkHead(path, root.Signed.SpecVersion, root.Signed.Version)
@@ -89,27 +104,41 @@ func parseRoot(path string, data []byte) (*metadata.Metadata[metadata.RootType],
 	return root, nil
 }
 
-// checkRoot sees to it that go-tuf can use a root safely: all roles there, all keys of a kind and length that the crypto libraries
-// take without a panic, thresholds that can be met.
+// checkRoot sees to it that go-tuf can use a root safely: all roles there, and keys that the crypto libraries take without a panic. A
+// role that too few keys can sign is the fleet's own mistake: nothing is accepted for it until a next root mends it.
 func checkRoot(path string, root *metadata.Metadata[metadata.RootType]) error {
+	fail := func(format string, args ...any) error {
+		return fmt.Errorf("%s is %w: %s", path, ErrDamaged, fmt.Sprintf(format, args...))
+	}
+	if err := checkKeys(root.Signed.Keys); err != nil {
+		return fail("%v", err)
+	}
+	for _, name := range metadata.TOP_LEVEL_ROLE_NAMES {
+		role := root.Signed.Roles[name]
+		if role == nil || role.Threshold < 1 || len(role.KeyIDs) > maxKeys {
+			return fail("role %s is missing or impossible", name)
+		}
+	}
+	return nil
+}
+
+// checkFleetRoot holds a root to what package sign makes, beyond what TUF asks for: a root that breaks it would leave sites without a way
+// on, so they stay with the one before.
+func checkFleetRoot(path string, root *metadata.Metadata[metadata.RootType]) error {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("%s is %w: %s", path, ErrDamaged, fmt.Sprintf(format, args...))
 	}
 	if !root.Signed.ConsistentSnapshot {
 		return fail("it has no consistent snapshots")
 	}
-	if len(root.Signed.Keys) > 256 {
-		return fail("it has more than 256 keys")
-	}
 	for id, key := range root.Signed.Keys {
-		if err := checkKey(key); err != nil {
-			return fail("key %.16q: %v", id, err)
+		if key.Scheme != metadata.KeySchemeEd25519 && key.Scheme != metadata.KeySchemeECDSA_SHA2_P256 {
+			return fail("key %.16q: scheme %.40q is not known", id, key.Scheme)
 		}
 	}
-	for _, name := range metadata.TOP_LEVEL_ROLE_NAMES {
-		role := root.Signed.Roles[name]
-		if role == nil || role.Threshold < 1 || role.Threshold > len(role.KeyIDs) || len(role.KeyIDs) > 256 {
-			return fail("role %s is missing or can never be signed", name)
+	for name, role := range root.Signed.Roles {
+		if role.Threshold > len(role.KeyIDs) {
+			return fail("role %s can never be signed", name)
 		}
 		for _, id := range role.KeyIDs {
 			if root.Signed.Keys[id] == nil {
@@ -120,26 +149,46 @@ func checkRoot(path string, root *metadata.Metadata[metadata.RootType]) error {
 	return nil
 }
 
+// checkKeys looks at the keys that a root or a list of targets brings. One of a kind that is not known is let in, and signs nothing.
+func checkKeys(keys map[string]*metadata.Key) error {
+	if len(keys) > maxKeys {
+		return fmt.Errorf("it has more than %d keys", maxKeys)
+	}
+	for id, key := range keys {
+		if err := checkKey(key); err != nil {
+			return fmt.Errorf("key %.16q: %w", id, err)
+		}
+	}
+	return nil
+}
+
 func checkKey(key *metadata.Key) error {
-	switch {
-	case key == nil:
-		return fmt.Errorf("it is missing")
-	case key.Type == metadata.KeyTypeEd25519 && key.Scheme == metadata.KeySchemeEd25519:
-		if raw, err := hex.DecodeString(key.Value.PublicKey); err != nil || len(raw) != 32 {
-			return fmt.Errorf("it is not an ed25519 key")
+	if key == nil {
+		return errors.New("it is missing")
+	}
+	switch key.Type {
+	case metadata.KeyTypeEd25519:
+		if raw, err := hex.DecodeString(key.Value.PublicKey); err != nil || len(raw) != ed25519.PublicKeySize {
+			return errors.New("it is not an ed25519 key")
 		}
-	case key.Scheme == metadata.KeySchemeECDSA_SHA2_P256:
+	case metadata.KeyTypeECDSA_SHA2_P256, metadata.KeyTypeECDSA_SHA2_P256_COMPAT:
 		if _, err := key.ToPublicKey(); err != nil {
-			return fmt.Errorf("it is not an ecdsa key")
+			return errors.New("it is not an ecdsa key")
 		}
-	default:
-		return fmt.Errorf("scheme %.40q is not known", key.Scheme)
+	case metadata.KeyTypeRSASSA_PSS_SHA256:
+		public, err := key.ToPublicKey()
+		if err != nil {
+			return errors.New("it is not an rsa key")
+		}
+		if bits := public.(*rsa.PublicKey).N.BitLen(); bits < 2048 || bits > 8192 {
+			return fmt.Errorf("an rsa key of %d bits", bits)
+		}
 	}
 	return nil
 }
 
 // specVersion is how a document names the version of TUF that it follows.
-var specVersion = regexp.MustCompile(`^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$`)
+var specVersion = regexp.MustCompile(`^[0-9]{1,9}\.[0-9]{1,9}(\.[0-9]{1,9})?$`)
 
 // checkHead checks what every role's document begins with. It comes after the signature: a newer TUF is what the fleet says, and
 // not what a flipped bit does.

@@ -1,87 +1,126 @@
 package trust
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/manifest"
 )
 
-const (
-	snapshotName = metadata.SNAPSHOT + ".json"
-	targetsName  = metadata.TARGETS + ".json"
-)
-
-// timestamp accepts the newest timestamp. It stops going back (an older timestamp, or one that names an older snapshot) and,
-// by its expiry, a source that is frozen in the past.
-func (w *walk) timestamp(ctx context.Context, stamp []byte) error {
-	if err := checkJSON(timestampPath, stamp, maxTimestamp); err != nil {
-		return err
-	}
-	m, err := metadata.Timestamp().FromBytes(stamp)
-	if err != nil {
-		return classify(timestampPath, err)
-	}
-	if err := w.signed(ctx, timestampPath, metadata.TIMESTAMP, m); err != nil {
-		return err
-	}
-	if err := checkHead(timestampPath, m.Signed.SpecVersion, m.Signed.Version); err != nil {
-		return err
-	}
-	if err := checkMeta(timestampPath, m.Signed.Meta, snapshotName, maxSnapshot); err != nil {
-		return err
-	}
-	if root := w.set.Root.Signed; root.IsExpired(w.set.RefTime) {
-		return expired("the fleet's root", root.Expires)
-	}
-	if w.base.Timestamp != nil {
-		// An old timestamp whose key has been replaced does not verify: then it no longer counts (recovery from fast-forward).
-		_, _ = w.set.UpdateTimestamp(w.base.Timestamp)
-	}
-	_, err = w.set.UpdateTimestamp(stamp)
-	switch {
-	case errors.Is(err, &metadata.ErrEqualVersionNumber{}):
-		// Nothing newer; what an interrupted refresh left unfinished goes on from the timestamp that is here.
-		if w.set.Timestamp.Signed.IsExpired(w.set.RefTime) {
-			return expired("the manifest", w.set.Timestamp.Signed.Expires)
-		}
-		w.done.Timestamp = w.base.Timestamp
-		return nil
-	case errors.Is(err, &metadata.ErrBadVersionNumber{}):
-		return w.stale(ctx, m)
-	case errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		return expired("the manifest", m.Signed.Expires)
-	case err != nil:
-		return w.blame(ctx, classify(timestampPath, err))
-	}
-	w.done.Timestamp, w.state.Ahead.Timestamp = stamp, stamp
-	return w.keep()
+// walk is one pass of a site: the Workflow and, on top of it, what a fleet asks for beyond TUF.
+type walk struct {
+	Workflow
+	first   []byte // the root given at install
+	offline bool
+	seen    int64
+	base    documents         // what the new documents may not fall behind
+	ahead   documents         // state.Ahead at the beginning
+	done    documents         // what was verified in this walk
+	state   state             // grows as documents are verified
+	save    func(state) error // online: keeps the state after each document; offline nil
 }
 
-// stale says by how much a timestamp that is signed, but too old, is behind. A stick whose manifest has the same number holds
+// newWalk begins a walk of the client. The workflow judges expiry itself by Time; a stick is judged by nobody here: its expiry becomes
+// a warning.
+func (c *Client) newWalk(src Source, offline bool) *walk {
+	w := &walk{first: c.first, offline: offline, seen: c.opts.Seen, state: c.state, ahead: c.state.Ahead, base: c.state.Done}
+	var now time.Time
+	if !offline {
+		w.base, w.save, now = c.state.Ahead.over(c.state.Done), c.keep, c.Time()
+	}
+	w.Workflow = Workflow{
+		Source: src, Time: now, Keep: w.accept,
+		Trusted: Trusted{Root: c.state.Root, Timestamp: w.base.Timestamp, Snapshot: w.base.Snapshot, Targets: w.base.Targets},
+	}
+	return w
+}
+
+// accept takes a verified document into the state, on disk at once when online.
+func (w *walk) accept(role string, data []byte) error {
+	switch role {
+	case metadata.ROOT:
+		if err := checkFleetRoot(versioned(w.set.Root.Signed.Version, role), w.set.Root); err != nil {
+			return err
+		}
+		if !bytes.Equal(w.state.Root, w.first) {
+			w.state.Between = append(slices.Clip(w.state.Between), w.state.Root)
+		}
+		w.state.Root = data
+	case metadata.TIMESTAMP:
+		w.state.Ahead.Timestamp = data
+	case metadata.SNAPSHOT:
+		w.state.Ahead.Snapshot = data
+	case metadata.TARGETS:
+		w.state.Ahead.Targets = data
+	}
+	if w.save == nil {
+		return nil
+	}
+	return w.save(w.state)
+}
+
+// run goes the whole way. stamp is the timestamp that was read before it.
+func (w *walk) run(ctx context.Context, stamp []byte) error {
+	err := w.steps(ctx, stamp)
+	if errors.Is(err, ErrForged) || errors.Is(err, ErrDamaged) {
+		return w.blame(ctx, err)
+	}
+	return err
+}
+
+func (w *walk) steps(ctx context.Context, stamp []byte) error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	rotated, err := w.roots(ctx)
+	if err != nil {
+		return err
+	}
+	if rotated {
+		stamp = nil // it was read before the new roots: it may still be one of the old keys
+	}
+	switch err := w.timestamp(ctx, stamp); {
+	case errors.Is(err, ErrStale):
+		return w.explain(ctx, err)
+	case err != nil:
+		return err
+	}
+	if err := w.snapshot(ctx); err != nil {
+		return err
+	}
+	if err := w.notOlder(w.set.Snapshot.Signed.Meta[targetsName].Version); err != nil {
+		return err
+	}
+	if err := w.targets(ctx); err != nil {
+		return err
+	}
+	if w.set.Targets[metadata.TARGETS].Signed.Delegations != nil {
+		return fmt.Errorf("the manifest: %w: it delegates to other lists", manifest.ErrNewer)
+	}
+	w.done = documents{Timestamp: w.passed.Timestamp, Snapshot: w.passed.Snapshot, Targets: w.passed.Targets}
+	return w.fleet(ctx)
+}
+
+// explain says by how much a timestamp that is signed, but too old, is behind. A stick whose manifest has the same number holds
 // nothing older in truth: only its signature of freshness is. It then counts as nothing new, and is good as a source of bytes.
-func (w *walk) stale(ctx context.Context, m *metadata.Metadata[metadata.TimestampType]) error {
-	old := w.set.Timestamp.Signed
-	plain := fmt.Errorf("the manifest is %w (timestamp %d < %d)", ErrStale, m.Signed.Version, old.Version)
-	if m.Signed.Version >= old.Version {
-		plain = fmt.Errorf("the manifest is %w (snapshot %d < %d)", ErrStale,
-			m.Signed.Meta[snapshotName].Version, old.Meta[snapshotName].Version)
-	}
-	meta := m.Signed.Meta[snapshotName]
-	path := versioned(meta.Version, metadata.SNAPSHOT)
-	data, err := fetch(ctx, w.src, path, length(meta, maxSnapshot), true)
-	if err != nil || checkJSON(path, data, maxSnapshot) != nil || meta.VerifyLengthHashes(data) != nil {
+func (w *walk) explain(ctx context.Context, plain error) error {
+	meta := w.refused.Signed.Meta[snapshotName]
+	path := w.path(metadata.SNAPSHOT, meta.Version)
+	data, err := fetch(ctx, w.Source, path, length(meta, maxSnapshot), true)
+	if err != nil {
 		return plain
 	}
-	s, err := metadata.Snapshot().FromBytes(data)
-	if err != nil || w.set.Root.VerifyDelegate(metadata.SNAPSHOT, s) != nil || s.Signed.Meta[targetsName] == nil {
+	m, err := w.readSnapshot(path, data, meta)
+	if err != nil {
 		return plain
 	}
-	theirs, ours := s.Signed.Meta[targetsName].Version, w.base.number()
+	theirs, ours := m.Signed.Meta[targetsName].Version, w.base.number()
 	switch {
 	case theirs < ours:
 		return staleNumber(theirs, ours)
@@ -89,112 +128,6 @@ func (w *walk) stale(ctx context.Context, m *metadata.Metadata[metadata.Timestam
 		return errSame
 	}
 	return plain
-}
-
-func staleNumber(theirs, ours int64) error {
-	return fmt.Errorf("the manifest is %w (manifest %d < %d)", ErrStale, theirs, ours)
-}
-
-// snapshot accepts the snapshot that the timestamp names. It stops mixing documents of different moments.
-func (w *walk) snapshot(ctx context.Context) error {
-	meta := w.set.Timestamp.Signed.Meta[snapshotName]
-	if base := w.base.Snapshot; base != nil {
-		_, err := w.set.UpdateSnapshot(base, true)
-		if err == nil && meta.VerifyLengthHashes(base) == nil {
-			w.done.Snapshot = base
-			return nil
-		}
-	}
-	path := versioned(meta.Version, metadata.SNAPSHOT)
-	data, err := fetch(ctx, w.src, path, length(meta, maxSnapshot), true)
-	if err != nil {
-		return err
-	}
-	// The hash comes before the parser: bytes that nobody signed are not looked into.
-	if err := meta.VerifyLengthHashes(data); err != nil {
-		return classify(path, err)
-	}
-	if err := checkJSON(path, data, maxSnapshot); err != nil {
-		return err
-	}
-	m, err := metadata.Snapshot().FromBytes(data)
-	if err != nil {
-		return classify(path, err)
-	}
-	if err := w.signed(ctx, path, metadata.SNAPSHOT, m); err != nil {
-		return err
-	}
-	if err := checkHead(path, m.Signed.SpecVersion, m.Signed.Version); err != nil {
-		return err
-	}
-	if err := checkMeta(path, m.Signed.Meta, targetsName, maxTargets); err != nil {
-		return err
-	}
-	if m.Signed.Version != meta.Version {
-		return fmt.Errorf("%s is %w: the timestamp names version %d, this is %d", path, ErrDamaged, meta.Version, m.Signed.Version)
-	}
-	_, err = w.set.UpdateSnapshot(data, false)
-	switch {
-	case errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		return expired("the manifest", m.Signed.Expires)
-	case errors.Is(err, &metadata.ErrBadVersionNumber{}):
-		return staleNumber(m.Signed.Meta[targetsName].Version, w.base.number())
-	case err != nil:
-		return w.blame(ctx, classify(path, err))
-	}
-	w.done.Snapshot, w.state.Ahead.Snapshot = data, data
-	return w.keep()
-}
-
-// targets accepts the signed list of documents that the snapshot names.
-func (w *walk) targets(ctx context.Context) error {
-	meta := w.set.Snapshot.Signed.Meta[targetsName]
-	if err := w.notOlder(meta.Version); err != nil {
-		return err
-	}
-	if base := w.base.Targets; base != nil && meta.VerifyLengthHashes(base) == nil {
-		if _, err := w.set.UpdateTargets(base); err == nil {
-			w.done.Targets = base
-			return nil
-		}
-	}
-	path := versioned(meta.Version, metadata.TARGETS)
-	data, err := fetch(ctx, w.src, path, length(meta, maxTargets), true)
-	if err != nil {
-		return err
-	}
-	// The hash comes before the parser: bytes that nobody signed are not looked into.
-	if err := meta.VerifyLengthHashes(data); err != nil {
-		return classify(path, err)
-	}
-	if err := checkJSON(path, data, maxTargets); err != nil {
-		return err
-	}
-	m, err := metadata.Targets().FromBytes(data)
-	if err != nil {
-		return classify(path, err)
-	}
-	if err := w.signed(ctx, path, metadata.TARGETS, m); err != nil {
-		return err
-	}
-	if err := checkHead(path, m.Signed.SpecVersion, m.Signed.Version); err != nil {
-		return err
-	}
-	if m.Signed.Delegations != nil {
-		return fmt.Errorf("%s: %w: it delegates to other lists", path, manifest.ErrNewer)
-	}
-	if m.Signed.Version != meta.Version {
-		return fmt.Errorf("%s is %w: the snapshot names version %d, this is %d", path, ErrDamaged, meta.Version, m.Signed.Version)
-	}
-	_, err = w.set.UpdateTargets(data)
-	switch {
-	case errors.Is(err, &metadata.ErrExpiredMetadata{}):
-		return expired("the manifest", m.Signed.Expires)
-	case err != nil:
-		return w.blame(ctx, classify(path, err))
-	}
-	w.done.Targets, w.state.Ahead.Targets = data, data
-	return w.keep()
 }
 
 // notOlder holds the number of the manifest itself against going back. The snapshot's own check ends when its key is replaced; this
@@ -217,35 +150,25 @@ func (w *walk) notOlder(number int64) error {
 	return nil
 }
 
-// target fetches the content of the target name, which stands in dir under its digest and name.
-func target(ctx context.Context, src Source, dir, name string, info *metadata.TargetFiles, limit int64) ([]byte, error) {
-	sum := info.Hashes["sha256"]
-	path := dir + hex.EncodeToString(sum) + "." + name
-	if len(sum) != 32 || info.Length < 0 || info.Length > limit {
-		return nil, fmt.Errorf("%s is %w: the signed list gives it no sha256 or an impossible length", path, ErrDamaged)
+// blame tells a forgery from an honest source of another fleet: the latter begins with another root.
+func (w *walk) blame(ctx context.Context, err error) error {
+	ours, errOurs := selfSigned(w.first)
+	if errOurs != nil {
+		return err
 	}
-	data, err := fetch(ctx, src, path, info.Length, true)
-	if err != nil {
-		return nil, err
+	theirs, errTheirs := fetch(ctx, w.Source, versioned(ours.Signed.Version, metadata.ROOT), maxRoot, false)
+	if errTheirs != nil {
+		return err
 	}
-	if err := info.VerifyLengthHashes(data); err != nil {
-		return nil, classify(path, err)
+	a, errA := identity(w.first)
+	b, errB := identity(theirs)
+	if errA != nil || errB != nil || bytes.Equal(a, b) {
+		return err
 	}
-	return data, nil
-}
-
-// checkMeta sees to it that the one entry that matters is there and possible.
-func checkMeta(path string, meta map[string]*metadata.MetaFiles, name string, limit int64) error {
-	entry := meta[name]
-	if entry == nil || entry.Version < 1 || entry.Version > maxVersion || entry.Length < 0 || entry.Length > limit {
-		return fmt.Errorf("%s is %w: it does not name %s", path, ErrDamaged, name)
+	mine, errMine := Fingerprint(w.first)
+	other, errOther := Fingerprint(theirs)
+	if errMine != nil || errOther != nil {
+		return err
 	}
-	return nil
-}
-
-func length(meta *metadata.MetaFiles, limit int64) int64 {
-	if meta.Length > 0 && meta.Length < limit {
-		return meta.Length
-	}
-	return limit
+	return fmt.Errorf("the manifest is %w: its root is %s, this site trusts %s", ErrOtherFleet, other, mine)
 }
