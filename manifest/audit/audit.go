@@ -26,11 +26,9 @@ import (
 
 // Options say what of a history is wanted.
 type Options struct {
-	Site  string    // only what concerns this site
-	Ring  string    // only what concerns this ring
-	Since time.Time // only what was signed then or later; documents without a date count
-	// Names gives keys the names that people know them by, by key ID. Keys without one are named by the beginning of their ID.
-	Names map[string]string
+	Site  string           // only what concerns this site
+	Ring  string           // only what concerns this ring
+	Since time.Time        // only what was signed then or later; documents without a date count
 	Now   func() time.Time // the computer's clock; nil means time.Now
 }
 
@@ -242,9 +240,13 @@ func (r *reader) signers(root *metadata.Metadata[metadata.RootType], role string
 	return slices.Compact(names)
 }
 
+// keyName is the name of a key in the newest root that names it, else the beginning of its ID.
 func (r *reader) keyName(id string) string {
-	if name := r.opts.Names[id]; name != "" {
-		return name
+	for _, root := range slices.Backward(r.roots) {
+		names, _ := root.Signed.UnrecognizedFields["names"].(map[string]any)
+		if name, _ := names[id].(string); name != "" {
+			return printable(name)
+		}
 	}
 	return id[:min(len(id), 8)]
 }
@@ -256,11 +258,15 @@ func note(fields map[string]any) (made time.Time, by string) {
 		made = at.UTC()
 	}
 	by, _ = fields["by"].(string)
-	by = strings.Map(func(r rune) rune {
+	return made, printable(by)
+}
+
+// printable takes out of a text what would write over a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1
 		}
 		return r
-	}, by)
-	return made, by
+	}, s)
 }

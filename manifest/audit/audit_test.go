@@ -60,11 +60,6 @@ func read(t *testing.T, f *manifesttest.Fleet, dir string, opts audit.Options) (
 		t.Fatal(err)
 	}
 	defer src.Close()
-	if opts.Names == nil {
-		if opts.Names, err = f.KeyNames(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	opts.Now = func() time.Time { return f.Now }
 	return audit.Read(context.Background(), src, f.Root, opts)
 }
@@ -246,13 +241,9 @@ func TestGapsAndDamage(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 			must(t, os.WriteFile(path, data, 0o644))
 		}
-		h, err := read(t, f, dir, audit.Options{Names: map[string]string{}})
+		h, err := read(t, f, dir, audit.Options{})
 		must(t, err)
-		key := h.Entries[0].Keys[0]
-		if len(key) != 8 {
-			t.Errorf("key %q", key)
-		}
-		check(t, h, "manifest 5 13:00 marie "+key+": 2 releases, 1 ring, 3 sites; what was changed before is not known here",
+		check(t, h, "manifest 5 13:00 marie release: 2 releases, 1 ring, 3 sites; what was changed before is not known here",
 			"manifest 1 -  : to 4: ! not here; what it changed shows with the next one")
 	})
 	t.Run("the newest is damaged", func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
@@ -48,6 +49,15 @@ func RootVersion(root []byte) (int64, error) {
 		return 0, err
 	}
 	return m.Signed.Version, nil
+}
+
+// RootExpires returns the moment until which a root that is valid in itself is good.
+func RootExpires(root []byte) (time.Time, error) {
+	m, err := selfSigned(root)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return m.Signed.Expires, nil
 }
 
 // SourceRoots returns the roots that src has, 1 first. Each is valid in itself and follows the one before, but whose they are is for a

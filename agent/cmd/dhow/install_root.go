@@ -8,11 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"dhow/agent/api"
 	"dhow/agent/site"
-	"dhow/bundle"
 	"dhow/bundle/fetch"
 	"dhow/manifest/trust"
 )
@@ -20,50 +20,134 @@ import (
 // maxRoot bounds root.json, in bytes.
 const maxRoot = 1 << 20
 
-// checkRoot reads the root of trust and shows its fingerprint. It returns nil when the site has one and none is given. Without a file the
-// root comes from a source: the fingerprint, which then must be given, decides whether it is the right one.
+const rootHint = "it is the file N.root.json that the central team gives out: dhowctl root show names it"
+
+// offered is a root of trust that somebody offers, before it is believed.
+type offered struct {
+	root  []byte
+	from  string
+	print string // its fingerprint
+	note  string // which one it is, for people
+}
+
+// checkRoot finds the root of trust and shows its fingerprint. It returns nil when the site has one and none is given. Without a file the
+// root comes from a source: the fingerprint, which then must be given, decides whether it is the right one. A fingerprint may be that of
+// any root that the fleet ever had: the site begins with the newest root that it vouches for.
 func (s *shell) checkRoot(ctx context.Context, paths site.Paths, config *site.Config, in installation) ([]byte, error) {
+	if in.fingerprint != "" {
+		var err error
+		if in.fingerprint, err = trust.ReadFingerprint(in.fingerprint); err != nil {
+			return nil, api.Fail(api.CodeUsage, "the central team reads it from: dhowctl root show", "--fingerprint: %v", err)
+		}
+	}
+	o, there, err := s.offeredRoot(ctx, paths, config, in)
+	if err != nil {
+		return nil, err
+	}
+	s.printf("trust     root fingerprint %s%s\n", o.print, o.note)
+	switch {
+	case in.fingerprint != "" && in.fingerprint != o.print:
+		return nil, api.Fail(api.CodeNotTrusted, "do not go on; ask the central team for the right root file and fingerprint",
+			"the fingerprint of %s is %s, not %s", o.from, o.print, in.fingerprint)
+	case there:
+		return nil, nil
+	case in.fingerprint != "" || in.yes:
+		return o.root, nil
+	}
+	answer, asked := s.ask("Does the central team read the same? [y/N] ")
+	switch {
+	case !asked:
+		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+o.print+", or --yes",
+			"nobody has confirmed the root fingerprint %s; nothing was done", o.print)
+	case !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes"):
+		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done")
+	}
+	return o.root, nil
+}
+
+// offeredRoot takes the root from the command line, from what the site has already (there), or from a source.
+func (s *shell) offeredRoot(ctx context.Context, paths site.Paths, config *site.Config, in installation) (o offered, there bool, err error) {
 	file := in.root
 	if file == "" {
 		file = filepath.Join(paths.Trust(), "root.json")
 	}
 	root, err := readRoot(file)
-	fetched := false
-	if in.root == "" && errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case in.root == "" && errors.Is(err, fs.ErrNotExist):
 		if in.fingerprint == "" {
-			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS")
+			return o, false, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS")
 		}
-		if file, root, err = rootFromSources(ctx, rootSources(config, in)); err != nil {
-			return nil, err
-		}
-		fetched = true
+		o, err = rootFromSources(ctx, rootSources(config, in), in.fingerprint)
+		return o, false, err
+	case err != nil:
+		return o, false, api.Fail(api.CodeUsage, rootHint, "cannot read the root of trust: %v", err)
+	}
+	o = offered{root: root, from: file}
+	version, err := trust.RootVersion(root)
+	if err == nil {
+		o.print, err = trust.Fingerprint(root)
 	}
 	if err != nil {
-		return nil, api.Fail(api.CodeUsage, "it is the file root.json that the central team gives out", "cannot read the root of trust: %v", err)
+		return o, false, api.Fail(api.CodeNotTrusted, rootHint, "%s: %v", file, err)
 	}
-	print, err := trust.Fingerprint(root)
-	if err != nil {
-		return nil, api.Fail(api.CodeNotTrusted, "it is the file root.json that the central team gives out", "%s: %v", file, err)
+	if version > 1 {
+		o.note = fmt.Sprintf(" (root %d)", version)
 	}
-	s.printf("trust     root fingerprint %s\n", print)
+	if in.fingerprint == "" || in.fingerprint == o.print {
+		return o, in.root == "", nil
+	}
+	if in.root == "" {
+		// The site has followed newer roots since its install.
+		if client, err := trust.Open(paths.Trust(), trust.Options{}); err == nil {
+			if vouched(&o, client.Roots(), in.fingerprint) {
+				return o, true, nil
+			}
+		}
+		return o, true, nil
+	}
+	for _, spec := range rootSources(config, in) {
+		if chain, err := rootsOf(ctx, spec); err == nil && slices.ContainsFunc(chain, func(r []byte) bool { return trust.SameRoot(r, o.root) }) {
+			if vouched(&o, chain, in.fingerprint) {
+				break
+			}
+		}
+	}
+	return o, false, nil
+}
+
+// vouched looks for the fingerprint in a chain that the offered root belongs to. The newer of the two roots is taken: the chain says
+// that both are the fleet's.
+func vouched(o *offered, chain [][]byte, fingerprint string) bool {
+	at, err := trust.FindRoot(chain, fingerprint)
+	if err != nil || at < 0 {
+		return false
+	}
+	mine := slices.IndexFunc(chain, func(r []byte) bool { return trust.SameRoot(r, o.root) })
+	o.root = chain[max(at, mine)]
+	o.print = fingerprint
+	o.note = numberNote(chain, at, max(at, mine))
+	return true
+}
+
+// numberNote says which root of a chain has the fingerprint, and with which the site begins.
+func numberNote(chain [][]byte, at, begin int) string {
+	number := func(n int) int64 {
+		v, err := trust.RootVersion(chain[n])
+		if err != nil {
+			return 0
+		}
+		return v
+	}
+	last := len(chain) - 1
 	switch {
-	case in.fingerprint != "" && in.fingerprint != print:
-		return nil, api.Fail(api.CodeNotTrusted, "do not go on; ask the central team for the right root.json",
-			"the fingerprint of %s is %s, not %s", file, print, in.fingerprint)
-	case in.root == "" && !fetched:
-		return nil, nil
-	case in.fingerprint != "" || in.yes:
-		return root, nil
+	case last == 0:
+		return ""
+	case at == last:
+		return fmt.Sprintf(" (root %d, the newest)", number(at))
+	case begin > at:
+		return fmt.Sprintf(" (root %d; the site begins with root %d, which follows from it)", number(at), number(begin))
 	}
-	answer, asked := s.ask("Does the central team read the same? [y/N] ")
-	switch {
-	case !asked:
-		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+print+", or --yes",
-			"nobody has confirmed the root fingerprint %s; nothing was done", print)
-	case !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes"):
-		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done")
-	}
-	return root, nil
+	return fmt.Sprintf(" (root %d; root %d follows from it: ask the central team for the newest fingerprint)", number(at), number(last))
 }
 
 func readRoot(path string) ([]byte, error) {
@@ -79,23 +163,40 @@ func readRoot(path string) ([]byte, error) {
 	return data, err
 }
 
-// rootFromSources takes the fleet's first root from the first source that has one. It is worth nothing until its fingerprint was compared.
-func rootFromSources(ctx context.Context, specs []string) (from string, root []byte, err error) {
+// rootFromSources takes the root with this fingerprint from the first source that has roots: what it offers is worth nothing without one.
+func rootFromSources(ctx context.Context, specs []string, fingerprint string) (offered, error) {
 	var last error
 	for _, spec := range specs {
-		src, err := fetch.Open(ctx, spec)
+		chain, err := rootsOf(ctx, spec)
 		if err != nil {
 			last = err
 			continue
 		}
-		root, err := src.Document(ctx, bundle.RootPath(1), maxRoot)
-		_ = src.Close()
-		if err == nil {
-			return spec, root, nil
+		at, err := trust.FindRoot(chain, fingerprint)
+		if err != nil {
+			return offered{}, err
 		}
-		last = fmt.Errorf("%s: %w", spec, err)
+		if at < 0 { // the newest is shown in place of the one that is not there
+			at = len(chain) - 1
+		}
+		o := offered{root: chain[at], from: spec, note: numberNote(chain, at, at)}
+		o.print, err = trust.Fingerprint(o.root)
+		return o, err
 	}
-	return "", nil, api.Fail(api.CodeUnreachable, "give it as a file: --root FILE", "no source has the fleet's root of trust: %v", last)
+	return offered{}, api.Fail(api.CodeUnreachable, "give it as a file: --root FILE", "no source has the fleet's root of trust: %v", last)
+}
+
+func rootsOf(ctx context.Context, spec string) ([][]byte, error) {
+	src, err := fetch.Open(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	chain, err := trust.SourceRoots(ctx, src)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", spec, err)
+	}
+	return chain, nil
 }
 
 // rootSources are the sources, and the bundle from which a computer is built anew.

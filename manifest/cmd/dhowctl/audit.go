@@ -61,19 +61,13 @@ func (a *app) audit() *cobra.Command {
 }
 
 func (a *app) history(ctx context.Context, from, rootFile string, opts audit.Options) (*audit.History, error) {
-	r, err := sign.Open(a.fleet)
-	switch {
-	case err == nil:
-		if opts.Names, err = r.KeyNames(); err != nil {
-			return nil, err
-		}
-	case from == "":
-		_, err = a.repository()
-		return nil, err
-	}
 	place := from
 	if from == "" {
 		place = a.fleet
+		r, err := a.repository()
+		if err != nil {
+			return nil, err
+		}
 		if _, err := r.Documents(); errors.Is(err, sign.ErrNotSigned) {
 			return nil, err
 		}
