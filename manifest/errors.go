@@ -16,4 +16,6 @@ var (
 	ErrUnknownSite = errors.New("site is not in the fleet")
 	// ErrFrom: the release may not follow directly on the one that runs.
 	ErrFrom = errors.New("cannot be reached directly")
+	// ErrBack: the releases do not permit that a pin takes a site back.
+	ErrBack = errors.New("a pin can't take a site back")
 )

@@ -149,7 +149,7 @@ func (c *Centre) root() string { return filepath.Join(c.dir, "metadata", "1.root
 // pin asks a site to run a version and publishes that to where.
 func (c *Centre) pin(t testing.TB, site, version, where string) string {
 	t.Helper()
-	return c.must(t, "pin", version, "--site", site) + c.must(t, "publish", "--to", where)
+	return c.must(t, "pin", version, "--site", site, "--allow-downgrade") + c.must(t, "publish", "--to", where)
 }
 
 // folderSource makes a folder that the centre publishes to.

@@ -123,7 +123,7 @@ func (f *FleetFile) unchanged() error {
 
 // place is where the value of a key of a ring or site stands, or else its name. It is for messages.
 func (f *FleetFile) place(section, name, key string) Mistake {
-	m := Mistake{Path: f.path}
+	m := Mistake{Path: f.path, Section: section, Name: name}
 	n := f.doc.Content[0]
 	for _, step := range []string{section, name, key} {
 		next := child(n, step)

@@ -1,7 +1,6 @@
 package sign
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -14,6 +13,8 @@ type Mistake struct {
 	Line, Column int
 	Text         string
 	Kind         error // ErrUnknownRelease and the like; nil for what is written wrong
+	// Section ("rings" or "sites") and Name say whose pin it is about, when it is about one.
+	Section, Name string
 }
 
 func (m Mistake) String() string {
@@ -43,15 +44,6 @@ func (m Mistakes) Unwrap() []error {
 		return []error{ErrFleetFile}
 	}
 	return []error{ErrFleetFile, m[0].Kind}
-}
-
-// mistakesOf returns the mistakes that err is made of, or err as one.
-func mistakesOf(path string, err error) Mistakes {
-	var list Mistakes
-	if errors.As(err, &list) {
-		return list
-	}
-	return Mistakes{{Path: path, Text: err.Error()}}
 }
 
 var yamlLine = regexp.MustCompile(`^line ([0-9]+): (.*)$`)

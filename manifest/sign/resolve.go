@@ -180,7 +180,7 @@ func (v *resolver) checkDowngrades(now *manifest.Fleet) {
 		switch {
 		case now.Sites[name].Pin != "":
 			v.mistakes = append(v.mistakes, v.r.fleet.place("sites", name, "pin").says(ErrDowngrade,
-				"site %s: %v: from %s to %s; allow it with \"downgrade: true\" beside the pin", name, ErrDowngrade, from.Pin, to.Pin))
+				"site %s %v: from %s to %s", name, ErrDowngrade, from.Pin, to.Pin))
 		case from.Ring == ring && v.last.fleet.Rings[ring].Pin != to.Pin:
 			if rings[ring]++; rings[ring] == 1 {
 				first[ring] = back{from.Pin, to.Pin}
@@ -189,7 +189,7 @@ func (v *resolver) checkDowngrades(now *manifest.Fleet) {
 	}
 	for _, ring := range names(rings) {
 		v.mistakes = append(v.mistakes, v.r.fleet.place("rings", ring, "pin").says(ErrDowngrade,
-			"ring %s: %v: %s from %s to %s; allow it with \"downgrade: true\" beside the pin",
+			"ring %s %v: %s from %s to %s",
 			ring, ErrDowngrade, plural(rings[ring], "site"), first[ring].from, first[ring].to))
 	}
 }

@@ -66,9 +66,9 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.initCommand(),
 		group("release", "Releases: make, list, show", a.releaseCreate(), a.releaseList(), a.releaseShow()),
-		group("ring", "Rings: groups of sites that run the same release", a.ringAdd(), a.ringList()),
-		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteList()),
-		a.pin(), a.hold(), a.releaseHold(),
+		group("ring", "Rings: groups of sites that run the same release", a.ringAdd(), a.ringSet(), a.ringList(), a.ringRemove()),
+		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteSet(), a.siteList(), a.siteRemove()),
+		a.pin(), a.unpin(), a.promote(), a.hold(), a.releaseHold(),
 		a.publish(), a.audit(),
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleVerify()),
 		group("key", "Keys: the one that copies of backups are encrypted to", a.keyBackup()),

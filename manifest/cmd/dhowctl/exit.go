@@ -34,7 +34,7 @@ var kinds = []struct {
 	{sign.ErrPassphrase, api.CodeUsage, "the passphrase is the one that was given to dhowctl init"},
 	{sign.ErrBusy, api.CodeBusy, "wait for it to end and try again"},
 	{sign.ErrUnknownRelease, api.CodeUsage, "dhowctl release list shows what is there"},
-	{sign.ErrDowngrade, api.CodeRefused, "dhowctl pin VERSION --ring RING --allow-downgrade says what becomes of the data"},
+	{sign.ErrDowngrade, api.CodeRefused, "allow it with dhowctl pin … --allow-downgrade, or \"downgrade: true\" beside the pin in fleet.yaml"},
 	{sign.ErrFleetFile, api.CodeUsage, ""},
 	{sign.ErrNotSigned, api.CodeUsage, "publish first: dhowctl publish --to oci://HOST/PATH or a folder"},
 	{sign.ErrExists, api.CodeUsage, ""},

@@ -2,78 +2,96 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"dhow/agent/api"
 	"dhow/manifest"
 	"dhow/manifest/sign"
 )
 
 func (a *app) pin() *cobra.Command {
 	var ring, site string
-	c := a.command("pin VERSION --ring RING | --site SITE", "Say which release a ring or a site must run", cobra.ExactArgs(1),
+	var allow bool
+	c := a.command("pin VERSION | LINE | previous --ring RING | --site SITE", "Say which release a ring or a site must run", cobra.ExactArgs(1),
 		func(_ context.Context, args []string) error {
 			r, err := a.repository()
 			if err != nil {
 				return err
 			}
-			version, err := known(r, args[0])
-			if err != nil {
-				return err
-			}
-			old := assignments(r.Fleet().Fleet())
-			what, was := "Ring "+ring, r.Fleet().Fleet().Rings[ring].Pin
-			if site != "" {
-				what, was = "Site "+site, r.Fleet().Fleet().Sites[site].Pin
-				err = r.Fleet().PinSite(site, version)
-			} else {
-				err = r.Fleet().PinRing(ring, version)
-			}
-			if err != nil {
-				return usage(err)
-			}
-			if err := r.SaveFleet(); err != nil {
-				return err
-			}
-			moves := 0
-			for name, now := range assignments(r.Fleet().Fleet()) {
-				if old[name] != now {
-					moves++
-				}
-			}
-			if was != "" && was != version {
-				what = fmt.Sprintf("%s was pinned to %s and", what, was)
-			}
-			a.printf("%s is pinned to %s: %s will move when it is published.\n", what, version, count(moves, "site"))
-			return nil
+			return a.pinTo(r, args[0], ring, site, allow)
 		})
+	c.Long = "Pins a ring or a site to a version (1.2.0), to a line (1.2.x or 1.x: the newest release of it at each publish; pre-releases not), or to\n" +
+		"\"previous\": what it was signed for before its present release.\n\n" +
+		"A pin takes a site to an older release only with --allow-downgrade, and only where the newer releases say that the older one can run on\n" +
+		"their data (rollback: keep). The data stay as they are. Otherwise the site stays where it is and says why; a person there can go back\n" +
+		"with its data from before: dhow rollback."
 	c.Flags().StringVar(&ring, "ring", "", "a ring")
 	c.Flags().StringVar(&site, "site", "", "a single site")
+	c.Flags().BoolVar(&allow, "allow-downgrade", false, "also to an older release, where the releases permit it")
 	c.MarkFlagsOneRequired("ring", "site")
 	c.MarkFlagsMutuallyExclusive("ring", "site")
 	return c
 }
 
-// assignments is what each site of a fleet must run; held sites stay where they are.
-func assignments(f *manifest.Fleet) map[string]string {
-	all := map[string]string{}
-	for name := range f.Sites {
-		if to, err := f.Assignment(name); err == nil && to.Hold == nil {
-			all[name] = to.Pin
+// pinTo pins one of ring and site, and tells the effect.
+func (a *app) pinTo(r *sign.Repository, pin, ring, site string, allow bool) error {
+	exact, word, err := manifest.ParsePin(pin)
+	if err != nil {
+		return err
+	}
+	if exact != "" {
+		if _, err := r.Release(exact); err != nil {
+			return err
 		}
 	}
-	return all
+	return a.edit(r, allow, func(f *sign.FleetFile) (string, error) {
+		what, was := "Ring "+ring, ""
+		if site != "" {
+			old := f.Fleet().Sites[site]
+			what, was, err = "Site "+site, asked(old.Pin, old.Asked), f.PinSite(site, pin)
+		} else {
+			old := f.Fleet().Rings[ring]
+			was, err = asked(old.Pin, old.Asked), f.PinRing(ring, pin)
+		}
+		done := what + " is pinned to " + exact + word
+		if was != "nothing" && was != exact+word {
+			done += " (was " + was + ")"
+		}
+		if word != "" {
+			if now, err := r.Resolve(); err == nil {
+				done += ", which is " + pinOf(now, ring, site)
+			}
+		}
+		return done + ".", err
+	})
 }
 
-// known returns the full form of a version that the repository holds; nothing stays nothing.
-func known(r *sign.Repository, version string) (string, error) {
-	if version == "" {
-		return "", nil
+// pinOf is the exact pin of one of ring and site.
+func pinOf(f *manifest.Fleet, ring, site string) string {
+	if site != "" {
+		return f.Sites[site].Pin
 	}
-	release, err := r.Release(version)
-	if err != nil {
-		return "", err
-	}
-	return release.Version, nil
+	return f.Rings[ring].Pin
+}
+
+func (a *app) unpin() *cobra.Command {
+	var site string
+	c := a.command("unpin --site SITE", "Let a site run what its ring runs", cobra.NoArgs, func(context.Context, []string) error {
+		r, err := a.repository()
+		if err != nil {
+			return err
+		}
+		if s, ok := r.Fleet().Fleet().Sites[site]; ok && s.Pin == "" && s.Asked == "" {
+			return fail(api.CodeUsage, "site "+site+" has no pin of its own", "dhowctl site list shows them")
+		}
+		return a.edit(r, false, func(f *sign.FleetFile) (string, error) {
+			ring := f.Fleet().Sites[site].Ring
+			to := f.Fleet().Rings[ring]
+			return "Site " + site + " runs what ring " + ring + " runs: " + asked(to.Pin, to.Asked) + ".", f.PinSite(site, "")
+		})
+	})
+	c.Flags().StringVar(&site, "site", "", "the site")
+	_ = c.MarkFlagRequired("site")
+	return c
 }

@@ -5,18 +5,23 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"dhow/agent/api"
 	"dhow/manifest"
 )
 
 func (a *app) releaseHold() *cobra.Command {
-	return a.command("release-hold SITE", "Let a held site move again", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
-		return a.editSite(args[0], func(s *manifest.Site) error {
-			if s.Hold == nil {
-				return fail(api.CodeUsage, "site "+args[0]+" is not held", "")
+	var ring string
+	c := a.command("release-hold SITE | --ring RING", "Let a held site, or every held site of a ring, move again", cobra.MaximumNArgs(1),
+		func(_ context.Context, args []string) error {
+			nothing := ""
+			if len(args) > 0 {
+				nothing = "site " + args[0] + " is not held"
 			}
-			s.Hold = nil
-			return nil
-		}, "Site "+args[0]+" moves again from the next publish on.\n")
-	})
+			return a.editSites(args, ring, func(s *manifest.Site) bool {
+				held := s.Hold != nil
+				s.Hold = nil
+				return held
+			}, "free to move from the next publish on", nothing)
+		})
+	c.Flags().StringVar(&ring, "ring", "", "every held site of this ring")
+	return c
 }

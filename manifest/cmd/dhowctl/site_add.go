@@ -7,10 +7,12 @@ import (
 
 	"dhow/agent/api"
 	"dhow/manifest"
+	"dhow/manifest/sign"
 )
 
 func (a *app) siteAdd() *cobra.Command {
 	var s manifest.Site
+	var settings []string
 	c := a.command("add NAME --ring RING", "Add a site", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
 		r, err := a.repository()
 		if err != nil {
@@ -18,33 +20,24 @@ func (a *app) siteAdd() *cobra.Command {
 		}
 		name, fleet := args[0], r.Fleet().Fleet()
 		if _, ok := fleet.Sites[name]; ok {
-			return fail(api.CodeUsage, "there is a site "+name+" already", "dhowctl pin VERSION --site "+name+" changes what it runs")
+			return fail(api.CodeUsage, "there is a site "+name+" already", "dhowctl site set "+name+" changes it")
 		}
 		if _, ok := fleet.Rings[s.Ring]; !ok {
 			return fail(api.CodeUsage, "there is no ring "+s.Ring, "add it: dhowctl ring add "+s.Ring)
 		}
-		if s.Pin, err = known(r, s.Pin); err != nil {
+		if err := mayPin(r, s.Pin); err != nil {
 			return err
 		}
-		if err := r.Fleet().SetSite(name, s); err != nil {
+		if s.Settings, err = settingsOf(settings, nil); err != nil {
 			return err
 		}
-		if err := r.SaveFleet(); err != nil {
-			return err
-		}
-		runs := s.Pin
-		if runs == "" {
-			runs = fleet.Rings[s.Ring].Pin
-		}
-		if runs == "" {
-			a.printf("Site %s added to ring %s; nothing is pinned yet.\n", name, s.Ring)
-			return nil
-		}
-		a.printf("Site %s added to ring %s; it will run %s.\n", name, s.Ring, runs)
-		return nil
+		return a.edit(r, false, func(f *sign.FleetFile) (string, error) {
+			return "Site " + name + " added to ring " + s.Ring + ".", f.SetSite(name, s)
+		})
 	})
 	c.Flags().StringVar(&s.Ring, "ring", "", "the ring that it belongs to")
-	c.Flags().StringVar(&s.Pin, "pin", "", "a release of its own")
+	c.Flags().StringVar(&s.Pin, "pin", "", "a release of its own: a version or a line such as 1.2.x")
+	c.Flags().StringArrayVar(&settings, "set", nil, "NAME=VALUE, a setting of this site that is no secret; may be given more than once")
 	_ = c.MarkFlagRequired("ring")
 	return c
 }
