@@ -93,8 +93,13 @@ func freshen(last, next *signed, keys *authority, now time.Time) error {
 
 // namedRoot returns the version of the root that a timestamp names, or 0.
 func namedRoot(m *metadata.Metadata[metadata.TimestampType]) int64 {
-	n, _ := m.Signed.UnrecognizedFields["root"].(float64)
-	return int64(n)
+	switch n := m.Signed.UnrecognizedFields["root"].(type) {
+	case int64: // not encoded yet
+		return n
+	case float64:
+		return int64(n)
+	}
+	return 0
 }
 
 // halfOver reports whether half of a document's life has passed.

@@ -22,7 +22,9 @@ type Documents struct {
 	Number  int64     // of the manifest: the version of its targets
 	Expires time.Time // the earliest expiry of timestamp, snapshot and targets
 	New     bool      // whether this Sign made anything new
-	Changes []Change  // what this Sign changes for sites; nil in Documents
+	// NewRoot is the root that was made after these were signed, 0 when there is none: sites would not take them together.
+	NewRoot int64
+	Changes []Change // what this Sign changes for sites; nil in Documents
 }
 
 // Change says that a site is to move. From is empty for a new site or one that had nothing assigned.
@@ -62,6 +64,9 @@ func (s *signed) documents() *Documents {
 		if at.Before(d.Expires) {
 			d.Expires = at
 		}
+	}
+	if namedRoot(s.timestamp) != s.root.Signed.Version {
+		d.NewRoot = s.root.Signed.Version
 	}
 	return d
 }

@@ -10,6 +10,10 @@ var (
 	ErrKey = errors.New("the key is not in order")
 	// ErrLockOut: the change would leave a fleet that can't be signed any more.
 	ErrLockOut = errors.New("it would lock the fleet out")
+	// ErrNoRoot: no new root waits for signatures.
+	ErrNoRoot = errors.New("no new root is waiting for signatures")
+	// ErrRootExpired: only a new root can be signed.
+	ErrRootExpired = errors.New("the root has expired")
 	// ErrRoot: a root that does not follow the newest one here.
 	ErrRoot = errors.New("the root does not fit")
 	// ErrBusy: another command signs in the same folder.

@@ -88,7 +88,7 @@ func (r *Repository) complete(last, next *signed, keys *authority, now time.Time
 // checkExpiry refuses to sign under a root that is over: sites would take nothing of it.
 func checkExpiry(root *rootDocument, now time.Time) error {
 	if at := root.Signed.Expires; now.After(at) {
-		return fmt.Errorf("cannot sign: the root expired on %s; sign a new root first (and check this computer's clock: %s)",
+		return fmt.Errorf("cannot sign: %w: it was good until %s, and this computer's clock says %s", ErrRootExpired,
 			at.Format(time.DateOnly), now.Format(time.DateOnly))
 	}
 	return nil

@@ -197,7 +197,7 @@ func TestSignRefuses(t *testing.T) {
 			appendTo(t, filepath.Join(f.Dir(), "fleet.yaml"), "# hello\n")
 		}, text: "was changed by somebody else"},
 		"clock behind": {change: func(t *testing.T, f *manifesttest.Fleet) { f.Now = f.Now.AddDate(-3, 0, 0) }, text: "this computer's clock says"},
-		"root expired": {change: func(t *testing.T, f *manifesttest.Fleet) { f.Now = f.Now.AddDate(6, 0, 0) }, text: "the root expired on"},
+		"root expired": {change: func(t *testing.T, f *manifesttest.Fleet) { f.Now = f.Now.AddDate(6, 0, 0) }, text: "cannot sign: the root has expired: it was good until "},
 		"release changed after signing": {kind: sign.ErrExists, change: func(t *testing.T, f *manifesttest.Fleet) {
 			r := f.NewRelease("1.0.0")
 			r.Project = "other"

@@ -1,0 +1,200 @@
+package sign
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"dhow/bundle/durable"
+)
+
+// PlanRoot says what a change would do. Nothing is written.
+func (r *Repository) PlanRoot(change RootChange, now time.Time) (*NextRoot, error) {
+	s, next, err := r.nextRoot(change, now)
+	if err != nil {
+		return nil, err
+	}
+	return describe(s.root, next), nil
+}
+
+// nextRoot makes the next root: the newest, or the one that is staged, with the change.
+func (r *Repository) nextRoot(change RootChange, now time.Time) (*signed, *rootDocument, error) {
+	last, err := r.signed()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkTime(last, now); err != nil {
+		return nil, nil, err
+	}
+	base, err := r.stagedOn(last.root)
+	if err != nil {
+		return nil, nil, err
+	}
+	if base == nil {
+		base = last.root
+	}
+	next, err := change.apply(last.root, base, now)
+	return last, next, err
+}
+
+// stagedOn returns the staged root that follows last, or nil. What is left of one that was accepted does not count.
+func (r *Repository) stagedOn(last *rootDocument) (*rootDocument, error) {
+	staged, _, err := r.staged()
+	if err != nil || staged == nil {
+		return nil, err
+	}
+	if sameRoot(staged, last) {
+		return nil, nil
+	}
+	if staged.Signed.Version != last.Signed.Version+1 {
+		return nil, fmt.Errorf("%w: root %d is prepared in %s, but the newest is root %d by now",
+			ErrRoot, staged.Signed.Version, r.path(stagedRoot), last.Signed.Version)
+	}
+	return staged, nil
+}
+
+// sameRoot reports whether two roots say the same, whoever has signed them.
+func sameRoot(a, b *rootDocument) bool {
+	x, errX := cjson.EncodeCanonical(a.Signed)
+	y, errY := cjson.EncodeCanonical(b.Signed)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// PrepareRoot makes the next root and signs it with the root keys of this computer. When these are enough it is the newest root from
+// now on; otherwise it is staged, and Prepare takes it along into a ceremony. A change of a root that is staged goes into that one, and
+// the signatures that it had are void.
+func (r *Repository) PrepareRoot(change RootChange, pass []byte, now time.Time) (*NextRoot, error) {
+	unlock, err := lock(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	last, next, err := r.nextRoot(change, now)
+	if err != nil {
+		return nil, err
+	}
+	return r.signRoot(last.root, next, pass)
+}
+
+// SignRoot signs the staged root with the root keys of this computer.
+func (r *Repository) SignRoot(pass []byte) (*NextRoot, error) {
+	unlock, err := lock(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	s := &signed{files: map[string][]byte{}}
+	if err := r.roots(s); err != nil {
+		return nil, err
+	}
+	next, err := r.stagedOn(s.root)
+	if err != nil {
+		return nil, err
+	}
+	if next == nil {
+		return nil, ErrNoRoot
+	}
+	return r.signRoot(s.root, next, pass)
+}
+
+// signRoot adds what the keys here can sign, and saves. The lock is held.
+func (r *Repository) signRoot(last, next *rootDocument, pass []byte) (*NextRoot, error) {
+	ids := slices.Clone(last.Signed.Roles[metadata.ROOT].KeyIDs)
+	for _, id := range next.Signed.Roles[metadata.ROOT].KeyIDs {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, k := range append(rootKeys(last), rootKeys(next)...) {
+		if i := slices.Index(ids, k.ID); i >= 0 && signedBy(next, k.ID, k.public) {
+			ids = slices.Delete(ids, i, i+1)
+		}
+	}
+	keys, err := r.Keyring(pass).open(ids, max(threshold(last, RoleRoot), threshold(next, RoleRoot)))
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		if _, err := next.Sign(k.Signer); err != nil {
+			return nil, fmt.Errorf("cannot sign root %d with the key %s: %w", next.Signed.Version, k.Name, err)
+		}
+	}
+	return r.saveRoot(last, next)
+}
+
+// saveRoot makes next the newest root when it is signed by enough keys, and stages it otherwise. The lock is held.
+func (r *Repository) saveRoot(last, next *rootDocument) (*NextRoot, error) {
+	if err := durable.Clean(r.path("metadata")); err != nil {
+		return nil, fmt.Errorf("cannot save the new root: %w", err)
+	}
+	next.Signatures = good(last, next)
+	data, err := encode(next)
+	if err != nil {
+		return nil, err
+	}
+	path := r.path(stagedRoot)
+	if whole(last, next) {
+		path = r.path(fmt.Sprintf("metadata/%d.root.json", next.Signed.Version))
+	}
+	if err := durable.WriteFile(path, data, 0o644); err != nil {
+		return nil, fmt.Errorf("cannot save the new root: %w", err)
+	}
+	n := describe(last, next)
+	if n.Missing == nil {
+		return n, r.unstage(next)
+	}
+	return n, nil
+}
+
+// good returns those signatures of next that count: sites need not carry the others.
+func good(last, next *rootDocument) (list []metadata.Signature) {
+	keys := append(rootKeys(last), rootKeys(next)...)
+	for _, sig := range next.Signatures {
+		i := slices.IndexFunc(keys, func(k Key) bool { return k.Role == RoleRoot && k.ID == sig.KeyID })
+		twice := slices.ContainsFunc(list, func(o metadata.Signature) bool { return o.KeyID == sig.KeyID })
+		alone := *next
+		alone.Signatures = []metadata.Signature{sig}
+		if i >= 0 && !twice && signedBy(&alone, sig.KeyID, keys[i].public) {
+			list = append(list, sig)
+		}
+	}
+	return list
+}
+
+// StagedRoot describes the root that waits for signatures; nil when there is none.
+func (r *Repository) StagedRoot() (*NextRoot, error) {
+	s := &signed{files: map[string][]byte{}}
+	if err := r.roots(s); err != nil {
+		return nil, err
+	}
+	next, err := r.stagedOn(s.root)
+	if err != nil || next == nil {
+		return nil, err
+	}
+	return describe(s.root, next), nil
+}
+
+// AbandonRoot throws away the root that waits for signatures, and returns its version. Keys that were made for it stay where they are.
+func (r *Repository) AbandonRoot() (int64, error) {
+	unlock, err := lock(r.dir)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	staged, _, err := r.staged()
+	if err != nil {
+		return 0, err
+	}
+	if staged == nil {
+		return 0, ErrNoRoot
+	}
+	if err := os.Remove(r.path(stagedRoot)); err != nil {
+		return 0, fmt.Errorf("cannot remove the prepared root: %w", err)
+	}
+	return staged.Signed.Version, nil
+}
