@@ -4,7 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
+
+	"dhow/manifest"
 )
 
 // HintFormat is the newest hint format that this code reads; MaxHint is the largest hint in bytes.
@@ -29,6 +33,9 @@ func ParseHint(data []byte) (Hint, error) {
 	if len(data) > MaxHint {
 		return Hint{}, fmt.Errorf("cannot read %s: %w: %d bytes, at most %d", HintPath, ErrTooLarge, len(data), MaxHint)
 	}
+	if err := manifest.CheckJSON(data, manifest.JSONLimits{Size: MaxHint, Depth: 4, Values: 5000}); err != nil {
+		return Hint{}, fmt.Errorf("cannot read %s: %w: %w", HintPath, ErrDamaged, err)
+	}
 	var h Hint
 	if err := json.Unmarshal(data, &h); err != nil {
 		return Hint{}, fmt.Errorf("cannot read %s: %w: %v", HintPath, ErrDamaged, err)
@@ -38,10 +45,23 @@ func ParseHint(data []byte) (Hint, error) {
 		return Hint{}, fmt.Errorf("cannot read %s: its format is %d and this program reads up to %d: update dhow", HintPath, h.Format, HintFormat)
 	case h.Format < 1:
 		return Hint{}, fmt.Errorf("cannot read %s: %w: it has no format", HintPath, ErrDamaged)
+	case strings.ContainsFunc(h.Fleet+h.Site+h.Ring+strings.Join(h.Releases, ""), unicode.IsControl):
+		return Hint{}, fmt.Errorf("cannot read %s: %w: it has control characters", HintPath, ErrDamaged)
 	case len(h.Releases) > 1000:
 		return Hint{}, fmt.Errorf("cannot read %s: %w: %d releases, at most 1000", HintPath, ErrTooLarge, len(h.Releases))
 	}
 	return h, nil
+}
+
+// Others names for whom a bundle was made when that is not this site in this ring, such as "site kin-002"; otherwise it is empty.
+func (h Hint) Others(site, ring string) string {
+	switch {
+	case h.Site != "" && h.Site != site:
+		return "site " + h.Site
+	case h.Ring != "" && h.Ring != ring:
+		return "ring " + h.Ring
+	}
+	return ""
 }
 
 // Encode returns the bytes of bundle.json.

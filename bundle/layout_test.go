@@ -73,13 +73,16 @@ func TestHint(t *testing.T) {
 		data, want string
 		kind       error
 	}{
-		{"", "cannot read bundle.json: damaged: unexpected end of JSON input", bundle.ErrDamaged},
+		{"", "cannot read bundle.json: damaged: not valid: not JSON at byte 0", bundle.ErrDamaged},
 		{"<html>", "cannot read bundle.json: damaged: ", bundle.ErrDamaged},
 		{"{}", "cannot read bundle.json: damaged: it has no format", bundle.ErrDamaged},
 		{`{"format":2}`, "cannot read bundle.json: its format is 2 and this program reads up to 1: update dhow", nil},
 		{string(many), "cannot read bundle.json: larger than allowed: 1001 releases, at most 1000", bundle.ErrTooLarge},
 		{strings.Repeat(" ", bundle.MaxHint+1), "cannot read bundle.json: larger than allowed: 65537 bytes, at most 65536", bundle.ErrTooLarge},
-		{strings.Repeat("[", 60_000), "cannot read bundle.json: damaged: ", bundle.ErrDamaged},
+		{strings.Repeat("[", 60_000), "cannot read bundle.json: damaged: larger than allowed: nested more than 4 deep", bundle.ErrDamaged},
+		{`{"format":1,"site":"a","site":"b"}`, `cannot read bundle.json: damaged: not valid: the key "site" stands twice in one object`, bundle.ErrDamaged},
+		{`{"format":1,"site":"a\u001b[2J"}`, "cannot read bundle.json: damaged: it has control characters", bundle.ErrDamaged},
+		{`{"format":1,"site":7}`, "cannot read bundle.json: damaged: json: cannot unmarshal number", bundle.ErrDamaged},
 	} {
 		_, err := bundle.ParseHint([]byte(c.data))
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) || c.kind != nil && !errors.Is(err, c.kind) {

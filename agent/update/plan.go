@@ -174,13 +174,8 @@ func madeForOthers(ctx context.Context, src bundle.Source, as manifest.Assignmen
 	if err != nil {
 		return nil // no hint, no say
 	}
-	who := ""
-	switch {
-	case hint.Site != "" && hint.Site != as.Site:
-		who = "site " + hint.Site
-	case hint.Ring != "" && hint.Ring != as.Ring:
-		who = "ring " + hint.Ring
-	default:
+	who := hint.Others(as.Site, as.Ring)
+	if who == "" {
 		return nil
 	}
 	return &change.Failure{

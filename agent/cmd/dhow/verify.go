@@ -98,6 +98,12 @@ func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
 	if err != nil {
 		return nil, api.Fail(api.CodeNotTrusted, "the central team adds it with: dhowctl site add", "%v", err)
 	}
+	if hint, err := bundle.ReadHint(ctx, src); err == nil {
+		if who := hint.Others(as.Site, as.Ring); who != "" {
+			return nil, api.Fail(api.CodeNotTrusted, "use the bundle of this site, or ask the central team for one",
+				"%s was made for %s, not for %s", path, who, config.Site)
+		}
+	}
 	if as.Pin == "" {
 		v.Warnings = append(v.Warnings, "no release is pinned for this site")
 		v.Releases, err = have.releases(ctx, client, m.Releases, v.Platform)

@@ -22,67 +22,105 @@ import (
 // expiresSoon is how long a bundle should be good for when it is made.
 const expiresSoon = 14 * 24 * time.Hour
 
+// meantFor is for whom a bundle is, and what it holds.
+type meantFor struct {
+	site, ring, platform string
+	all                  bool
+	version              string
+}
+
 func (a *app) bundleCreate() *cobra.Command {
-	var version, site, ring, platform, out string
-	c := a.command("create --release VERSION -o FILE", "Write a release with its signed manifest into one file or folder", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error {
-			if err := checkOutput(out); err != nil {
-				return err
-			}
-			r, store, err := a.withStore()
-			if err != nil {
-				return err
-			}
-			release, err := r.Release(version)
-			if err != nil {
-				return err
-			}
-			signed, err := r.Documents()
-			if err != nil {
-				return err
-			}
-			if err := mayTake(r, signed, release.Version, site, ring); err != nil {
-				return err
-			}
-			if platform != "" {
-				if platform, err = manifest.NormalizePlatform(platform); err != nil {
-					return err
-				}
-			}
-			if gone := absent(release, store); gone > 0 {
-				return missingBytes(release.Version, gone, store)
-			}
-			done, err := pack.Write(ctx, out, pack.Contents{
-				Documents: signed.Files, Releases: []*manifest.Release{release}, Store: store, Platform: platform,
-				Hint: bundle.Hint{Fleet: release.Fleet, Made: a.now(), Site: site, Ring: ring},
-			})
-			if err != nil {
-				return err
-			}
-			size := done.Size
-			if size == 0 {
-				size = done.Bytes
-			}
-			for _, w := range done.Warnings {
-				a.printf("warning   %s\n", w)
-			}
-			if left := signed.Expires.Sub(a.now()); left < expiresSoon {
-				a.printf("warning   the manifest expires on %s: publish again before, and make a new bundle\n", signed.Expires.Format(time.DateOnly))
-			}
-			a.printf("Bundle %s written: release %s, manifest %d (expires %s), %s.\n",
-				out, release.Version, signed.Number, signed.Expires.Format(time.DateOnly), author.SizeText(size))
-			return nil
-		})
+	var m meantFor
+	var out string
+	c := a.command("create (--release VERSION | --site NAME | --ring NAME | --all) -o FILE",
+		"Write releases with their signed manifest into one file or folder", cobra.NoArgs,
+		func(ctx context.Context, _ []string) error { return a.createBundle(ctx, out, m) })
+	c.Long = "A bundle for a site, for the sites of a ring, or for all of them holds the releases that they were signed for. The manifest in it is\n" +
+		"always the whole one: what a site runs stands there under its name, and not in what the bundle says about itself."
 	f := c.Flags()
-	f.StringVar(&version, "release", "", "the release")
-	f.StringVar(&site, "site", "", "make sure that this site will take it")
-	f.StringVar(&ring, "ring", "", "make sure that the sites of this ring will take it")
-	f.StringVar(&platform, "platform", "", "images of one platform only, for example linux/arm64")
+	f.StringVar(&m.version, "release", "", "this release only")
+	f.StringVar(&m.site, "site", "", "for this site; others refuse it. With --release: make sure that it will take that")
+	f.StringVar(&m.ring, "ring", "", "for the sites of this ring; others refuse it. With --release: make sure that they will take that")
+	f.BoolVar(&m.all, "all", false, "for all sites")
+	f.StringVar(&m.platform, "platform", "", "images of one platform only, for example linux/arm64")
 	f.StringVarP(&out, "output", "o", "", "FILE.tgz, FILE.tar, FILE.tar.zst or a folder")
-	_ = c.MarkFlagRequired("release")
+	c.MarkFlagsOneRequired("release", "site", "ring", "all")
 	_ = c.MarkFlagRequired("output")
-	c.MarkFlagsMutuallyExclusive("site", "ring")
+	c.MarkFlagsMutuallyExclusive("site", "ring", "all")
+	c.MarkFlagsMutuallyExclusive("release", "all")
 	return c
+}
+
+func (a *app) createBundle(ctx context.Context, out string, m meantFor) error {
+	if err := checkOutput(out); err != nil {
+		return err
+	}
+	r, store, err := a.withStore()
+	if err != nil {
+		return err
+	}
+	if m.version != "" {
+		release, err := r.Release(m.version)
+		if err != nil {
+			return err
+		}
+		m.version = release.Version
+	}
+	signed, err := r.Documents()
+	if err != nil {
+		return err
+	}
+	versions, err := bundled(r, signed, m)
+	if err != nil {
+		return err
+	}
+	if m.platform != "" {
+		if m.platform, err = manifest.NormalizePlatform(m.platform); err != nil {
+			return err
+		}
+	}
+	var releases []*manifest.Release
+	for _, v := range versions {
+		release, err := r.Release(v)
+		if err != nil {
+			return err
+		}
+		if gone := absent(release, store); gone > 0 {
+			return missingBytes(v, gone, store)
+		}
+		releases = append(releases, release)
+	}
+	done, err := pack.Write(ctx, out, pack.Contents{
+		Documents: signed.Files, Releases: releases, Store: store, Platform: m.platform,
+		Hint: bundle.Hint{Fleet: releases[0].Fleet, Made: a.now(), Site: m.site, Ring: m.ring},
+	})
+	if err != nil {
+		return err
+	}
+	size := done.Size
+	if size == 0 {
+		size = done.Bytes
+	}
+	for _, w := range done.Warnings {
+		a.printf("warning   %s\n", w)
+	}
+	if left := signed.Expires.Sub(a.now()); left < expiresSoon {
+		a.printf("warning   the manifest expires on %s: publish again before, and make a new bundle\n", signed.Expires.Format(time.DateOnly))
+	}
+	what := "release "
+	if len(versions) > 1 {
+		what = "releases "
+	}
+	who := ""
+	switch {
+	case m.site != "":
+		who = " for site " + m.site
+	case m.ring != "":
+		who = " for ring " + m.ring
+	}
+	a.printf("Bundle %s written%s: %s, manifest %d (expires %s), %s.\n",
+		out, who, what+strings.Join(versions, ", "), signed.Number, signed.Expires.Format(time.DateOnly), author.SizeText(size))
+	return nil
 }
 
 // checkOutput refuses names that look like files of a kind that is not written: they would become folders.
