@@ -16,7 +16,8 @@
 //	metadata/N.root.json              every root from 1 on
 //	metadata/timestamp.json
 //	metadata/N.snapshot.json, metadata/N.targets.json
-//	targets/<sha256>.fleet.json.zst
+//	targets/<sha256>.fleet.json.zst, targets/<sha256>.sites.json.zst
+//	targets/sites/<sha256>.json.zst   parts of a large fleet
 //	targets/releases/<sha256>.1.1.0.json
 //	blobs/sha256/<hex>                image manifests, configs, layers, release files
 //

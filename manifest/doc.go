@@ -6,6 +6,7 @@
 // has a ring. Whoever holds such a document need not check these again. It does not say who made a document: that is the work
 // of package manifest/trust. Making release documents is the work of manifest/author, signing that of manifest/sign.
 //
-// A release travels as plain JSON, at most MaxRelease bytes; a fleet as zstd-compressed JSON, at most MaxFleet bytes unpacked.
-// Both begin with a format number. Fields that this code does not know are ignored, a newer format is refused with ErrNewer.
+// A release travels as plain JSON, at most MaxRelease bytes; a fleet as several zstd-compressed JSON documents (FleetFiles), at most
+// MaxFleet bytes unpacked, of which a site of a large fleet reads what concerns it. All begin with a format number. Fields that this
+// code does not know are ignored, a newer format is refused with ErrNewer.
 package manifest

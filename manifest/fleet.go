@@ -2,19 +2,14 @@ package manifest
 
 import "time"
 
-// FleetFormat is the newest fleet format that this code reads.
-const FleetFormat = 1
-
-// FleetPath is the TUF target path of the fleet document (zstd-compressed JSON).
-const FleetPath = "fleet.json.zst"
-
-// Fleet says what every site runs. It is the signed counterpart of fleet.yaml: rings plus overrides.
+// Fleet says what every site runs. It is the signed counterpart of fleet.yaml: rings plus overrides. How it travels stands at FleetFiles.
 type Fleet struct {
 	Format int             `json:"format"`
 	Name   string          `json:"name"`
 	Policy Policy          `json:"policy"`
 	Rings  map[string]Ring `json:"rings"`
-	Sites  map[string]Site `json:"sites"`
+	// Sites are all sites, or those of one part when the fleet was read for one site.
+	Sites map[string]Site `json:"sites,omitempty"`
 }
 
 // Policy holds the defaults of all sites; a site's own configuration wins.

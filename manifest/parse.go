@@ -1,18 +1,14 @@
 package manifest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // Limits of the documents. Sizes are in bytes.
 const (
 	MaxRelease = 8 << 20
-	MaxFleet   = 16 << 20 // unpacked, and packed too
+	MaxFleet   = 16 << 20 // all documents of a fleet together, unpacked; and each of them packed
 
 	maxDepth         = 16
 	maxReleaseValues = 500_000
@@ -29,22 +25,6 @@ func ParseRelease(data []byte) (*Release, error) {
 		return nil, err
 	}
 	return &r, nil
-}
-
-// ParseFleet reads a compressed fleet document and validates it.
-func ParseFleet(packed []byte) (*Fleet, error) {
-	data, err := unpack(packed)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read fleet: %w", err)
-	}
-	var f Fleet
-	if err := parse(data, JSONLimits{Size: MaxFleet, Depth: maxDepth, Values: maxFleetValues}, FleetFormat, &f); err != nil {
-		return nil, fmt.Errorf("cannot read fleet: %w", err)
-	}
-	if err := f.Validate(); err != nil {
-		return nil, err
-	}
-	return &f, nil
 }
 
 // parse fills into from data. The format comes first, so that a newer document is refused as newer and not as malformed.
@@ -77,26 +57,6 @@ func checkFormat(format, newest int) error {
 	return nil
 }
 
-// unpack stops a small document that unpacks to a huge one: memory and output are bounded.
-func unpack(packed []byte) ([]byte, error) {
-	if len(packed) > MaxFleet {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxFleet)
-	}
-	d, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxFleet))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	defer d.Close()
-	data, err := io.ReadAll(io.LimitReader(d, MaxFleet+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w: not zstd: %w", ErrInvalid, err)
-	}
-	if len(data) > MaxFleet {
-		return nil, fmt.Errorf("%w: more than %d bytes unpacked", ErrTooLarge, MaxFleet)
-	}
-	return data, nil
-}
-
 // Encode returns the document that ParseRelease reads. The same release gives the same bytes.
 func (r *Release) Encode() ([]byte, error) {
 	if err := r.Validate(); err != nil {
@@ -111,24 +71,4 @@ func (r *Release) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("cannot write release %s: %w: more than %d bytes", r.Version, ErrTooLarge, MaxRelease)
 	}
 	return data, nil
-}
-
-// Encode returns the compressed document that ParseFleet reads. The same fleet gives the same bytes.
-func (f *Fleet) Encode() ([]byte, error) {
-	if err := f.Validate(); err != nil {
-		return nil, err
-	}
-	data, err := json.Marshal(f)
-	if err != nil {
-		return nil, fmt.Errorf("cannot write fleet %s: %w", f.Name, err)
-	}
-	if len(data) > MaxFleet {
-		return nil, fmt.Errorf("cannot write fleet %s: %w: more than %d bytes", f.Name, ErrTooLarge, MaxFleet)
-	}
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
-	if err != nil {
-		return nil, fmt.Errorf("cannot write fleet %s: %w", f.Name, err)
-	}
-	defer e.Close()
-	return e.EncodeAll(data, nil), nil
 }

@@ -39,13 +39,20 @@ func (r *reader) state(m *metadata.Metadata[metadata.TargetsType]) (*state, erro
 	return s, nil
 }
 
-// fleet reads the fleet document that a list names.
+// fleet reads the documents of the fleet that a list names.
 func (r *reader) fleet(m *metadata.Metadata[metadata.TargetsType]) (*manifest.Fleet, error) {
-	data, err := r.target(m, manifest.FleetPath)
-	if err != nil {
+	var files manifest.FleetFiles
+	var err error
+	if files.Fleet, err = r.target(m, manifest.FleetPath); err != nil {
 		return nil, err
 	}
-	return manifest.ParseFleet(data)
+	if files.Sites, err = r.target(m, manifest.SitesPath); err != nil {
+		return nil, err
+	}
+	files.Part = func(b manifest.Blob) ([]byte, error) {
+		return r.src.Document(r.ctx, manifest.PartPath(b.Digest), b.Size)
+	}
+	return manifest.ParseFleet(files, "")
 }
 
 func (r *reader) target(m *metadata.Metadata[metadata.TargetsType], name string) ([]byte, error) {

@@ -127,9 +127,19 @@ func add[T metadata.Roles](next, last *signed, path string, m *metadata.Metadata
 // list makes the list of targets, and adds their content to next.files.
 func (r *Repository) list(next, last *signed) (map[string]*metadata.TargetFiles, error) {
 	content := map[string][]byte{}
-	var err error
-	if content[manifest.FleetPath], err = next.fleet.Encode(); err != nil {
+	fleet, err := next.fleet.Encode()
+	if err != nil {
 		return nil, err
+	}
+	content[manifest.FleetPath], content[manifest.SitesPath] = fleet.Fleet, fleet.Sites
+	parts, err := fleet.Parts()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range parts {
+		if next.files[manifest.PartPath(b.Digest)], err = fleet.Part(b); err != nil {
+			return nil, err
+		}
 	}
 	versions, err := r.Releases()
 	if err != nil {
@@ -146,7 +156,7 @@ func (r *Repository) list(next, last *signed) (map[string]*metadata.TargetFiles,
 		if err != nil {
 			return nil, fmt.Errorf("cannot sign %s: %w", name, err)
 		}
-		if last.targets != nil && name != manifest.FleetPath {
+		if last.targets != nil && strings.HasPrefix(name, "releases/") {
 			if old := last.targets.Signed.Targets[name]; old != nil && !old.Equal(*info) {
 				return nil, fmt.Errorf("cannot sign: %s is not what was signed before, and a release never changes: %w", name, ErrExists)
 			}

@@ -19,6 +19,7 @@ import (
 // targets, the fleet document and the release documents. timestamp.json is to be put in place last.
 type Documents struct {
 	Files   map[string][]byte
+	Fleet   *manifest.Fleet
 	Number  int64     // of the manifest: the version of its targets
 	Expires time.Time // the earliest expiry of timestamp, snapshot and targets
 	New     bool      // whether this Sign made anything new
@@ -59,7 +60,7 @@ func (r *Repository) Documents() (*Documents, error) {
 }
 
 func (s *signed) documents() *Documents {
-	d := &Documents{Files: s.files, Number: s.targets.Signed.Version, Expires: s.timestamp.Signed.Expires}
+	d := &Documents{Files: s.files, Fleet: s.fleet, Number: s.targets.Signed.Version, Expires: s.timestamp.Signed.Expires}
 	for _, at := range []time.Time{s.snapshot.Signed.Expires, s.targets.Signed.Expires} {
 		if at.Before(d.Expires) {
 			d.Expires = at
@@ -114,17 +115,8 @@ func (r *Repository) signed() (*signed, error) {
 			return nil, err
 		}
 	}
-	s.fleet, err = readFleet(s.targets.Signed.Targets, s.files)
+	s.fleet, err = s.readFleet(r, s.targets.Signed.Targets)
 	return s, err
-}
-
-// readFleet returns the fleet that a list of targets names; files has its contents.
-func readFleet(list map[string]*metadata.TargetFiles, files map[string][]byte) (*manifest.Fleet, error) {
-	info := list[manifest.FleetPath]
-	if info == nil {
-		return nil, fmt.Errorf("the signed list names no %s", manifest.FleetPath)
-	}
-	return manifest.ParseFleet(files[targetPath(manifest.FleetPath, info)])
 }
 
 // read adds a document to s.files. One that does not match what was signed is refused here, before sites see it.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"dhow/manifest"
 )
 
 // Finish makes the manifest of a ceremony that was signed, from one file or several copies of it: it verifies everything as a site would,
@@ -122,6 +124,14 @@ func (r *Repository) adopt(p *Proposal, next *signed) error {
 			data = ours
 		}
 		next.files[path] = data
+	}
+	pieces, err := parts(p.targets.Signed.Targets, p.ceremony.Files)
+	if err != nil {
+		return err
+	}
+	for _, b := range pieces {
+		path := manifest.PartPath(b.Digest)
+		next.files[path] = p.ceremony.Files[path]
 	}
 	return nil
 }

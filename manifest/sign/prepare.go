@@ -11,6 +11,7 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"dhow/manifest"
 	"dhow/manifest/trust"
 )
 
@@ -70,6 +71,14 @@ func (r *Repository) Prepare(now time.Time) (*Ceremony, error) {
 				path := targetPath(name, info)
 				c.Files[path] = last.files[path]
 			}
+		}
+		pieces, err := parts(last.targets.Signed.Targets, last.files)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range pieces {
+			path := manifest.PartPath(b.Digest)
+			c.Files[path] = last.files[path]
 		}
 	}
 	return c, nil

@@ -212,13 +212,10 @@ func (r *Repository) fleetAt(number int64) (*manifest.Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", r.path(path), err)
 	}
-	info := targets.Signed.Targets[manifest.FleetPath]
-	if info == nil {
-		return nil, fmt.Errorf("cannot read %s: it names no fleet", r.path(path))
-	}
 	s := &signed{files: map[string][]byte{}}
-	if data, err = s.read(r, targetPath(manifest.FleetPath, info), info.VerifyLengthHashes); err != nil {
-		return nil, err
+	fleet, err := s.readFleet(r, targets.Signed.Targets)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the fleet of %s: %w", r.path(path), err)
 	}
-	return manifest.ParseFleet(data)
+	return fleet, nil
 }

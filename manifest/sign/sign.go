@@ -138,7 +138,7 @@ func (m documentMap) Document(_ context.Context, path string, _ int64) ([]byte, 
 // write puts new documents into the repository: contents first, timestamp.json last, each safely on disk before the next.
 func (r *Repository) write(last, next *signed) error {
 	// The lock is held: what lies half-written here is left of a signing that was killed.
-	for _, dir := range []string{"metadata", "targets", "targets/releases"} {
+	for _, dir := range []string{"metadata", "targets", "targets/releases", "targets/sites"} {
 		if err := durable.Clean(r.path(dir)); err != nil {
 			return fmt.Errorf("cannot save signed documents: %w", err)
 		}

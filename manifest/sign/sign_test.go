@@ -76,7 +76,8 @@ func TestSignAndAccept(t *testing.T) {
 	slices.Sort(paths)
 	want := []string{
 		"metadata/1.root.json", "metadata/1.snapshot.json", "metadata/1.targets.json", "metadata/timestamp.json",
-		"targets/SHA.fleet.json.zst", "targets/releases/SHA.1.0.0.json", "targets/releases/SHA.1.1.0.json",
+		"targets/SHA.fleet.json.zst", "targets/SHA.sites.json.zst",
+		"targets/releases/SHA.1.0.0.json", "targets/releases/SHA.1.1.0.json",
 	}
 	if !slices.Equal(paths, want) {
 		t.Errorf("documents %v", paths)

@@ -199,7 +199,11 @@ var attacks = []attack{
 		f.onTargets = func(s *metadata.TargetsType) { s.Targets[manifest.FleetPath].Hashes = metadata.Hashes{} }
 		return f.next()
 	}},
-	{name: "no fleet", kind: trust.ErrDamaged, text: "names no fleet document", make: func(f *forge) map[string][]byte {
+	{name: "no sites", kind: trust.ErrDamaged, text: "names no sites.json.zst", make: func(f *forge) map[string][]byte {
+		f.onTargets = func(s *metadata.TargetsType) { delete(s.Targets, manifest.SitesPath) }
+		return f.next()
+	}},
+	{name: "no fleet", kind: trust.ErrDamaged, text: "names no fleet.json.zst", make: func(f *forge) map[string][]byte {
 		f.onTargets = func(s *metadata.TargetsType) { delete(s.Targets, manifest.FleetPath) }
 		return f.next()
 	}},

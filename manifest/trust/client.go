@@ -25,6 +25,9 @@ type Options struct {
 	// Seen is the Number of the manifest that was accepted last, as another place (the journal) remembers it. It stops an old
 	// stick when the state of the folder was lost. 0 means not known.
 	Seen int64
+	// Site is the site for which this is: of a large fleet only what concerns it is fetched and kept. Empty means the one for which the
+	// folder was used before, or everything.
+	Site string
 }
 
 // Client verifies manifests and remembers them in its folder. It may be used by several goroutines.
@@ -117,6 +120,9 @@ func Open(dir string, opts Options) (*Client, error) {
 		if c.state, err = decodeState(value); err != nil {
 			return nil, err
 		}
+		if c.opts.Site == "" {
+			c.opts.Site = c.state.Site
+		}
 	}
 	c.raise(c.state)
 	return c, nil
@@ -189,7 +195,7 @@ func (c *Client) current() (*Manifest, error) {
 
 func (c *Client) done() (*parsed, error) {
 	if c.parsed == nil {
-		p, err := c.state.parseDone()
+		p, err := c.state.parseDone(c.opts.Site)
 		if err != nil {
 			return nil, err
 		}

@@ -4,29 +4,41 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/manifest"
 )
 
-// fleet accepts the fleet document that the targets name; with it the manifest is complete.
+// fleet accepts the documents of the fleet that the targets name, as far as this site needs them; with them the manifest is complete.
 func (w *walk) fleet(ctx context.Context) error {
-	info := w.set.Targets[metadata.TARGETS].Signed.Targets[manifest.FleetPath]
-	if info == nil {
-		return fmt.Errorf("the manifest is %w: it names no fleet document", ErrDamaged)
-	}
-	data := w.base.Fleet
-	if data == nil || info.VerifyLengthHashes(data) != nil {
-		var err error
-		if data, err = w.Fetch(ctx, info, manifest.MaxFleet); err != nil {
-			return err
-		}
-	}
-	if _, err := manifest.ParseFleet(data); err != nil {
+	var err error
+	if w.done.Fleet, err = w.fleetTarget(ctx, manifest.FleetPath, w.base.Fleet); err != nil {
 		return err
 	}
-	w.done.Fleet = data
-	w.state.Done = w.done
+	if w.done.Sites, err = w.fleetTarget(ctx, manifest.SitesPath, w.base.Sites); err != nil {
+		return err
+	}
+	// A part hangs on the signed list by its digest.
+	part := func(b manifest.Blob) ([]byte, error) {
+		data := w.base.part(b)
+		if data == nil {
+			path := manifest.PartPath(b.Digest)
+			var err error
+			if data, err = fetch(ctx, w.Source, path, b.Size, true); err != nil {
+				return nil, err
+			}
+			if digest.FromBytes(data) != b.Digest {
+				return nil, fmt.Errorf("%s is %w: it is not what the fleet signed", path, ErrDamaged)
+			}
+		}
+		w.done.Parts = append(w.done.Parts, data)
+		return data, nil
+	}
+	if _, err := manifest.ParseFleet(manifest.FleetFiles{Fleet: w.done.Fleet, Sites: w.done.Sites, Part: part}, w.site); err != nil {
+		return err
+	}
+	w.state.Done, w.state.Site = w.done, w.site
 	stamp := w.set.Timestamp.Signed
 	if at := made(stamp.UnrecognizedFields, stamp.Expires); at.After(w.state.Floor) {
 		w.state.Floor = at
@@ -36,6 +48,18 @@ func (w *walk) fleet(ctx context.Context) error {
 		w.state.Ahead = w.ahead
 	}
 	return nil
+}
+
+// fleetTarget returns one of the two documents, without asking the source when the one that is here is still the signed one.
+func (w *walk) fleetTarget(ctx context.Context, name string, here []byte) ([]byte, error) {
+	info := w.set.Targets[metadata.TARGETS].Signed.Targets[name]
+	if info == nil {
+		return nil, fmt.Errorf("the manifest is %w: it names no %s", ErrDamaged, name)
+	}
+	if here != nil && info.VerifyLengthHashes(here) == nil {
+		return here, nil
+	}
+	return w.Fetch(ctx, info, manifest.MaxFleet)
 }
 
 // newer reports whether a timestamp of an interrupted online refresh is ahead of the stick that was just accepted.

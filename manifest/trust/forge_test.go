@@ -156,7 +156,16 @@ func (f *forge) publish() map[string][]byte {
 		list.Signed.Targets[name] = &metadata.TargetFiles{Length: int64(len(data)), Hashes: metadata.Hashes{"sha256": sum[:]}}
 		folder[fmt.Sprintf("targets/%s%x.%s", dir, sum, base)] = data
 	}
-	put("", manifest.FleetPath, manifest.FleetPath, packed)
+	put("", manifest.FleetPath, manifest.FleetPath, packed.Fleet)
+	put("", manifest.SitesPath, manifest.SitesPath, packed.Sites)
+	parts, err := packed.Parts()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, b := range parts {
+		data, _ := packed.Part(b)
+		folder[manifest.PartPath(b.Digest)] = data
+	}
 	for version, doc := range f.docs {
 		put("releases/", manifest.ReleasePath(version), version+".json", doc)
 	}

@@ -37,6 +37,7 @@ func FuzzTimestamp(f *testing.F) { fuzzDocument(f, "timestamp.json") }
 func FuzzSnapshot(f *testing.F)  { fuzzDocument(f, "snapshot.json") }
 func FuzzTargets(f *testing.F)   { fuzzDocument(f, "targets.json") }
 func FuzzFleet(f *testing.F)     { fuzzDocument(f, "fleet.json.zst") }
+func FuzzSites(f *testing.F)     { fuzzDocument(f, "sites.json.zst") }
 
 func FuzzFirstRoot(f *testing.F) {
 	forge := newForge(f, "drc")

@@ -171,6 +171,7 @@ func TestStickIsAllOrNothing(t *testing.T) {
 	before := s.disk()
 	f.rotate(func() { f.keys[timestamp] = append(f.keys[timestamp][:0:0], newKey(t)) })
 	f.fleet.Policy.Contact = "somebody"
+	f.fleet.Sites["kin-900"] = manifest.Site{Ring: "pilot"}
 	files := f.next()
 	for path := range files {
 		if path == "metadata/1.root.json" || path == "metadata/timestamp.json" {

@@ -2,9 +2,11 @@ package trust
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/manifest"
@@ -20,6 +22,8 @@ type state struct {
 	Done    documents `json:"done"`
 	Ahead   documents `json:"ahead"`
 	Floor   time.Time `json:"floor"`
+	// Site is for whom Done was fetched: it has what concerns that site, or everything when it is empty.
+	Site string `json:"site,omitempty"`
 }
 
 // documents holds the documents of one manifest as they were signed. Missing ones are nil.
@@ -28,6 +32,9 @@ type documents struct {
 	Snapshot  []byte `json:"snapshot,omitempty"`
 	Targets   []byte `json:"targets,omitempty"`
 	Fleet     []byte `json:"fleet,omitempty"`
+	Sites     []byte `json:"sites,omitempty"`
+	// Parts are those of Sites that are needed, found by their digest.
+	Parts [][]byte `json:"parts,omitempty"`
 }
 
 // over returns d with the gaps filled from base.
@@ -38,10 +45,24 @@ func (d documents) over(base documents) documents {
 		}
 		return b
 	}
-	return documents{
+	all := documents{
 		Timestamp: pick(d.Timestamp, base.Timestamp), Snapshot: pick(d.Snapshot, base.Snapshot),
-		Targets: pick(d.Targets, base.Targets), Fleet: pick(d.Fleet, base.Fleet),
+		Targets: pick(d.Targets, base.Targets), Fleet: pick(d.Fleet, base.Fleet), Sites: pick(d.Sites, base.Sites), Parts: base.Parts,
 	}
+	if d.Sites != nil {
+		all.Parts = d.Parts
+	}
+	return all
+}
+
+// part finds a part of Sites, nil when it is not here.
+func (d documents) part(b manifest.Blob) []byte {
+	for _, data := range d.Parts {
+		if int64(len(data)) == b.Size && digest.FromBytes(data) == b.Digest {
+			return data
+		}
+	}
+	return nil
 }
 
 func decodeState(data []byte) (state, error) {
@@ -64,8 +85,8 @@ type parsed struct {
 	fleet     *manifest.Fleet
 }
 
-// parseDone takes Done apart. It was verified before it came into the state, and the slot's checksum says that it is unchanged.
-func (s state) parseDone() (*parsed, error) {
+// parseDone takes Done apart, as much as site needs of it. It was verified before it came into the state, and the slot's checksum says that it is unchanged.
+func (s state) parseDone(site string) (*parsed, error) {
 	if s.Done.Fleet == nil {
 		return nil, fmt.Errorf("this site has no manifest: %w", ErrNothing)
 	}
@@ -83,7 +104,16 @@ func (s state) parseDone() (*parsed, error) {
 	if p.targets, err = metadata.Targets().FromBytes(s.Done.Targets); err != nil {
 		return nil, fmt.Errorf("the trust state is %w: %w", ErrDamaged, err)
 	}
-	if p.fleet, err = manifest.ParseFleet(s.Done.Fleet); err != nil {
+	p.fleet, err = manifest.ParseFleet(manifest.FleetFiles{Fleet: s.Done.Fleet, Sites: s.Done.Sites, Part: func(b manifest.Blob) ([]byte, error) {
+		if data := s.Done.part(b); data != nil {
+			return data, nil
+		}
+		return nil, fmt.Errorf("the manifest that is here was fetched for another site: %w", ErrNothing)
+	}}, site)
+	if errors.Is(err, ErrNothing) {
+		return nil, err
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the trust state is %w: %w", ErrDamaged, err)
 	}
 	return &p, nil

@@ -19,6 +19,7 @@ type walk struct {
 	first   []byte // the root given at install
 	offline bool
 	seen    int64
+	site    string            // for whom; empty: everything
 	base    documents         // what the new documents may not fall behind
 	ahead   documents         // state.Ahead at the beginning
 	done    documents         // what was verified in this walk
@@ -29,7 +30,7 @@ type walk struct {
 // newWalk begins a walk of the client. The workflow judges expiry itself by Time; a stick is judged by nobody here: its expiry becomes
 // a warning.
 func (c *Client) newWalk(src Source, offline bool) *walk {
-	w := &walk{first: c.first, offline: offline, seen: c.opts.Seen, state: c.state, ahead: c.state.Ahead, base: c.state.Done}
+	w := &walk{first: c.first, offline: offline, seen: c.opts.Seen, site: c.opts.Site, state: c.state, ahead: c.state.Ahead, base: c.state.Done}
 	var now time.Time
 	if !offline {
 		w.base, w.save, now = c.state.Ahead.over(c.state.Done), c.keep, c.Time()

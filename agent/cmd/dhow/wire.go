@@ -39,7 +39,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: fault.Now, Floor: buildTime(), Seen: seen}); err != nil {
+	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: fault.Now, Floor: buildTime(), Seen: seen, Site: w.config.Site}); err != nil {
 		return nil, err
 	}
 	w.network.WithClock(clockOf(w.trust))

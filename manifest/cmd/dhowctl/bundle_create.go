@@ -148,10 +148,7 @@ func checkOutput(out string) error {
 // mayTake refuses a bundle that the site or ring it is for would not take: what counts is what was signed, not what fleet.yaml says.
 func mayTake(r *sign.Repository, signed *sign.Documents, version, site, ring string) error {
 	publish := "dhowctl publish --to oci://HOST/PATH or a folder"
-	fleet, err := signedFleet(signed)
-	if err != nil {
-		return err
-	}
+	fleet := signed.Fleet
 	if !signedRelease(signed, version) {
 		return fail(api.CodeRefused, "release "+version+" is not in the manifest that was signed last: no site would take it",
 			"publish first: "+publish)
@@ -201,15 +198,6 @@ func orNothing(s string) string {
 		return "nothing"
 	}
 	return s
-}
-
-func signedFleet(signed *sign.Documents) (*manifest.Fleet, error) {
-	for path, data := range signed.Files {
-		if strings.HasPrefix(path, "targets/") && strings.HasSuffix(path, "."+manifest.FleetPath) {
-			return manifest.ParseFleet(data)
-		}
-	}
-	return nil, fmt.Errorf("internal error: the signed documents hold no %s", manifest.FleetPath)
 }
 
 func signedRelease(signed *sign.Documents, version string) bool {

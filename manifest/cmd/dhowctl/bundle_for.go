@@ -12,10 +12,7 @@ func bundled(r *sign.Repository, signed *sign.Documents, m meantFor) ([]string, 
 		return []string{m.version}, mayTake(r, signed, m.version, m.site, m.ring)
 	}
 	const publish = "publish first: dhowctl publish --to oci://HOST/PATH or a folder"
-	fleet, err := signedFleet(signed)
-	if err != nil {
-		return nil, err
-	}
+	fleet := signed.Fleet
 	next, who := r.Fleet().Fleet(), "any site"
 	switch {
 	case m.site != "":
