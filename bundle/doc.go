@@ -23,9 +23,10 @@
 //
 // In an archive all documents stand before the first blob.
 //
-// In an OCI repository the tag "manifest" is one artifact whose layers are the documents, each with its path as title annotation; the
-// tag "release-VERSION" is an index of the release's images and of one artifact whose layers are the release's files. So one GET tells
-// whether anything is new, and every blob of a release can be had from the repository.
+// In an OCI repository the tag "manifest" is one artifact whose layers are documents, each with its path as title annotation. Documents
+// that have their digest in their path are layers of the tag "documents", which sites don't ask for: the path says which blob they are. The
+// tag "release-VERSION" is an index of the release's images and of one artifact whose layers are the release's files. So one GET of a
+// small thing tells whether anything is new, and every blob of a release can be had from the repository.
 //
 // # Store
 //

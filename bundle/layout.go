@@ -23,10 +23,11 @@ const (
 
 // Names in an OCI repository.
 const (
-	ManifestTag          = "manifest"                          // the artifact with all documents
+	ManifestTag          = "manifest"                          // the artifact with the documents that are asked for by name
+	DocumentsTag         = "documents"                         // the artifact with those that are asked for by their digest
 	ManifestArtifactType = "application/vnd.dhow.manifest.v1"  // artifactType of that artifact
 	FilesArtifactType    = "application/vnd.dhow.files.v1"     // artifactType of a release's files
-	DocumentMediaType    = "application/vnd.dhow.document.v1"  // layers of ManifestTag
+	DocumentMediaType    = "application/vnd.dhow.document.v1"  // layers of both
 	FileMediaType        = "application/vnd.dhow.file.v1"      // layers of a files artifact
 	TitleAnnotation      = "org.opencontainers.image.title"    // a layer's path
 	EmptyMediaType       = "application/vnd.oci.empty.v1+json" // config of an artifact
@@ -63,6 +64,14 @@ func IsDocument(p string) bool {
 		return false
 	}
 	return strings.HasPrefix(p, MetadataDir+"/") || strings.HasPrefix(p, TargetsDir+"/")
+}
+
+// DocumentDigest returns the digest that stands in a document's path (targets/…/<sha256>.name), and false for a path without one.
+func DocumentDigest(p string) (digest.Digest, bool) {
+	dir, name := path.Split(p)
+	sum, _, found := strings.Cut(name, ".")
+	d := digest.NewDigestFromEncoded(digest.SHA256, sum)
+	return d, found && strings.HasPrefix(dir, TargetsDir+"/") && IsDocument(p) && IsDigest(d)
 }
 
 // BlobOf returns the digest that a path of the layout names, and false for any other path.

@@ -124,3 +124,17 @@ func FuzzPaths(f *testing.F) {
 		}
 	})
 }
+
+func TestDocumentDigest(t *testing.T) {
+	sum := strings.Repeat("ab", 32)
+	for path, want := range map[string]bool{
+		"targets/" + sum + ".fleet.json.zst": true, "targets/releases/" + sum + ".1.1.0.json": true, "targets/sites/" + sum + ".json.zst": true,
+		"targets/" + sum: false, "metadata/" + sum + ".json": false, "targets/" + sum[1:] + ".x": false, "targets/../" + sum + ".x": false,
+		"targets/" + strings.ToUpper(sum) + ".x": false, "": false, "targets/x/../" + sum + ".x": false,
+	} {
+		d, ok := bundle.DocumentDigest(path)
+		if ok != want || ok && d.Encoded() != sum {
+			t.Errorf("%s: %v, %s", path, ok, d)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"maps"
 	"net/http"
@@ -435,4 +436,52 @@ func TestNetworkIsSharedByManySources(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// TestDocumentsByDigest: what has its digest in its path is found without a list of everything.
+func TestDocumentsByDigest(t *testing.T) {
+	s, r := bundletest.Sample(t, 1000)
+	server := ask(t, false, inmemory.New(inmemory.Logger(log.New(io.Discard, "", 0))))
+	spec := "oci://" + strings.TrimPrefix(server.URL, "http://") + "/clinic/emr"
+	next := contents(s, r)
+	text := []byte("many sites")
+	d := digest.FromBytes(text)
+	path := "targets/sites/" + d.Encoded() + ".json.zst"
+	next.Documents[path] = text
+	if err := pack.PublishOCI(ctx, spec, next, nil); err != nil {
+		t.Fatal(err)
+	}
+	src := open(t, spec)
+	if got, err := src.Document(ctx, path, 100); err != nil || string(got) != string(text) {
+		t.Errorf("%q, error %v", got, err)
+	}
+	if _, err := src.Document(ctx, path, 3); !errors.Is(err, bundle.ErrTooLarge) {
+		t.Errorf("error %v", err)
+	}
+	gone := "targets/" + digest.FromString("x").Encoded() + ".y"
+	if _, err := src.Document(ctx, gone, 100); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	server.set(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/v2/clinic/emr/manifests/manifest" {
+			return false
+		}
+		_, _ = io.WriteString(w, "another")
+		return true
+	})
+	if _, err := src.Document(ctx, path, 100); !errors.Is(err, bundle.ErrDamaged) {
+		t.Errorf("error %v", err)
+	}
+	server.set(nil)
+	for tag, listed := range map[string]bool{bundle.ManifestTag: false, bundle.DocumentsTag: true} {
+		resp, err := http.Get(server.URL + "/v2/clinic/emr/manifests/" + tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || strings.Contains(string(list), path) != listed {
+			t.Errorf("the tag %s lists it: %v, error %v", tag, !listed, err)
+		}
+	}
 }

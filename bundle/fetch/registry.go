@@ -17,6 +17,7 @@ import (
 	"dhow/manifest"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/opencontainers/go-digest"
 )
 
 // Bounds of the artifact that lists the documents.
@@ -192,6 +193,9 @@ func (r *registry) document(ctx context.Context, path string, limit int64) ([]by
 	}
 	b, ok := docs[path]
 	if !ok {
+		if d, found := bundle.DocumentDigest(path); found {
+			return r.byDigest(ctx, d, limit)
+		}
 		return nil, absent("it is not there")
 	}
 	if b.Size > limit {
@@ -213,6 +217,22 @@ func (r *registry) document(ctx context.Context, path string, limit int64) ([]by
 		r.net.remember(question, &kept{data: data, at: time.Now()})
 	}
 	return data, err
+}
+
+// byDigest reads a document that is found without a list.
+func (r *registry) byDigest(ctx context.Context, d digest.Digest, limit int64) ([]byte, error) {
+	get, address, err := r.connect(ctx, "blobs", d.String())
+	if err != nil {
+		return nil, err
+	}
+	data, err := get.small(ctx, address, http.Header{"Accept-Encoding": {"identity"}}, limit)
+	if err != nil {
+		return nil, r.refused(err)
+	}
+	if digest.FromBytes(data) != d {
+		return nil, fmt.Errorf("it is %w: its digest is another one", bundle.ErrDamaged)
+	}
+	return data, nil
 }
 
 func (r *registry) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {

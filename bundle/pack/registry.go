@@ -157,9 +157,10 @@ func (u *upload) release(ctx context.Context, r *manifest.Release, platform stri
 	return u.manifest(ctx, bundle.ReleaseTag(r.Version), raw{data, bundle.OCIIndexMediaType})
 }
 
-// documents puts the artifact that sites ask for. It is the last thing that is put.
+// documents puts the artifact that sites ask for. It is the last thing that is put. Documents that have their digest in their path are
+// found without it; their own artifact only keeps them from being collected as garbage.
 func (u *upload) documents(ctx context.Context, docs []document) error {
-	var layers []descriptor
+	var named, found []descriptor
 	for _, doc := range docs {
 		if doc.path == bundle.OCILayoutPath || doc.path == bundle.IndexPath { // of folders and files
 			continue
@@ -168,16 +169,29 @@ func (u *upload) documents(ctx context.Context, docs []document) error {
 		if err := u.pusher.Upload(ctx, u.repo, inline{doc.data}); err != nil {
 			return fmt.Errorf("%s: %w", doc.path, err)
 		}
-		layers = append(layers, descriptor{
+		layer := descriptor{
 			MediaType: bundle.DocumentMediaType, Digest: b.Digest, Size: b.Size,
 			Annotations: map[string]string{bundle.TitleAnnotation: doc.path},
-		})
+		}
+		if d, ok := bundle.DocumentDigest(doc.path); ok && d == b.Digest {
+			found = append(found, layer)
+		} else {
+			named = append(named, layer)
+		}
 	}
-	m, err := u.artifact(ctx, bundle.ManifestArtifactType, layers)
-	if err != nil {
-		return err
+	for _, tag := range []struct {
+		name   string
+		layers []descriptor
+	}{{bundle.DocumentsTag, found}, {bundle.ManifestTag, named}} {
+		m, err := u.artifact(ctx, bundle.ManifestArtifactType, tag.layers)
+		if err != nil {
+			return err
+		}
+		if err := u.manifest(ctx, tag.name, m); err != nil {
+			return err
+		}
 	}
-	return u.manifest(ctx, bundle.ManifestTag, m)
+	return nil
 }
 
 // artifact makes an OCI manifest of layers, and puts its empty config.
