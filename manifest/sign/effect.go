@@ -26,6 +26,8 @@ type Move struct {
 	Cannot string `json:"cannot"`
 	Kind   error  `json:"-"` // what Cannot comes from
 	Back   bool   `json:"back"`
+	// Allowed says that the pin may take the sites back, as far as the releases permit it.
+	Allowed bool `json:"allowed"`
 }
 
 // Effect compares a fleet, as Resolve returns it, with what was signed last.
@@ -69,7 +71,7 @@ func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
 		}
 	}
 	for w, sites := range ways {
-		m := Move{From: w.from, To: w.to, Sites: sites}
+		m := Move{From: w.from, To: w.to, Sites: sites, Allowed: w.downgrade}
 		m.Back = w.from != "" && w.to != "" && manifest.CompareVersions(w.to, w.from) < 0
 		if err := r.reaches(w.from, w.to, m.Back, w.downgrade); err != nil {
 			m.Cannot, m.Kind = err.Error(), err

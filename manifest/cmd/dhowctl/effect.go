@@ -105,6 +105,11 @@ func reachable(e *sign.Effect, before map[string]string) (warnings []string, err
 	}
 	for _, m := range cannot {
 		text := fmt.Sprintf("%s would stay on %s: %s", sitesText(m.Sites), m.From, m.Cannot)
+		if m.Back && m.Allowed { // a release that failed may never have come to stay there
+			warnings = append(warnings, fmt.Sprintf("where %s runs, it stays (%s): %s; %s. Sites that went back to %s by themselves have nothing to do",
+				m.From, sitesText(m.Sites), m.Cannot, "a person there goes back with: dhow rollback --to "+m.To, m.To))
+			continue
+		}
 		if can == 0 {
 			return nil, fail(api.CodeRefused, text, cannotHint(m))
 		}
@@ -118,7 +123,7 @@ func cannotHint(m sign.Move) string {
 	case errors.Is(m.Kind, manifest.ErrFrom):
 		return "pin a release in between first"
 	case errors.Is(m.Kind, manifest.ErrBack):
-		return "a person at the site goes back with: dhow rollback --to " + m.To + ", which says what would be lost; or make a newer release that repairs it"
+		return "allow it for the site: dhowctl pin " + m.To + " --site SITE --allow-downgrade"
 	}
 	return ""
 }
