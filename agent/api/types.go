@@ -33,6 +33,7 @@ type Status struct {
 	Release    string  `json:"release"`            // what runs now
 	KnownGood  string  `json:"known_good"`         // last release that passed its checks here
 	Pinned     string  `json:"pinned"`             // what the manifest asks for
+	Note       string  `json:"note,omitempty"`     // what the pinned release says of itself, in the language of the site
 	Hold       string  `json:"hold,omitempty"`     // reason of a hold
 	Manifest   int64   `json:"manifest,omitempty"` // number of the newest manifest seen
 	State      string  `json:"state"`

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"dhow/bundle/durable"
+	"dhow/manifest"
 
 	"gopkg.in/yaml.v3"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Fetch    string   `yaml:"fetch,omitempty"`
 	Window   string   `yaml:"window,omitempty"`
 	TimeZone string   `yaml:"time_zone,omitempty"`
+	Rate     string   `yaml:"rate,omitempty"`
 	Language string   `yaml:"language,omitempty"`
 	Contact  string   `yaml:"contact,omitempty"`
 	Engine   string   `yaml:"engine,omitempty"`
@@ -89,6 +91,7 @@ func ParseConfig(data []byte) (*Config, error) {
 		"fetch":     text(&c.Fetch, func(s string) error { return second(ParseSchedule(s, "", "")) }),
 		"window":    text(&c.Window, func(s string) error { return second(ParseWindow(s, "")) }),
 		"time_zone": text(&c.TimeZone, func(s string) error { return second(zone(s)) }),
+		"rate":      text(&c.Rate, func(s string) error { return second(manifest.ParseRate(s)) }),
 		"language":  text(&c.Language, nil),
 		"contact":   text(&c.Contact, nil),
 		"engine":    text(&c.Engine, nil),
@@ -119,6 +122,12 @@ func ParseConfig(data []byte) (*Config, error) {
 		return nil, mistake(root, `"site" is missing: the name of this computer in the fleet`)
 	}
 	return c, nil
+}
+
+// BytesPerSecond is Rate as a number, 0 for no limit.
+func (c *Config) BytesPerSecond() int64 {
+	n, _ := manifest.ParseRate(c.Rate) // checked when it was read
+	return n
 }
 
 // Save puts the configuration at path, readable by everybody: it holds no secret.

@@ -35,7 +35,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
 		{
 			"site: a\npassword: x\n",
-			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, contact, engine, fetch, language, project, restore, site, sources, time_zone, window)`,
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, contact, engine, fetch, language, project, rate, restore, site, sources, time_zone, window)`,
 		},
 		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
 		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},
@@ -51,6 +51,7 @@ func TestConfigMistakes(t *testing.T) {
 			`dhow.yaml:2:8: schedule "daily" is not understood: write five fields, like "0 20 * * *" for 20:00 every day`,
 		},
 		{"site: a\ntime_zone: Kinshasa\n", `dhow.yaml:2:12: time zone "Kinshasa" is not known: write it like Africa/Kinshasa`},
+		{"site: a\nrate: slowly\n", `dhow.yaml:2:7: "slowly" is no speed: write it like "64 kB/s" or "512 kbit/s", at least 1 kB/s`},
 		{"site: a\nadopt: {dir: /opt}\n", "dhow.yaml:2:8: adopt needs dir, files and project"},
 		{"site: a\nadopt: {folder: /opt}\n", `dhow.yaml:2:9: unknown key "folder" (known are dir, files, project)`},
 		{"site: a\n\tsources: b\n", "dhow.yaml:2:1: found a tab character that violates indentation"},

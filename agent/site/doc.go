@@ -14,12 +14,13 @@
 //	project: emr                  # compose project; empty means the release's
 //	fetch: "0 20 * * *"           # cron, five fields; empty means the fleet's, or every hour
 //	window: "21:00-05:00"         # hours in which the system may be away; empty means the fleet's, or any hour
-//	time_zone: Africa/Kinshasa    # of fetch and window; empty means the computer's
-//	language: fr                  # of the pages; empty means English
+//	time_zone: Africa/Kinshasa    # of fetch, window and backups; empty means the fleet's, or the computer's
+//	rate: 64 kB/s                 # the most that is fetched from a registry or web server; empty means the fleet's, or no limit
+//	language: fr                  # of pages and notes; empty means the first of the fleet's, or English
 //	contact: "+243 000 000 000"   # whom people call
 //	engine: unix:///var/run/docker.sock
-//	backup:                       # all of it may be left out
-//	  at: "0 2 * * *"             # cron, or never; empty means the fleet's, or every night at two
+//	backup:                       # all of it may be left out; then the fleet's policy counts, field by field
+//	  at: "0 2 * * *"             # cron, or never; empty means every night at two
 //	  drill: "0 3 1 * *"          # when the newest backup is restored beside the system, to try it
 //	  keep: 14                    # how many of the newest stay
 //	  days: 60                    # and how old they may get
@@ -34,5 +35,5 @@
 //	  files: [compose.yaml]
 //	  project: emr
 //
-// Settings, /etc/dhow/site.env: the .env syntax of compose, mode 0600; values and secrets of this site that never leave it.
+// Settings, /etc/dhow/site.env, win over those that the fleet gives to a ring or a site: the .env syntax of compose, mode 0600; values and secrets of this site that never leave it.
 package site

@@ -8,6 +8,7 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/site"
+	"dhow/manifest"
 )
 
 // startDue begins the apply of a release that is ready when its hour has come. It returns nil when nothing is due.
@@ -57,6 +58,9 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 	}
 	as, err := current.Fleet.Assignment(m.Config.Site)
 	asked := err == nil && as.Hold == nil && as.Pin == r.Release || r.Archive != ""
+	if asked && good != nil && good.Dir == "" && manifest.CompareVersions(r.Release, good.Release) < 0 {
+		asked = as.Downgrade // may have been taken away since the plan was made
+	}
 	if !asked || (good != nil && good.Release == r.Release) {
 		return nil, m.Journal.SetFact(factReady, nil) // the manifest has changed its mind
 	}
@@ -74,16 +78,7 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 // window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.
 func (m *Manager) window() site.Window {
 	c := m.config()
-	hours, zone := c.Window, c.TimeZone
-	if current, err := m.Trust.Current(); err == nil {
-		if hours == "" {
-			hours = current.Fleet.Policy.Window
-		}
-		if zone == "" {
-			zone = current.Fleet.Policy.TimeZone
-		}
-	}
-	w, err := site.ParseWindow(hours, zone)
+	w, err := site.ParseWindow(c.Window, c.TimeZone)
 	if err != nil {
 		m.Log.Warn("the window can't be read, so any hour counts", "error", err)
 		return site.Window{}

@@ -203,7 +203,7 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("copy"); err != nil {
 		return untrusted(err)
 	}
-	moved, err := fetch.Blobs(ctx, m.Store, sources, wants, fetch.Options{Progress: func(done, total int64) {
+	moved, err := fetch.Blobs(ctx, m.Store, sources, wants, fetch.Options{Rate: m.config().BytesPerSecond(), Progress: func(done, total int64) {
 		t.Progress(change.Progress{Done: done, Total: total})
 	}})
 	note.Moved += moved

@@ -81,15 +81,15 @@ func New(p Parts) *Manager {
 	return m
 }
 
-// config is the configuration as it is now: hours and sources that somebody changes count at once. While it can't be read the one of the
-// start counts.
+// config is the configuration as it is now, with the fleet's policy where it says nothing: hours and sources that somebody changes count at
+// once. While it can't be read the one of the start counts.
 func (m *Manager) config() *site.Config {
 	c, err := site.LoadConfig(m.Paths.Config())
 	if err != nil {
 		m.Log.Warn("the configuration can't be read, so the old one counts", "error", err)
-		return m.Config
+		c = m.Config
 	}
-	return c
+	return layered(*c, m.policy())
 }
 
 func (m *Manager) now() time.Time { return m.Now().UTC() }

@@ -77,9 +77,6 @@ func (m *Manager) pageOf(c *change.Change, shut closeNote) (page doors.Page, err
 	}
 	if current, err := m.Trust.Current(); err == nil {
 		page.Title = current.Fleet.Name
-		if page.Contact == "" {
-			page.Contact = current.Fleet.Policy.Contact
-		}
 	}
 	if c.Cause != nil {
 		page.Code = m.receipt(c)

@@ -135,12 +135,13 @@ func (m *Manager) planRelease(
 		}
 		return t.Save(targetNote{Nothing: b.text()})
 	}
-	from := ""
-	if good != nil {
-		from = good.Release
+	if err := m.mayGoBack(ctx, sources, as, release, good); err != nil {
+		return err
 	}
-	if err := release.Allows(from); err != nil {
-		return refuse("pin a release in between first", "%w", err)
+	if good != nil && manifest.CompareVersions(release.Version, good.Release) > 0 {
+		if err := release.Allows(good.Release); err != nil {
+			return refuse("pin a release in between first", "%w", err)
+		}
 	}
 	platform, err := m.platform(ctx)
 	if err != nil {

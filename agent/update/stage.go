@@ -45,10 +45,10 @@ func (m *Manager) releaseOf(g Good) (*manifest.Release, error) {
 	return r, err
 }
 
-// environment is what the compose files of a release see: its variables, then the settings of this site, then what Dhow sets. Missing
-// required settings are an error.
+// environment is what the compose files of a release see: its variables, then the settings of this site (those of the fleet, with site.env
+// laid over them), then what Dhow sets. Missing required settings are an error.
 func (m *Manager) environment(g Good, r *manifest.Release) (map[string]string, error) {
-	settings, err := site.ReadSettings(m.Paths.Settings())
+	settings, err := m.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,11 @@ func (m *Manager) environment(g Good, r *manifest.Release) (map[string]string, e
 		env = map[string]string{}
 	}
 	if g.Dir != "" {
-		maps.Copy(env, settings) // an adopted stack has no list of settings: its .env is here
+		// An adopted stack has no list of settings: its .env is here, and the fleet says nothing of it.
+		if settings, err = site.ReadSettings(m.Paths.Settings()); err != nil {
+			return nil, err
+		}
+		maps.Copy(env, settings)
 	}
 	var missing []string
 	for _, s := range r.Settings {

@@ -27,6 +27,7 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 			if as.Hold != nil {
 				s.Hold = as.Hold.Reason
 			}
+			s.Note = m.noteOf(as.Pin)
 		}
 	}
 	bad, err := m.bad()

@@ -18,6 +18,7 @@ import (
 	"dhow/agent/site"
 	"dhow/bundle"
 	"dhow/manifest"
+	"dhow/manifest/manifesttest"
 	"dhow/manifest/trust"
 )
 
@@ -98,6 +99,7 @@ func settled(t *testing.T, settings map[string]string) *Manager {
 
 func TestEnvironment(t *testing.T) {
 	m := settled(t, map[string]string{"OMRS_DB_PASSWORD": "s3cret", "TAG": "evil", "UNKNOWN": "x"})
+	m.told(t, manifesttest.New(t, "emr"))
 	r := &manifest.Release{
 		Version: "1.1.0", Variables: map[string]string{"TAG": "1.1.0"},
 		Settings: []manifest.Setting{{Name: "OMRS_DB_PASSWORD", Required: true}, {Name: "PORT", Default: "8080"}},

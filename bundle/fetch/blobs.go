@@ -21,6 +21,8 @@ const attempts = 3
 type Options struct {
 	// Progress is called with the bytes that are there and the bytes of all wants, from one goroutine.
 	Progress func(done, total int64)
+	// Rate is the most that comes over a line in a second, in bytes; 0 means no limit. Sources of this computer have none.
+	Rate int64
 	// StallTimeout is how long a source may be silent; 0 means a minute.
 	StallTimeout time.Duration
 	// Pause is the time before a source that broke off is asked again; 0 means a second.
@@ -38,7 +40,7 @@ func Blobs(ctx context.Context, store *bundle.Store, sources []bundle.Source, wa
 	if opts.Pause <= 0 {
 		opts.Pause = time.Second
 	}
-	j := &job{store: store, opts: opts}
+	j := &job{store: store, opts: opts, pace: pace{rate: opts.Rate}}
 	seen := map[digest.Digest]bool{}
 	for _, w := range wants {
 		if err := checkWant(w); err != nil {
@@ -138,6 +140,7 @@ type job struct {
 	total int64
 	done  int64 // bytes of wants that are complete
 	moved int64
+	pace  pace
 	took  []manifest.Blob // what came from a stream that is refused
 }
 
@@ -258,10 +261,19 @@ func (j *job) piece(parent context.Context, src bundle.Source, b manifest.Blob, 
 	}
 	defer body.Close()
 	skip := part.Size() - start // the server began anew: what is here already passes by, and stays if the line breaks before
+	limited := strings.Contains(src.Name(), "://")
 	buf := make([]byte, 64<<10)
+	if limited {
+		buf = buf[:j.pace.piece(len(buf))]
+	}
 	for {
 		m, err := body.Read(buf)
 		if m > 0 {
+			if limited {
+				if err := j.pace.wait(ctx, m); err != nil {
+					return n, err
+				}
+			}
 			alive()
 			n += int64(m)
 			fresh := buf[min(skip, int64(m)):m]

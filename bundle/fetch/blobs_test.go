@@ -71,6 +71,29 @@ func TestBlobsFromEverySource(t *testing.T) {
 	}
 }
 
+// TestRate fetches no faster than it is allowed to; a source of this computer has no limit.
+func TestRate(t *testing.T) {
+	p := publish(t, 200_000)
+	size := fetch.Size(p.wants)
+	limited := quick
+	limited.Rate = size * 2
+	begin := time.Now()
+	if moved, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, files(t, p).URL)}, p.wants, limited); err != nil || moved != size {
+		t.Fatalf("moved %d, error %v", moved, err)
+	}
+	if took := time.Since(begin); took < 450*time.Millisecond || took > 20*time.Second {
+		t.Errorf("%d bytes at %d bytes/s took %s", size, limited.Rate, took)
+	}
+	limited.Rate = 1000
+	begin = time.Now()
+	if _, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, p.dir)}, p.wants, limited); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > time.Duration(size)*time.Millisecond/10 {
+		t.Errorf("from a folder it took %s", took)
+	}
+}
+
 // TestCutLine breaks every connection after 30 kB: everything arrives, and nothing is moved twice.
 func TestCutLine(t *testing.T) {
 	p := publish(t, 200_000)

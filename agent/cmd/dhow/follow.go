@@ -15,6 +15,7 @@ type outcome struct {
 	Change  uint64      `json:"change,omitempty"`
 	Result  string      `json:"result"` // done, rolled back, refused, failed, ready or nothing
 	Message string      `json:"message,omitempty"`
+	Note    string      `json:"note,omitempty"` // what the release that runs now says of itself
 	Update  *api.Update `json:"update,omitempty"`
 	Backup  *api.Backup `json:"backup,omitempty"`
 	Error   *api.Error  `json:"error,omitempty"`
@@ -52,6 +53,11 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 	if o.Result == resultNothing {
 		if status, err := c.Status(ctx); err == nil && status.State == api.StateReady {
 			o.Result = resultReady
+		}
+	}
+	if o.Result == api.ResultDone && o.Update != nil {
+		if status, err := c.Status(ctx); err == nil && status.Release == o.Update.To && status.Pinned == o.Update.To {
+			o.Note = status.Note
 		}
 	}
 	if o.Error != nil {
@@ -121,6 +127,9 @@ func (s *shell) tell(o outcome) {
 		s.printf("%s %s\n", p.paint(32, "Done."), sentence(o.Message))
 	case o.Result == api.ResultDone:
 		s.printf("%s\n", p.paint(32, "Done.")+" "+doneText(o.Update))
+		if o.Note != "" {
+			s.printf("New in %s: %s\n", o.Update.To, o.Note)
+		}
 	case o.Result == api.ResultRolledBack && o.Update != nil:
 		s.printf("%s %s\n", p.paint(31, "The "+strings.Replace(o.Update.Kind, "apply", "update", 1)+" did not work."), asBefore(o.Update))
 	}

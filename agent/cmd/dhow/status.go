@@ -57,6 +57,9 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	if text := stateText(st); text != "" {
 		s.printf("%s\n", text)
 	}
+	if st.Note != "" && st.Pinned != st.Release {
+		s.printf("%s: %s\n", st.Pinned, st.Note)
+	}
 	if st.Hold != "" {
 		s.printf("on hold: %s\n", st.Hold)
 	}
