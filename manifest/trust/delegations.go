@@ -81,13 +81,8 @@ func checkDelegations(path string, list *metadata.Metadata[metadata.TargetsType]
 	if err := checkKeys(d.Keys); err != nil {
 		return fail("%v", err)
 	}
-	if d.SuccinctRoles != nil {
-		switch s := d.SuccinctRoles; {
-		case len(d.Roles) > 0:
-			return fail("it delegates in two ways")
-		case s.BitLength < 1 || s.BitLength > 32 || s.NamePrefix == "":
-			return fail("its bins are impossible")
-		}
+	if s := d.SuccinctRoles; s != nil && (s.BitLength < 1 || s.BitLength > 32 || s.NamePrefix == "") {
+		return fail("its bins are impossible")
 	}
 	seen := map[string]bool{}
 	for _, role := range d.Roles {
