@@ -118,3 +118,12 @@ func TestWindowString(t *testing.T) {
 		}
 	}
 }
+
+func TestAlways(t *testing.T) {
+	for text, want := range map[string]bool{"": true, "00:00-24:00": true, "21:00-05:00": false, "00:00-23:59": false} {
+		w, err := ParseWindow(text, "UTC")
+		if err != nil || w.Always() != want {
+			t.Errorf("%q is always open: %v, %v", text, w.Always(), err)
+		}
+	}
+}

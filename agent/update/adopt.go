@@ -131,7 +131,7 @@ func (m *Manager) keepImages(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	r := &manifest.Release{
-		Format: manifest.ReleaseFormat, Fleet: "adopted", Version: adoptedRelease, Project: p.Project, Created: m.now(), Compose: p.Files,
+		Format: manifest.ReleaseFormat, Fleet: "adopted", Version: adoptedRelease, Project: p.Project, Created: m.stamp(), Compose: p.Files,
 		Rollback: manifest.Rollback{Data: "restore"},
 	}
 	if current, err := m.Trust.Current(); err == nil {
@@ -264,6 +264,6 @@ func (m *Manager) commitAdopt(_ context.Context, t *change.Task) error {
 		return err
 	}
 	good := m.adoptedGood(p)
-	good.Since = m.now()
+	good.Since = m.stamp()
 	return t.Set(factGood, good)
 }

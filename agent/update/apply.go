@@ -110,34 +110,35 @@ func (m *Manager) patient(h change.Handler) change.Handler {
 
 // closeNote says which doors were closed, and when; Opened is set when a rollback has opened them again.
 type closeNote struct {
-	Ports   []doors.Port `json:"ports"`
-	Closed  time.Time    `json:"closed"`
-	Opened  time.Time    `json:"opened,omitzero"`
-	Healthy bool         `json:"healthy"` // whether the old release was healthy before
+	Ports   []doors.Port  `json:"ports"`
+	Closed  time.Time     `json:"closed"`
+	Opened  time.Time     `json:"opened,omitzero"`
+	Away    time.Duration `json:"away,omitempty"` // until Opened
+	Healthy bool          `json:"healthy"`        // whether the old release was healthy before
 	// LettingIn is set when, going back, the old release runs again and only its doors have to be opened.
 	LettingIn bool `json:"letting_in,omitempty"`
 }
 
 // openNote says when the doors were opened after the commit.
 type openNote struct {
-	Opened time.Time `json:"opened"`
+	Opened time.Time     `json:"opened"`
+	Away   time.Duration `json:"away,omitempty"` // since they were closed
 }
 
-// doorTimes returns when the doors of a change were closed and opened; zero times mean never.
-func doorTimes(c *change.Change) (closed, opened time.Time, err error) {
+// timeAway is for how long a change kept users out; 0 when it did not, or not yet, or when nobody could tell.
+func timeAway(c *change.Change) (time.Duration, error) {
 	var shut closeNote
 	var open openNote
 	if _, err := c.ReadNote(stepCloseDoors, &shut); err != nil {
-		return closed, opened, err
+		return 0, err
 	}
 	if _, err := c.ReadNote(stepOpenDoors, &open); err != nil {
-		return closed, opened, err
+		return 0, err
 	}
-	opened = open.Opened
-	if opened.IsZero() {
-		opened = shut.Opened
+	if open.Opened.IsZero() {
+		return shut.Away, nil
 	}
-	return shut.Closed, opened, nil
+	return open.Away, nil
 }
 
 // expectedDowntime comes from this computer's last successful update; before the first one it is a guess.
@@ -149,9 +150,9 @@ func (m *Manager) expectedDowntime() time.Duration {
 	if err != nil || len(list) == 0 {
 		return guess
 	}
-	closed, opened, err := doorTimes(list[0])
-	if err != nil || closed.IsZero() || !opened.After(closed) {
+	away, err := timeAway(list[0])
+	if err != nil || away == 0 {
 		return guess
 	}
-	return opened.Sub(closed)
+	return away
 }

@@ -21,7 +21,7 @@ func (m *Manager) commitRelease(_ context.Context, t *change.Task) error {
 		return err
 	}
 	to := p.To
-	to.Since = m.now()
+	to.Since = m.stamp()
 	if err := t.Set(factGood, to); err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (m *Manager) commitRelease(_ context.Context, t *change.Task) error {
 		if _, err := t.Change.ReadNote(stepBackUp, &b); err != nil {
 			return err
 		}
-		past = append([]Past{{Good: *p.From, Backup: b.Name, Left: m.now(), TakenBack: p.takesBack()}}, past...)
+		past = append([]Past{{Good: *p.From, Backup: b.Name, Left: m.stamp(), TakenBack: p.takesBack()}}, past...)
 	}
 	if err := t.Set(factPast, past); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (m *Manager) leftByHand(bad []Bad, to Good) []Bad {
 	if err != nil || findBad(bad, d) != nil {
 		return bad
 	}
-	return append(bad, Bad{Release: as.Pin, Digest: d, Reason: "a person chose " + to.Release, When: m.now(), ByHand: true})
+	return append(bad, Bad{Release: as.Pin, Digest: d, Reason: "a person chose " + to.Release, When: m.stamp(), ByHand: true})
 }
 
 // openDoors publishes the ports of the new release. It is past the commit: it is repeated until it works.
@@ -106,7 +106,7 @@ func (m *Manager) openDoors(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	m.awaitOpen(ctx, to)
-	return t.Save(openNote{Opened: m.now()})
+	return t.Save(openNote{Opened: m.stamp(), Away: m.awayFor(t.Change, shut.Closed)})
 }
 
 // applyEnded says what follows from an apply that was undone: a release that was started and is itself the reason is not tried again by itself,
@@ -135,7 +135,7 @@ func (m *Manager) applyEnded(c *change.Change) map[string]any {
 			return facts
 		}
 		bad = slices.DeleteFunc(bad, func(b Bad) bool { return b.Digest == p.To.Digest })
-		facts[factBad] = append(bad, Bad{Release: p.To.Release, Digest: p.To.Digest, Reason: c.Cause.Message, When: m.now()})
+		facts[factBad] = append(bad, Bad{Release: p.To.Release, Digest: p.To.Digest, Reason: c.Cause.Message, When: m.stamp()})
 		facts[factReady] = nil
 	}
 	return facts

@@ -83,7 +83,7 @@ func (m *Manager) sendCopy(ctx context.Context, t *change.Task) error {
 		mine = slices.DeleteFunc(mine, func(name string) bool { return name != b.Name && !slices.Contains(keep, name) })
 	}
 	slices.Sort(mine)
-	r.Copies[p.Place] = Copied{Backup: b.Name, Sent: slices.Compact(mine), When: m.now()}
+	r.Copies[p.Place] = Copied{Backup: b.Name, Sent: slices.Compact(mine), When: m.stamp()}
 	return t.Set(factRoutine, r)
 }
 

@@ -84,7 +84,7 @@ func (m *Manager) copyAhead(ctx context.Context, t *change.Task) error {
 	if found, err := t.Note(&note); err != nil {
 		return err
 	} else if !found {
-		note.Name = fmt.Sprintf("%s-%04d", m.now().Format("2006-01-02T150405"), t.Change.ID)
+		note.Name = fmt.Sprintf("%s-%04d", m.stamp().Format("2006-01-02T150405"), t.Change.ID)
 		if note.Trees, note.Hidden, err = m.data(ctx, containers, to.project, to.doc); err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (m *Manager) backUp(ctx context.Context, t *change.Task) error {
 	if err := t.Save(backupNote{Name: ahead.Name}); err != nil {
 		return err
 	}
-	info := backup.Info{Made: m.now(), Dumps: ahead.Dumps}
+	info := backup.Info{Made: m.stamp(), Dumps: ahead.Dumps}
 	if p.From != nil {
 		info.Release = p.From.Release
 	}
@@ -250,7 +250,7 @@ func (m *Manager) disturbed(t *change.Task, err error) error {
 	if !errors.Is(err, errDisturbed) && !errors.Is(err, backup.ErrChanged) {
 		return err
 	}
-	if since := m.now().Sub(t.Change.Step(t.Step).Started); since < 0 || since > disturbedFor {
+	if m.restless.begins(t.Change, t.Step) > disturbedFor {
 		return refuse("find out who writes there: another stack, a cron job, a person", "%w", err)
 	}
 	return &change.Retry{After: time.Second, Err: err}

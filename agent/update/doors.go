@@ -35,7 +35,10 @@ func (m *Manager) closeDoors(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	if !found {
-		note = closeNote{Closed: m.now(), Healthy: m.healthNow(ctx, p.From.Project) == "healthy", Ports: doorsOf(from.project)}
+		m.mu.Lock()
+		m.shut.begins(t.Change, t.Step)
+		m.mu.Unlock()
+		note = closeNote{Closed: m.stamp(), Healthy: m.healthNow(ctx, p.From.Project) == "healthy", Ports: doorsOf(from.project)}
 		if err := t.Save(note); err != nil {
 			return err
 		}
@@ -148,7 +151,7 @@ func (m *Manager) letOldIn(ctx context.Context, t *change.Task, from side, note 
 		return err
 	}
 	m.awaitOpen(ctx, from)
-	note.Opened = m.now()
+	note.Opened, note.Away = m.stamp(), m.awayFor(t.Change, note.Closed)
 	return t.Save(note)
 }
 

@@ -275,7 +275,7 @@ func (m *Manager) tryEnd(ctx context.Context, t *change.Task) error {
 	if err := m.dropTrial(ctx, note.Project); err != nil {
 		return err
 	}
-	return t.Set(factTrial, Trial{Backup: note.Name, When: m.now()})
+	return t.Set(factTrial, Trial{Backup: note.Name, When: m.stamp()})
 }
 
 func (m *Manager) endTrial(ctx context.Context, t *change.Task) error {
@@ -314,5 +314,5 @@ func (m *Manager) drillEnded(c *change.Change) map[string]any {
 			}
 		}
 	}
-	return map[string]any{factTrial: Trial{Backup: note.Name, When: m.now(), Reason: c.Cause.Message}}
+	return map[string]any{factTrial: Trial{Backup: note.Name, When: m.stamp(), Reason: c.Cause.Message}}
 }

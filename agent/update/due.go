@@ -3,7 +3,6 @@ package update
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"dhow/agent/api"
 	"dhow/agent/change"
@@ -39,12 +38,9 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 		return nil, err
 	}
 	now := m.now()
-	if !r.Now && m.clockWrong() {
-		return nil, nil // the window can't be told
-	}
 	// A pause that lies far ahead was set by a clock that was wrong.
 	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterDowntime && !m.roomAgain()
-	open := r.Archive != "" || m.window().Open(now) // on a new computer nobody works yet
+	open := r.Archive != "" || m.windowOpen() // on a new computer nobody works yet
 	if !r.Now && (paused || !open) {
 		return nil, nil
 	}
@@ -169,6 +165,3 @@ func (m *Manager) poke() {
 	default:
 	}
 }
-
-// clockWrong reports whether the computer's clock is behind a moment that has certainly passed.
-func (m *Manager) clockWrong() bool { return m.Trust.Time().Sub(m.now()) > time.Hour }

@@ -111,7 +111,7 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	note := refreshNote{}
-	poll := Poll{Last: m.now()}
+	poll := Poll{Last: m.stamp()}
 	if err := m.refresh(ctx, p, &note); err != nil {
 		f := (*change.Failure)(nil)
 		unreachable := errors.As(err, &f) && f.Class == change.ClassNetwork

@@ -180,7 +180,11 @@ func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
 		return nil
 	}
 	e.Message = target.Release + " is here"
-	if w := m.window(); !w.Open(m.now()) {
+	switch w := m.window(); {
+	case m.windowOpen():
+	case m.clockWrong():
+		e.Message += " and waits: while this computer's clock is wrong nobody can tell the hour; dhow update --now puts it in place at once"
+	default:
 		e.Message += " and will be put in place at " + w.Next(m.now()).Local().Format("15:04") + "; dhow update --now does it at once"
 	}
 	return nil

@@ -128,10 +128,7 @@ func (m *Manager) makeBackup(ctx context.Context, t *change.Task) error {
 
 // backupTime is when a backup is made: later than all that are here, whatever the clock says, since the newest one is never removed.
 func (m *Manager) backupTime() (time.Time, error) {
-	made := m.now()
-	if signed := m.Trust.Time(); signed.After(made) {
-		made = signed.UTC()
-	}
+	made := m.stamp()
 	list, err := m.Archive.List()
 	for _, r := range list {
 		if r.Problem == nil && !r.Made.Before(made) {

@@ -51,11 +51,16 @@ type Manager struct {
 	running uint64             // the change at work, 0 when idle
 	cancel  context.CancelFunc // ends the run of that change
 	doors   *doors.Doors       // closed doors, nil when open
+	shut    since              // when this process closed the doors
 	started uint64             // the change whose release this process has just started
 	trouble string             // why Run can't go on at present
 	away    uint64             // the change during which the engine was away last
 	missing *shortage          // what the change at work misses
 	short   *shortage          // what the last change missed
+
+	restless since     // data that do not hold still; only the runner's
+	begun    time.Time // when this process began, by the monotonic clock
+	backedUp time.Time // when it last began a backup; only the worker's
 }
 
 // lookEvery is how often an idle manager looks whether the window has opened. When the journal can't be written it tries again after
@@ -73,10 +78,10 @@ const (
 
 // New makes a manager. Nothing happens before Run.
 func New(p Parts) *Manager {
-	m := &Manager{Parts: p, wake: make(chan struct{}, 1)}
+	m := &Manager{Parts: p, wake: make(chan struct{}, 1), begun: time.Now()}
 	m.hub.init()
 	m.runner = &change.Runner{
-		Kinds: m.kinds(), Journal: p.Journal, Now: p.Now, Observer: m.hub.publish, Fault: fault.Step, Redact: m.masked,
+		Kinds: m.kinds(), Journal: p.Journal, Now: m.stamp, Observer: m.hub.publish, Fault: fault.Step, Redact: m.masked,
 	}
 	return m
 }
@@ -91,8 +96,6 @@ func (m *Manager) config() *site.Config {
 	}
 	return layered(*c, m.policy())
 }
-
-func (m *Manager) now() time.Time { return m.Now().UTC() }
 
 // Run finishes what was interrupted and then works off what is asked, until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {

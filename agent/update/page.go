@@ -68,8 +68,14 @@ func (m *Manager) pageOf(c *change.Change, shut closeNote) (page doors.Page, err
 		return page, err
 	}
 	config := m.config()
+	began := shut.Closed
+	m.mu.Lock()
+	if m.shut.change == c.ID {
+		began = m.shut.at // it goes on when the clock is set
+	}
+	m.mu.Unlock()
 	page = doors.Page{
-		Title: p.To.Project, To: p.To.Release, Started: shut.Closed, Expected: m.expectedDowntime(),
+		Title: p.To.Project, To: p.To.Release, Started: began, Expected: m.expectedDowntime(),
 		Contact: config.Contact, Language: config.Language,
 	}
 	if p.From != nil {

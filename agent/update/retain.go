@@ -56,7 +56,7 @@ func (m *Manager) outlived(assume bool) ([]string, error) {
 	}
 	for i := range list {
 		if assume && list[i].Problem == nil {
-			list[i].Verified = &archive.Verified{When: m.now()}
+			list[i].Verified = &archive.Verified{When: m.stamp()}
 			break
 		}
 	}
@@ -65,11 +65,25 @@ func (m *Manager) outlived(assume bool) ([]string, error) {
 		return nil, err
 	}
 	b := m.config().Backup
-	policy := archive.Retention{Count: b.Keep, Age: time.Duration(b.Days) * 24 * time.Hour, Space: b.Budget(), Used: used}
+	policy := archive.Retention{Count: b.Keep, Age: time.Duration(b.Days) * 24 * time.Hour, Space: b.Budget(), Used: used, Step: m.longestStep()}
 	if policy.Count == 0 {
 		policy.Count = site.DefaultKeep
 	}
-	return archive.Retain(list, policy, m.neededBackup(), m.now()), nil
+	return archive.Retain(list, policy, m.neededBackup(), m.stamp()), nil
+}
+
+// longestStep is how much older a backup can become from one to the next: a clock that is a year ahead makes none a year older.
+func (m *Manager) longestStep() time.Duration {
+	const least = 7 * 24 * time.Hour
+	expr := m.config().Backup.At
+	if expr == "" {
+		expr = site.DefaultBackup
+	}
+	if expr == site.Never {
+		return least
+	}
+	one := m.nextOf(expr, m.stamp())
+	return max(least, 2*m.nextOf(expr, one).Sub(one))
 }
 
 // verifyPortable reads every byte of a portable backup and notes that it was right.
@@ -77,7 +91,7 @@ func (m *Manager) verifyPortable(ctx context.Context, t *change.Task, name strin
 	if err := m.Archive.Verify(ctx, name, archive.Progress(progressOf(t))); err != nil {
 		return err
 	}
-	return m.Archive.MarkVerified(name, m.now(), "read")
+	return m.Archive.MarkVerified(name, m.stamp(), "read")
 }
 
 // neededBackup tells which backups are not deleted: that from which a new computer is being built.

@@ -92,8 +92,10 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 // loss says what will not be in the running system when the data go back to a snapshot.
 func (m *Manager) loss(ctx context.Context, good Good, made time.Time, then map[string]int64) []string {
 	since := made.Local().Format("2 Jan 2006 15:04")
-	lines := []string{fmt.Sprintf("Everything that was entered since %s (%s ago) will not be in the running system; it stays in a backup that is made first.",
-		since, m.now().Sub(made).Round(time.Minute))}
+	if ago := m.stamp().Sub(made).Round(time.Minute); ago >= 0 && !m.clockWrong() {
+		since += fmt.Sprintf(" (%s ago)", ago)
+	}
+	lines := []string{fmt.Sprintf("Everything that was entered since %s will not be in the running system; it stays in a backup that is made first.", since)}
 	containers, err := m.Engine.Containers(ctx, good.Project)
 	if err != nil {
 		return lines

@@ -69,14 +69,14 @@ func (m *Manager) nextOf(expr string, last time.Time) time.Time {
 	return s.Next(last)
 }
 
-// nextBackup is when the schedule makes the next backup; the zero time means never.
+// nextBackup is when the schedule makes the next backup; the zero time means never, or that nobody can tell.
 func (m *Manager) nextBackup() time.Time {
 	r, err := m.routine()
 	expr := m.config().Backup.At
 	if expr == "" {
 		expr = site.DefaultBackup
 	}
-	if err != nil || expr == site.Never {
+	if err != nil || expr == site.Never || m.clockWrong() {
 		return time.Time{}
 	}
 	if !r.Retry.IsZero() {
@@ -105,10 +105,11 @@ func (m *Manager) startRoutine() (*change.Change, error) {
 		return m.runner.Start(kind, p, map[string]any{factRoutine: r})
 	}
 	retry := !r.Retry.IsZero() && (!r.Retry.After(now) || r.Retry.Sub(now) > pauseAfterBackup)
-	if b.At != site.Never && retry || r.Retry.IsZero() && m.due(b.At, site.DefaultBackup, r.Backup) {
-		r.Backup, r.Retry = now, time.Time{}
+	if b.At != site.Never && retry || r.Retry.IsZero() && m.backupDue(b, r.Backup) {
+		m.backedUp = time.Now()
+		r.Backup, r.Retry = m.stamp(), time.Time{}
 		if r.Drill.IsZero() {
-			r.Drill = now // the first trial comes at its hour, not on the day of the installation
+			r.Drill = r.Backup // the first trial comes at its hour, not on the day of the installation
 		}
 		return start(KindBackup, errandPlan{})
 	}
@@ -123,7 +124,7 @@ func (m *Manager) startRoutine() (*change.Change, error) {
 		}
 	}
 	// A trial takes memory and time that users would miss.
-	if b.Drill != site.Never && m.window().Open(now) && (r.Again || m.due(b.Drill, site.DefaultDrill, r.Drill)) {
+	if b.Drill != site.Never && !m.clockWrong() && m.windowOpen() && (r.Again || m.due(b.Drill, site.DefaultDrill, r.Drill)) {
 		r.Drill, r.Again = now, false
 		return start(KindDrill, errandPlan{Name: newest})
 	}

@@ -21,7 +21,7 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 		s.State = api.StateNew
 	}
 	if current, err := m.Trust.Current(); err == nil {
-		s.Fleet, s.Manifest, s.Warnings = current.Fleet.Name, current.Number, current.Warnings
+		s.Fleet, s.Manifest = current.Fleet.Name, current.Number
 		if as, err := current.Fleet.Assignment(m.Config.Site); err == nil {
 			s.Pinned = as.Pin
 			if as.Hold != nil {
@@ -30,6 +30,7 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 			s.Note = m.noteOf(as.Pin)
 		}
 	}
+	s.Warnings = m.clockWarnings()
 	bad, err := m.bad()
 	if err != nil {
 		return s, err
@@ -151,13 +152,11 @@ func (m *Manager) updateOf(c *change.Change) (*api.Update, error) {
 		if p.From != nil {
 			u.From = p.From.Release
 		}
-		closed, opened, err := doorTimes(c)
+		away, err := timeAway(c)
 		if err != nil {
 			return nil, err
 		}
-		if !closed.IsZero() && opened.After(closed) {
-			u.DowntimeSeconds = opened.Sub(closed).Round(10 * time.Millisecond).Seconds()
-		}
+		u.DowntimeSeconds = away.Round(10 * time.Millisecond).Seconds()
 		var b backupNote
 		if found, err := c.ReadNote(stepBackUp, &b); err != nil {
 			return nil, err

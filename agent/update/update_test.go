@@ -172,7 +172,7 @@ func TestDerivedHistory(t *testing.T) {
 		ID: 18, Kind: KindApply, Started: at, Finished: at.Add(5 * time.Minute),
 		Plan: []byte(`{"from":{"release":"1.1.0"},"to":{"release":"1.2.0"},"bytes":5}`),
 		Steps: []change.StepState{
-			{Name: stepCloseDoors, Status: change.StepUndone, Note: []byte(`{"closed":"2026-11-21T21:01:00Z","opened":"2026-11-21T21:03:30Z"}`)},
+			{Name: stepCloseDoors, Status: change.StepUndone, Note: []byte(`{"closed":"2026-11-21T21:01:00Z","opened":"2026-11-21T21:03:30Z","away":150000000000}`)},
 		},
 		Cause: &change.Cause{Message: "backend is unhealthy"},
 	}

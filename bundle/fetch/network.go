@@ -24,6 +24,7 @@ type Network struct {
 	logins map[string]*login
 	lost   map[string]*http.Transport // by host, see WithClock
 	said   Said
+	heard  time.Time // when that was said, by the monotonic clock
 	pause  time.Time // the end of the longest pause that a server has asked for
 }
 

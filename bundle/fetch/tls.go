@@ -123,27 +123,30 @@ func (n *Network) untimely(err error) error {
 	return fmt.Errorf("%s, and by this computer's clock it is %s: is the clock right?", good, now.UTC().Format(time.DateOnly))
 }
 
-// Said is what a server said of the time, when the computer's clock said At. Nobody has signed it.
+// Said is what time it is by a server. Nobody has signed that.
 type Said struct {
-	Server   string
-	Time, At time.Time
+	Server string
+	Time   time.Time
 }
 
-// Heard is what a server said last of the time; its zero value means nothing.
+// Heard is what time it is now by the server that answered last; its zero value means that none has.
 func (n *Network) Heard() Said {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.said
+	said := n.said
+	if said.Server != "" {
+		said.Time = said.Time.Add(time.Since(n.heard))
+	}
+	return said
 }
 
 // hear notes the date of an answer that comes from the server itself, and not from a cache.
 func (n *Network) hear(resp *http.Response) {
 	at, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil || n.clock == nil || resp.Header.Get("Age") != "" {
+	if err != nil || resp.Header.Get("Age") != "" {
 		return
 	}
-	now, _, _ := n.clock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.said = Said{Server: resp.Request.URL.Hostname(), Time: at, At: now}
+	n.said, n.heard = Said{resp.Request.URL.Hostname(), at}, time.Now()
 }

@@ -159,7 +159,7 @@ func TestLostClock(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if h := n.Heard(); h != (fetch.Said{Server: "127.0.0.1", Time: day(30), At: c.now}) {
+				if h := n.Heard(); h.Server != "127.0.0.1" || h.Time.Before(day(30)) || h.Time.After(day(31)) {
 					t.Errorf("heard %+v", h)
 				}
 				return

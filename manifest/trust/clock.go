@@ -39,14 +39,14 @@ func (c Clock) Warning() string {
 		c.Now.UTC().Format(time.DateOnly), c.Floor.UTC().Format(time.DateOnly))
 }
 
-// Doubt compares the clock with what a server said of the time when the computer's clock said at. Nobody has signed that: it is worth
-// a word, and nothing else. It is empty when the two agree, when the clock is wrong without that, and when the server's is.
-func (c Clock) Doubt(server string, said, at time.Time) string {
-	if c.Wrong() || said.Sub(at).Abs() <= tolerance || c.Floor.Sub(said) > tolerance {
+// Doubt compares the clock with that of a server. Nobody has signed what that said: it is worth a word, and nothing else. It is empty
+// when the two agree, when the clock is wrong without that, and when the server's is.
+func (c Clock) Doubt(server string, said time.Time) string {
+	if c.Wrong() || said.Sub(c.Now).Abs() <= tolerance || c.Floor.Sub(said) > tolerance {
 		return ""
 	}
-	return fmt.Sprintf("this computer's clock may be wrong: when it said %s, it was %s at %s",
-		at.UTC().Format(minutes), said.UTC().Format(minutes), server)
+	return fmt.Sprintf("this computer's clock may be wrong: it says %s, and %s says %s",
+		c.Now.UTC().Format(minutes), server, said.UTC().Format(minutes))
 }
 
 const minutes = "2006-01-02 15:04 MST"

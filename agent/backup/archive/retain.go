@@ -2,10 +2,12 @@ package archive
 
 import "time"
 
-// Retention bounds what is kept; zero bounds nothing. Used is what the archive takes now (see Size), Space what it may take.
+// Retention bounds what is kept; zero bounds nothing. Used is what the archive takes now (see Size), Space what it may take. Step bounds by how
+// much a backup counts as older than the next one: where a clock was wrong by years in between, they say nothing of its age.
 type Retention struct {
 	Count int
 	Age   time.Duration
+	Step  time.Duration
 	Space int64
 	Used  int64
 }
@@ -25,9 +27,15 @@ func Retain(list []Record, policy Retention, keep func(Record) bool, now time.Ti
 	}
 	gone := make([]bool, len(usable))
 	may := func(i int) bool { return i > 0 && !gone[i] && !keep(usable[i]) }
+	age, next := time.Duration(0), now
 	for i, r := range usable {
+		step := next.Sub(r.Made)
+		if policy.Step > 0 {
+			step = min(step, policy.Step)
+		}
+		age, next = age+max(0, step), r.Made
 		many := policy.Count > 0 && i >= policy.Count
-		old := policy.Age > 0 && now.Sub(r.Made) > policy.Age
+		old := policy.Age > 0 && age > policy.Age
 		gone[i] = may(i) && (many || old)
 	}
 	used := policy.Used

@@ -23,6 +23,7 @@ func TestRetain(t *testing.T) {
 		{"nothing before the newest is verified", "-VVV", Retention{Count: 1, Age: time.Hour, Space: 1, Used: 1000}, ""},
 		{"older ones need not be", "V---", Retention{Count: 2}, "3 2"},
 		{"age", "VVVVV", Retention{Age: 60 * time.Hour}, "4 3"},
+		{"age, a step counts half a day at most", "VVVVV", Retention{Age: 25 * time.Hour, Step: 12 * time.Hour}, "4 3"},
 		{"age of all", "VVV", Retention{Age: time.Nanosecond}, "2 1"},
 		{"kept by the caller", "VVKVK", Retention{Count: 1, Age: time.Nanosecond, Space: 1, Used: 1000}, "3 1"},
 		{"space enough", "VVVV", Retention{Space: 400, Used: 400}, ""},

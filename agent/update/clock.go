@@ -1,0 +1,96 @@
+package update
+
+import (
+	"time"
+
+	"dhow/agent/change"
+	"dhow/agent/site"
+	"dhow/manifest/trust"
+)
+
+// Three times are told apart. now is what the computer says: hours and pauses go by it, and every moment that was kept may lie years on either
+// side of it. stamp is what is written down for people: never before what has certainly passed. Durations go by the monotonic clock where one
+// process has seen both ends.
+
+func (m *Manager) now() time.Time { return m.Now().UTC() }
+
+func (m *Manager) stamp() time.Time { return m.clock().Time() }
+
+// clock is what this site knows of the present.
+func (m *Manager) clock() trust.Clock {
+	c := m.Trust.Clock()
+	c.Now = m.now()
+	return c
+}
+
+// clockWrong reports whether the computer's clock is behind a moment that has certainly passed.
+func (m *Manager) clockWrong() bool { return m.clock().Wrong() }
+
+// windowOpen reports whether the facility allows downtime now. While the clock is wrong no hours can be told; who has given none needs none.
+func (m *Manager) windowOpen() bool {
+	w := m.window()
+	return w.Always() || !m.clockWrong() && w.Open(m.now())
+}
+
+// clockWarnings are what a person should know of the clock and of what ends soon.
+func (m *Manager) clockWarnings() []string {
+	var w []string
+	if current, err := m.Trust.Current(); err == nil {
+		w = current.Warnings
+	} else if text := m.clock().Warning(); text != "" {
+		w = append(w, text)
+	}
+	if m.Network != nil {
+		if said := m.Network.Heard(); said.Server != "" {
+			if text := m.clock().Doubt(said.Server, said.Time); text != "" {
+				w = append(w, text)
+			}
+		}
+	}
+	return w
+}
+
+// since is when something began, for this process.
+type since struct {
+	change uint64
+	step   string
+	at     time.Time // with its monotonic part
+}
+
+// begins notes that a step has come to a point, unless it has been there before, and returns for how long it has.
+func (s *since) begins(c *change.Change, step string) time.Duration {
+	if s.change != c.ID || s.step != step {
+		*s = since{c.ID, step, time.Now()}
+	}
+	return time.Since(s.at)
+}
+
+// awayFor is for how long users have been kept out by a change since closed. Between the closing and now the clock may have been set by years: it
+// counts only where the agent has been started anew in between.
+func (m *Manager) awayFor(c *change.Change, closed time.Time) time.Duration {
+	m.mu.Lock()
+	shut := m.shut
+	m.mu.Unlock()
+	if shut.change == c.ID {
+		return time.Since(shut.at)
+	}
+	return max(0, m.stamp().Sub(closed))
+}
+
+// Times without a clock: when the clock is wrong, the schedule's backup comes when the agent has run for firstBackup, and then every
+// nextBackup; the computer may be switched on for some hours a day, and start with the same wrong hour each time.
+const (
+	lostFirstBackup = time.Hour
+	lostNextBackup  = 24 * time.Hour
+)
+
+// backupDue reports whether the schedule asks for a backup.
+func (m *Manager) backupDue(b site.Backup, last time.Time) bool {
+	if b.At == site.Never {
+		return false
+	}
+	if m.clockWrong() {
+		return time.Since(m.begun) >= lostFirstBackup && (m.backedUp.IsZero() || time.Since(m.backedUp) >= lostNextBackup)
+	}
+	return m.due(b.At, site.DefaultBackup, last)
+}
