@@ -19,13 +19,14 @@ import (
 // targets, the fleet document and the release documents. timestamp.json is to be put in place last.
 type Documents struct {
 	Files   map[string][]byte
-	Fleet   *manifest.Fleet
-	Number  int64     // of the manifest: the version of its targets
-	Expires time.Time // the earliest expiry of timestamp, snapshot and targets
-	New     bool      // whether this Sign made anything new
+	Fleet   *manifest.Fleet // as it was signed
+	Number  int64           // of the manifest: the version of its targets
+	Expires time.Time       // the earliest expiry of timestamp, snapshot and targets
+	New     bool            // whether this Sign made anything new
 	// NewRoot is the root that was made after these were signed, 0 when there is none: sites would not take them together.
-	NewRoot int64
-	Changes []Change // what this Sign changes for sites; nil in Documents
+	NewRoot     int64
+	Changes     []Change // what this Sign changes for sites; nil in Documents
+	RootExpires time.Time
 }
 
 // Change says that a site is to move. From is empty for a new site or one that had nothing assigned.
@@ -60,7 +61,10 @@ func (r *Repository) Documents() (*Documents, error) {
 }
 
 func (s *signed) documents() *Documents {
-	d := &Documents{Files: s.files, Fleet: s.fleet, Number: s.targets.Signed.Version, Expires: s.timestamp.Signed.Expires}
+	d := &Documents{
+		Files: s.files, Number: s.targets.Signed.Version, Expires: s.timestamp.Signed.Expires,
+		Fleet: s.fleet, RootExpires: s.root.Signed.Expires,
+	}
 	for _, at := range []time.Time{s.snapshot.Signed.Expires, s.targets.Signed.Expires} {
 		if at.Before(d.Expires) {
 			d.Expires = at

@@ -31,14 +31,16 @@ func (r *Repository) Prepare(now time.Time) (*Ceremony, error) {
 	}
 	defer unlock()
 	c := &Ceremony{Format: CeremonyFormat, Fleet: r.fleet.fleet.Name, Files: map[string][]byte{}}
-	root, data, err := r.staged()
+	root, err := r.stagedOn(last.root)
 	switch {
 	case err != nil:
 		return nil, err
-	case root != nil:
-		c.Root = data
-	default:
+	case root == nil:
 		root = last.root
+	default:
+		if c.Root, err = encode(root); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkExpiry(root, now); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -295,4 +296,46 @@ func (p *Proposal) Policy() []string {
 		}
 	}
 	return out
+}
+
+// Found lists the names of those keys on this computer that may sign. Nothing is opened.
+func (p *Proposal) Found(keys Keyring) ([]string, error) {
+	ofRoot, ofTargets := p.signers()
+	list, err := keys.find()
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, f := range list {
+		if f.file != nil && (ofRoot[f.file.key.ID] != nil || ofTargets[f.file.key.ID] != nil) {
+			out = append(out, f.file.Name)
+		}
+	}
+	return out, nil
+}
+
+// Others counts the sites that do not move, but are told another thing: other settings, a hold that begins or ends, another ring, or that
+// are taken out of the fleet.
+func (p *Proposal) Others() (settings, holds, rings, gone int) {
+	if p.before == nil || p.after == nil {
+		return 0, 0, 0, 0
+	}
+	for name := range p.before.Sites {
+		old, _ := p.before.Assignment(name)
+		now, err := p.after.Assignment(name)
+		if err != nil {
+			gone++
+			continue
+		}
+		if !maps.Equal(old.Settings, now.Settings) {
+			settings++
+		}
+		if (old.Hold == nil) != (now.Hold == nil) {
+			holds++
+		}
+		if old.Ring != now.Ring {
+			rings++
+		}
+	}
+	return settings, holds, rings, gone
 }

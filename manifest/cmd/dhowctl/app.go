@@ -69,7 +69,7 @@ func (a *app) root() *cobra.Command {
 		group("ring", "Rings: groups of sites that run the same release", a.ringAdd(), a.ringSet(), a.ringList(), a.ringRemove()),
 		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteSet(), a.siteList(), a.siteRemove()),
 		a.pin(), a.unpin(), a.promote(), a.hold(), a.releaseHold(),
-		a.publish(), a.audit(),
+		a.publish(), a.sign(), a.audit(),
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleVerify()),
 		group("key", "Keys: the one that copies of backups are encrypted to", a.keyBackup()),
 		group("root", "The root of trust that sites are given at install", a.rootShow()),

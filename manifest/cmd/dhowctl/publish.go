@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -11,61 +12,54 @@ import (
 
 	"dhow/agent/api"
 	"dhow/bundle"
+	"dhow/bundle/durable"
 	"dhow/bundle/pack"
 	"dhow/manifest"
 	"dhow/manifest/author"
 	"dhow/manifest/sign"
+	"dhow/manifest/trust"
 )
 
 // keepBefore is how many releases before each pinned one are published as well: sites that lag behind still fetch them.
 const keepBefore = 2
 
+type publishOptions struct {
+	to              []string
+	prepare, finish string
+	json, takeOver  bool
+}
+
 func (a *app) publish() *cobra.Command {
-	var to []string
-	c := a.command("publish --to oci://HOST/PATH | DIR", "Sign what fleet.yaml says and put it where sites look", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error {
-			r, store, err := a.withStore()
-			if err != nil {
-				return err
+	var o publishOptions
+	c := a.command("publish --to oci://HOST/PATH | DIR", "Sign what fleet.yaml says and put it where sites look", nil,
+		func(ctx context.Context, more []string) error {
+			if o.prepare != "" {
+				return a.prepare(ctx, o)
 			}
-			releases, err := published(r, store)
-			if err != nil {
-				return err
-			}
-			for _, place := range to { // all, before anything is signed
-				if err := a.mayReplace(ctx, r, place); err != nil {
-					return err
-				}
-			}
-			pass, err := a.passphrase(false)
-			if err != nil {
-				return err
-			}
-			r.By = by(ctx, r.Dir())
-			signed, err := r.Sign(pass, a.now())
-			if err != nil {
-				return err
-			}
-			contents := pack.Contents{Documents: signed.Files, Releases: releases, Store: store}
-			for _, place := range to {
-				if strings.HasPrefix(place, "oci://") {
-					show, end := progress(a.err, "publishing")
-					err = pack.PublishOCI(ctx, place, contents, show)
-					end()
-				} else {
-					err = pack.PublishDir(ctx, place, contents)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			a.printf("Published: %s.%s\n", publishedText(signed, releases), movesText(signed))
-			return nil
+			return a.publishTo(ctx, o, more)
 		})
-	c.Flags().StringArrayVar(&to, "to", nil, "repository or folder; may be given more than once")
-	_ = c.MarkFlagRequired("to")
+	c.Long = c.Short + `.
+
+Where the keys are on several computers: "publish --prepare FILE" writes what is to be signed into one file, "sign FILE" adds the
+signatures of the keys of the computer that it is carried to, and "publish --finish FILE --to …" publishes it (several copies that
+were signed apart: --finish FILE FILE2 …).`
+	c.Flags().StringArrayVar(&o.to, "to", nil, "repository or folder; may be given more than once")
+	c.Flags().StringVar(&o.prepare, "prepare", "", "write what is to be signed to this file, in place of publishing")
+	c.Flags().StringVar(&o.finish, "finish", "", "publish what was signed in this file, and in the files named behind it")
+	c.Flags().BoolVar(&o.json, "json", false, "JSON output")
+	c.Flags().BoolVar(&o.takeOver, "take-over", false, "publish although somebody else has begun to: her computer has died")
+	c.MarkFlagsMutuallyExclusive("prepare", "finish")
+	c.Args = func(c *cobra.Command, args []string) error {
+		if o.finish == "" {
+			return cobra.NoArgs(c, args)
+		}
+		return nil
+	}
 	c.PreRunE = func(*cobra.Command, []string) error {
-		for _, place := range to {
+		if len(o.to) == 0 && o.prepare == "" {
+			return fail(api.CodeUsage, "--to is missing", "dhowctl publish --to oci://HOST/PATH or a folder")
+		}
+		for _, place := range o.to {
 			if scheme, _, ok := strings.Cut(place, "://"); ok && scheme != "oci" {
 				return fail(api.CodeUsage, "cannot publish to "+place+": only repositories (oci://HOST/PATH) and folders can be written",
 					"publish into a folder and let a web server serve it")
@@ -76,13 +70,134 @@ func (a *app) publish() *cobra.Command {
 	return c
 }
 
-// published returns the releases whose bytes are published: those that a ring or a site is pinned to, and the ones before each.
-func published(r *sign.Repository, store *bundle.Store) ([]*manifest.Release, error) {
-	all, err := r.Releases()
+// publishTo signs, or finishes a ceremony, and puts the result to all places.
+func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) error {
+	r, store, err := a.withStore()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	fleet, err := r.Resolve()
+	var files []*sign.Ceremony
+	if o.finish != "" {
+		for _, name := range append([]string{o.finish}, more...) {
+			c, err := readCeremony(name)
+			if err != nil {
+				return err
+			}
+			files = append(files, c)
+		}
+	} else if fleet, err := r.Resolve(); err != nil {
+		return err
+	} else if _, err := published(r, fleet, store); err != nil { // before anything is signed
+		return err
+	}
+	r.By = by(ctx, r.Dir())
+	for _, place := range o.to { // all, before anything is signed
+		if err := a.mayReplace(ctx, r, place); err != nil {
+			return err
+		}
+	}
+	pass, err := a.passphrase(false)
+	if err != nil {
+		return err
+	}
+	var signed *sign.Documents
+	if files != nil {
+		signed, err = r.Finish(files, pass, a.now())
+	} else {
+		signed, err = r.Sign(pass, a.now())
+	}
+	if err != nil {
+		return err
+	}
+	releases, err := published(r, signed.Fleet, store)
+	if err != nil {
+		return err
+	}
+	contents := pack.Contents{Documents: signed.Files, Releases: releases, Store: store}
+	for _, place := range o.to {
+		if strings.HasPrefix(place, "oci://") {
+			show, end := progress(a.err, "publishing")
+			err = pack.PublishOCI(ctx, place, contents, show)
+			end()
+		} else {
+			err = pack.PublishDir(ctx, place, contents)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	warnings := []string{}
+	if w := trust.ExpiryWarning("the fleet's root", signed.RootExpires, a.now()); w != "" {
+		warnings = append(warnings, w)
+	}
+	if o.json {
+		done := jsonPublished{
+			Manifest: signed.Number, Expires: signed.Expires, New: signed.New, To: o.to,
+			Releases: []string{}, Moves: movesJSON(signed.Changes), Warnings: warnings,
+		}
+		for _, release := range releases {
+			done.Releases = append(done.Releases, release.Version)
+		}
+		return a.printJSON(done)
+	}
+	a.printf("Published: %s.%s\n", publishedText(signed, releases), movesText(signed.Changes))
+	for _, w := range warnings {
+		a.printf("warning: %s\n", w)
+	}
+	return nil
+}
+
+// jsonPublished is what publish --json prints.
+type jsonPublished struct {
+	Manifest int64      `json:"manifest"`
+	Expires  time.Time  `json:"expires"`
+	New      bool       `json:"new"` // something was signed
+	To       []string   `json:"to"`
+	Releases []string   `json:"releases"`
+	Moves    []jsonMove `json:"moves,omitempty"`
+	Warnings []string   `json:"warnings"`
+}
+
+// prepare writes the file of a ceremony.
+func (a *app) prepare(ctx context.Context, o publishOptions) error {
+	r, err := a.repository()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(o.prepare); err == nil {
+		return fail(api.CodeUsage, o.prepare+" is there already", "it may hold signatures; name another file")
+	}
+	r.By = by(ctx, r.Dir())
+	for _, place := range o.to {
+		if err := a.mayReplace(ctx, r, place); err != nil {
+			return err
+		}
+	}
+	c, err := r.Prepare(a.now())
+	if err != nil {
+		return err
+	}
+	p, err := c.Judge(r, a.now())
+	if err != nil {
+		return err
+	}
+	data, err := c.Encode()
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(o.prepare, data, 0o644); err != nil {
+		return fmt.Errorf("cannot write %s: %w", o.prepare, err)
+	}
+	if o.json {
+		return a.printJSON(proposalJSON(p))
+	}
+	a.printf("%sWritten to %s. Where the keys are: dhowctl sign %s\n", proposalText(p, a.fleet), o.prepare, o.prepare)
+	return nil
+}
+
+// published returns the releases whose bytes are published: those that a ring or a site is pinned to, and the ones before each.
+func published(r *sign.Repository, fleet *manifest.Fleet, store *bundle.Store) ([]*manifest.Release, error) {
+	all, err := r.Releases()
 	if err != nil {
 		return nil, err
 	}
@@ -173,9 +288,9 @@ func publishedText(signed *sign.Documents, releases []*manifest.Release) string 
 	return text + what + strings.Join(versions, ", ") + ", " + author.SizeText(size)
 }
 
-func movesText(signed *sign.Documents) string {
+func movesText(changes []sign.Change) string {
 	var moves []string
-	for _, c := range signed.Changes {
+	for _, c := range changes {
 		from, to := c.From, c.To
 		if from == "" {
 			from = "new"
