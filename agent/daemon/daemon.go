@@ -24,6 +24,7 @@ type Reader interface {
 	Status(ctx context.Context) (api.Status, error)
 	History(ctx context.Context) ([]api.Update, error)
 	Backups(ctx context.Context) ([]api.Backup, error)
+	KnownGood(ctx context.Context) (api.KnownGood, error)
 }
 
 // Changer begins changes and lets them be followed. Its methods return as soon as the change is recorded.

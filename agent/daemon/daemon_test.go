@@ -53,6 +53,10 @@ func (f *fake) Status(context.Context) (api.Status, error) {
 }
 func (f *fake) History(context.Context) ([]api.Update, error) { return nil, f.note("history") }
 func (f *fake) Backups(context.Context) ([]api.Backup, error) { return nil, f.note("backups") }
+func (f *fake) KnownGood(context.Context) (api.KnownGood, error) {
+	return api.KnownGood{Release: "1.1.0"}, f.note("known-good")
+}
+
 func (f *fake) Update(_ context.Context, r api.UpdateRequest) (api.Started, error) {
 	return api.Started{Change: 7}, f.note("update " + r.From)
 }

@@ -35,6 +35,7 @@ func newServer(ctx context.Context, m Manager, poll *poller, log *slog.Logger) *
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/history", s.history)
 	mux.HandleFunc("GET /v1/backups", s.backups)
+	mux.HandleFunc("GET /v1/known-good", s.knownGood)
 	mux.HandleFunc("POST /v1/backups", s.backup)
 	mux.HandleFunc("POST /v1/update", s.update)
 	mux.HandleFunc("POST /v1/rollback", s.rollback)
@@ -79,6 +80,13 @@ func (s *server) backups(w http.ResponseWriter, r *http.Request) {
 		list = []api.Backup{}
 	}
 	s.answer(w, r, list, err)
+}
+
+func (s *server) knownGood(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	known, err := s.m.KnownGood(ctx)
+	s.answer(w, r, known, err)
 }
 
 func (s *server) update(w http.ResponseWriter, r *http.Request) {

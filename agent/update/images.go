@@ -27,8 +27,8 @@ type imagesNote struct {
 // maxConfig bounds an image's configuration, in bytes.
 const maxConfig = 8 << 20
 
-// localTag is the name under which compose runs an image here. It comes from the configuration's digest: names that others move do not matter.
-func localTag(ref string, config digest.Digest) string {
+// LocalTag is the name under which compose runs an image here. It comes from the configuration's digest: names that others move do not matter.
+func LocalTag(ref string, config digest.Digest) string {
 	name := path.Base(ref)
 	name, _, _ = strings.Cut(name, "@")
 	name, _, _ = strings.Cut(name, ":")
@@ -56,7 +56,7 @@ func (m *Manager) pin(ctx context.Context, g Good, r *manifest.Release) ([]pinne
 	list := make([]pinned, len(images))
 	for i, image := range images {
 		ref := r.Images[i].Ref
-		tag := localTag(ref, image.Config.Digest)
+		tag := LocalTag(ref, image.Config.Digest)
 		if g.Dir != "" {
 			tag = ref
 		}

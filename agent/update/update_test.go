@@ -30,7 +30,7 @@ func TestLocalTag(t *testing.T) {
 		"registry.example.org/Emr/Backend@sha256:0123":          "dhow.local/backend:",
 		"db": "dhow.local/db:",
 	} {
-		if got := localTag(ref, config); got != want+config.Encoded()[:16] {
+		if got := LocalTag(ref, config); got != want+config.Encoded()[:16] {
 			t.Errorf("%s: got %s", ref, got)
 		}
 	}

@@ -14,9 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -154,8 +152,8 @@ func (r *reader) manifest(n int64) error {
 		return nil
 	}
 	r.rootsUpTo(root)
-	e := Entry{Kind: "manifest", Number: n, Root: root, Keys: r.signers(r.roots[root-1], metadata.TARGETS, m)}
-	e.Made, e.By = note(m.Signed.UnrecognizedFields)
+	e := Entry{Kind: "manifest", Number: n, Root: root, Keys: trust.Signers(r.roots[root-1], metadata.TARGETS, m)}
+	e.Made, e.By = trust.MadeBy(m.Signed.UnrecognizedFields)
 	now, err := r.state(m)
 	if err != nil {
 		return err
@@ -224,49 +222,4 @@ func (r *reader) add(e Entry) {
 		e.Changes = []Change{{What: "renewed", Text: "signed anew, nothing changed"}}
 	}
 	r.history.Entries = append(r.history.Entries, e)
-}
-
-// signers names the keys of a role that have signed a document.
-func (r *reader) signers(root *metadata.Metadata[metadata.RootType], role string, document any) []string {
-	var names []string
-	for _, id := range root.Signed.Roles[role].KeyIDs {
-		alone := metadata.Metadata[metadata.RootType]{Signed: root.Signed}
-		alone.Signed.Roles = map[string]*metadata.Role{role: {KeyIDs: []string{id}, Threshold: 1}}
-		if alone.VerifyDelegate(role, document) == nil {
-			names = append(names, r.keyName(id))
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// keyName is the name of a key in the newest root that names it, else the beginning of its ID.
-func (r *reader) keyName(id string) string {
-	for _, root := range slices.Backward(r.roots) {
-		names, _ := root.Signed.UnrecognizedFields["names"].(map[string]any)
-		if name, _ := names[id].(string); name != "" {
-			return printable(name)
-		}
-	}
-	return id[:min(len(id), 8)]
-}
-
-// note reads when and by whom a document was made, as it says itself.
-func note(fields map[string]any) (made time.Time, by string) {
-	text, _ := fields["made"].(string)
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		made = at.UTC()
-	}
-	by, _ = fields["by"].(string)
-	return made, printable(by)
-}
-
-// printable takes out of a text what would write over a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, s)
 }

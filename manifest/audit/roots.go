@@ -70,10 +70,10 @@ func (r *reader) rootsUpTo(n int64) {
 	for ; r.used < n; r.used++ {
 		old, root := r.roots[r.used-1], r.roots[r.used]
 		e := Entry{Kind: "root", Number: root.Signed.Version, Root: old.Signed.Version, Changes: []Change{}}
-		e.Keys = r.signers(old, metadata.ROOT, root)
-		e.Made, e.By = note(root.Signed.UnrecognizedFields)
+		e.Keys = trust.Signers(old, metadata.ROOT, root)
+		e.Made, e.By = trust.MadeBy(root.Signed.UnrecognizedFields)
 		if r.opts.Site == "" && r.opts.Ring == "" {
-			e.Changes = r.rootChanges(old, root)
+			e.Changes = rootChanges(old, root)
 		}
 		r.add(e)
 	}
@@ -87,7 +87,7 @@ var roleNames = []struct{ role, name string }{
 	{metadata.TIMESTAMP, "timestamp"},
 }
 
-func (r *reader) rootChanges(old, now *metadata.Metadata[metadata.RootType]) (list []Change) {
+func rootChanges(old, now *metadata.Metadata[metadata.RootType]) (list []Change) {
 	for _, n := range roleNames {
 		a, b := old.Signed.Roles[n.role], now.Signed.Roles[n.role]
 		if n.role == metadata.TIMESTAMP && sameRole(a, old.Signed.Roles[metadata.SNAPSHOT]) && sameRole(b, now.Signed.Roles[metadata.SNAPSHOT]) {
@@ -95,13 +95,13 @@ func (r *reader) rootChanges(old, now *metadata.Metadata[metadata.RootType]) (li
 		}
 		for _, id := range b.KeyIDs {
 			if !slices.Contains(a.KeyIDs, id) {
-				name := r.keyName(id)
+				name := trust.KeyName(now, id)
 				list = append(list, Change{What: "key", Name: name, To: n.name, Text: n.name + " key " + name + " added"})
 			}
 		}
 		for _, id := range a.KeyIDs {
 			if !slices.Contains(b.KeyIDs, id) {
-				name := r.keyName(id)
+				name := trust.KeyName(old, id)
 				list = append(list, Change{What: "key", Name: name, From: n.name, Text: n.name + " key " + name + " removed"})
 			}
 		}

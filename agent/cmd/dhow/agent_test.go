@@ -16,7 +16,7 @@ import (
 
 // actor is a Manager whose changes end as its name says: done, next (a fetch that goes on as an apply), rolled-back, stuck, refused, nothing,
 // waits (fetched, and the window is closed), running, echo (says what was asked for), busy, new (nothing installed yet).
-type actor struct{ name string }
+type actor struct{ name, digest string }
 
 var noon = time.Date(2020, 11, 21, 12, 0, 0, 0, time.UTC)
 
@@ -65,7 +65,7 @@ func (a actor) History(context.Context) ([]api.Update, error) {
 	if a.name == "new" {
 		return nil, nil
 	}
-	bad := actor{"rolled-back"}.update(18)
+	bad := actor{name: "rolled-back"}.update(18)
 	bad.From, bad.To = "1.1.0", "1.2.0"
 	return []api.Update{*bad, *a.update(17)}, nil
 }
@@ -81,6 +81,16 @@ func (a actor) Backups(context.Context) ([]api.Backup, error) {
 		Name: "2019-11-20T020000-0016", Sort: api.BackupPortable, Release: "1.0.0", Made: noon.AddDate(-1, 0, -1), Bytes: 1_900_000_000,
 		Stored: 38_000_000, Parts: []string{"dump db"}, Verified: &noon, Copies: []string{"/media/usb"},
 	}}, nil
+}
+
+func (a actor) KnownGood(context.Context) (api.KnownGood, error) {
+	switch a.name {
+	case "new":
+		return api.KnownGood{}, nil
+	case "adopted":
+		return api.KnownGood{Release: "adopted", Project: "emr", Since: noon, Adopted: true}, nil
+	}
+	return api.KnownGood{Release: "1.0.0", Digest: a.digest, Project: "emr", Manifest: 1, Since: noon, Busy: a.name == "running"}, nil
 }
 
 func (a actor) Update(_ context.Context, r api.UpdateRequest) (api.Started, error) {
@@ -167,7 +177,7 @@ func fakeAgent(ts *testscript.TestScript, _ bool, args []string) {
 	done := make(chan error, 1)
 	go func() {
 		done <- daemon.New(daemon.Options{
-			Paths: paths, Manager: func() (daemon.Manager, error) { return actor{args[0]}, nil }, Soon: time.Hour,
+			Paths: paths, Manager: func() (daemon.Manager, error) { return actor{args[0], ts.Getenv("RELEASE")}, nil }, Soon: time.Hour,
 			Next: func(time.Time) time.Time { return time.Time{} },
 		}).Run(ctx)
 	}()

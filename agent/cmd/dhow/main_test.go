@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,10 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"dhow/agent/site"
+	"dhow/bundle/fetch"
+	"dhow/manifest/trust"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"dhow": main}) }
@@ -18,6 +23,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"dhow": main}
 //
 //	fakeengine [PROJECT DIR FILE…]   starts an engine at $ENGINE, on which the containers of a stack run
 //	fakeagent NAME                   starts an agent that behaves as NAME says, see agent_test.go
+//	accept DIR VERSION               lets the site accept the manifest in DIR and keep that release document; $RELEASE is its digest
 //	flip FILE                        flips a bit in the middle of FILE
 //	exits CODE PROGRAM ARG…          runs a program and compares its exit code
 //	mode FILE MODE                   compares the permission bits of FILE
@@ -41,6 +47,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fakeengine": fakeEngine, "fakeagent": fakeAgent, "exits": exits, "flip": flip, "mode": mode,
+			"accept": accept,
 		},
 	})
 }
@@ -72,4 +79,18 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := info.Mode().Perm().String(); got != args[1] {
 		ts.Fatalf("%s has the mode %s, want %s", args[0], got, args[1])
 	}
+}
+
+func accept(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	client, err := trust.Open(site.Paths{Prefix: ts.Getenv("DHOW_PREFIX")}.Trust(), trust.Options{})
+	ts.Check(err)
+	src, err := fetch.Open(ctx, ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer src.Close()
+	_, err = client.Refresh(ctx, src, true)
+	ts.Check(err)
+	_, d, err := client.Release(ctx, src, args[1])
+	ts.Check(err)
+	ts.Setenv("RELEASE", d.String())
 }

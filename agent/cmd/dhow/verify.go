@@ -39,18 +39,26 @@ type verified struct {
 }
 
 func (s *shell) verifyCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, explain bool
 	cmd := &cobra.Command{
 		Use:   "verify BUNDLE",
-		Short: "Say whether a bundle or folder is good for this site, without using it",
+		Short: "Say whether a bundle or folder is good for this site, without using it; or why this site runs what it runs",
 		Long: "Checks the signatures against this site's root of trust, and every byte of the release that is pinned for it.\n" +
-			"Uses no network and changes nothing. Needs as much free space as the release has bytes.",
-		Args: exactly(1),
+			"Uses no network and changes nothing. Needs as much free space as the release has bytes.\n" +
+			"With --explain, prints the whole chain: from the root given at install over every signed document to the images, those that\n" +
+			"the containers of this site really run when no BUNDLE is given. Every step is verified again.",
+		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if strings.Contains(args[0], "://") {
+			path := strings.Join(args, "")
+			switch {
+			case path == "" && !explain:
+				return exactly(1)(cmd, args)
+			case strings.Contains(path, "://"):
 				return api.Fail(api.CodeUsage, "give the path of a bundle or folder", "verify uses no network")
+			case explain:
+				return s.runExplain(cmd.Context(), path, asJSON)
 			}
-			v, err := s.verify(cmd.Context(), args[0])
+			v, err := s.verify(cmd.Context(), path)
 			if err != nil {
 				return trustError(err)
 			}
@@ -62,6 +70,7 @@ func (s *shell) verifyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&explain, "explain", false, "print every step from the root of trust to the images")
 	return cmd
 }
 
