@@ -57,11 +57,11 @@ func (c *Client) Explain() ([]Link, error) {
 	if c.state.Done.Fleet == nil {
 		return links, fmt.Errorf("this site has no manifest: %w", ErrNothing)
 	}
-	return append(links, c.state.Done.explain(root)...), nil
+	return append(links, c.state.Done.explain(root, c.opts.Site)...), nil
 }
 
 // explain holds each document against the root and the one that names it.
-func (d documents) explain(root *metadata.Metadata[metadata.RootType]) []Link {
+func (d documents) explain(root *metadata.Metadata[metadata.RootType], site string) []Link {
 	stamp, l := link(timestampPath, d.Timestamp, maxTimestamp, metadata.Timestamp(), root, metadata.TIMESTAMP)
 	links := []Link{l}
 	if stamp == nil {
@@ -91,12 +91,19 @@ func (d documents) explain(root *metadata.Metadata[metadata.RootType]) []Link {
 	}
 
 	l = Link{Document: "fleet"}
-	if info := list.Signed.Targets[manifest.FleetPath]; info == nil {
-		l.Err = fmt.Errorf("the manifest is %w: it names no fleet document", ErrDamaged)
-	} else if info.VerifyLengthHashes(d.Fleet) != nil {
-		l.Err = fmt.Errorf("the fleet document is %w: it is not what the list names", ErrDamaged)
-	} else {
-		_, l.Err = manifest.ParseFleet(d.Fleet)
+	for name, data := range map[string][]byte{manifest.FleetPath: d.Fleet, manifest.SitesPath: d.Sites} {
+		if info := list.Signed.Targets[name]; info == nil || info.VerifyLengthHashes(data) != nil {
+			l.Err = fmt.Errorf("%s is %w: it is not what manifest %d names", name, ErrDamaged, list.Signed.Version)
+		}
+	}
+	if l.Err == nil {
+		_, l.Err = manifest.ParseFleet(manifest.FleetFiles{Fleet: d.Fleet, Sites: d.Sites, Part: func(b manifest.Blob) ([]byte, error) {
+			data := d.part(b)
+			if data == nil {
+				return nil, fmt.Errorf("a part of the list of sites: %w", ErrNothing)
+			}
+			return data, nil
+		}}, site)
 	}
 	return append(links, l)
 }

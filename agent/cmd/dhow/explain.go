@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dhow/agent/api"
+	"dhow/agent/fault"
 	"dhow/agent/site"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
@@ -60,7 +61,7 @@ func (s *shell) explain(ctx context.Context, path string) (*explanation, error) 
 	if err != nil {
 		return nil, err
 	}
-	client, err := trust.Open(s.paths().Trust(), trust.Options{Now: time.Now, Floor: buildTime()})
+	client, err := trust.Open(s.paths().Trust(), trust.Options{Now: fault.Now, Floor: buildTime()})
 	if err != nil {
 		return nil, trustError(err)
 	}
@@ -139,8 +140,8 @@ func explainChain(e *explanation, client *trust.Client) *trust.Manifest {
 	if e.broken() != nil {
 		return nil
 	}
-	e.add(stepGood, "fleet", "%s: %s, %s, %s; the very document that manifest %d names", m.Fleet.Name,
-		count(len(m.Fleet.Rings), "ring"), count(len(m.Fleet.Sites), "site"), count(len(m.Releases), "release"), m.Number)
+	e.add(stepGood, "fleet", "%s: %s, %s; the very documents that manifest %d names",
+		m.Fleet.Name, count(len(m.Fleet.Rings), "ring"), count(len(m.Releases), "release"), m.Number)
 	return m
 }
 
