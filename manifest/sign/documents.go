@@ -24,9 +24,8 @@ type Documents struct {
 	Expires time.Time       // the earliest expiry of timestamp, snapshot and targets
 	New     bool            // whether this Sign made anything new
 	// NewRoot is the root that was made after these were signed, 0 when there is none: sites would not take them together.
-	NewRoot     int64
-	Changes     []Change // what this Sign changes for sites; nil in Documents
-	RootExpires time.Time
+	NewRoot int64
+	Changes []Change // what this Sign changes for sites; nil in Documents
 }
 
 // Change says that a site is to move. From is empty for a new site or one that had nothing assigned.
@@ -63,7 +62,7 @@ func (r *Repository) Documents() (*Documents, error) {
 func (s *signed) documents() *Documents {
 	d := &Documents{
 		Files: s.files, Number: s.targets.Signed.Version, Expires: s.timestamp.Signed.Expires,
-		Fleet: s.fleet, RootExpires: s.root.Signed.Expires,
+		Fleet: s.fleet,
 	}
 	for _, at := range []time.Time{s.snapshot.Signed.Expires, s.targets.Signed.Expires} {
 		if at.Before(d.Expires) {

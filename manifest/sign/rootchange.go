@@ -141,6 +141,7 @@ func describe(last, next *rootDocument) *NextRoot {
 		}
 		return yes, no
 	}
+	lacking, order := map[string]int{}, []string(nil)
 	for _, root := range []*rootDocument{last, next} {
 		yes, no := valid(root)
 		for _, name := range yes {
@@ -149,11 +150,14 @@ func describe(last, next *rootDocument) *NextRoot {
 			}
 		}
 		if lacks := threshold(root, RoleRoot) - len(yes); lacks > 0 {
-			line := fmt.Sprintf("%d of %s", lacks, list(no))
-			if !slices.Contains(n.Missing, line) {
-				n.Missing = append(n.Missing, line)
+			if lacking[list(no)] == 0 {
+				order = append(order, list(no))
 			}
+			lacking[list(no)] = max(lacking[list(no)], lacks)
 		}
+	}
+	for _, of := range order {
+		n.Missing = append(n.Missing, fmt.Sprintf("%d of %s", lacking[of], of))
 	}
 	return n
 }

@@ -26,7 +26,8 @@ type app struct {
 
 	fleet          string // folder of the fleet repository
 	passphraseFile string
-	running        bool // flags and arguments were right, a command is at work
+	keys           []string // more places with private keys
+	running        bool     // flags and arguments were right, a command is at work
 }
 
 // run runs one command line and returns its exit code.
@@ -58,6 +59,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&a.fleet, "fleet", "C", ".", "folder of the fleet repository")
 	root.PersistentFlags().StringVar(&a.passphraseFile, "passphrase-file", "",
 		"file with the passphrase of the keys (or $"+passphraseVariable+")")
+	root.PersistentFlags().StringArrayVar(&a.keys, "keys", nil, "folder or file with more private keys, such as a stick; may be given more than once")
 	group := func(use, short string, commands ...*cobra.Command) *cobra.Command {
 		g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 		g.AddCommand(commands...)
@@ -71,7 +73,8 @@ func (a *app) root() *cobra.Command {
 		a.pin(), a.unpin(), a.promote(), a.hold(), a.releaseHold(),
 		a.publish(), a.sign(), a.audit(),
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleVerify()),
-		group("key", "Keys: the one that copies of backups are encrypted to", a.keyBackup()),
+		group("key", "Keys: who may sign, and the one that copies of backups are encrypted to", a.keyCreate(), a.keyList(), a.keyAdd(),
+			a.keyRemove(), a.keyRotate(), a.keyRenew(), a.keyThreshold(), a.keySign(), a.keyAbandon(), a.keyExport(), a.keyBackup()),
 		group("root", "The root of trust that sites are given at install", a.rootShow()),
 		a.version(),
 	)
@@ -101,7 +104,11 @@ func (a *app) repository() (*sign.Repository, error) {
 		return nil, fail(api.CodeUsage, a.fleet+" is not a fleet repository: it has no fleet.yaml",
 			"make one with dhowctl init DIR --name NAME, or name it with -C")
 	}
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.UseKeys(a.askSecret, a.keys...)
+	return r, nil
 }
 
 // withStore opens the fleet repository and its blobs.

@@ -70,6 +70,10 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor) error {
 	if err != nil {
 		return err
 	}
+	if signed.NewRoot != 0 {
+		return fail(api.CodeRefused, fmt.Sprintf("root %d is new and the manifest was not signed since: sites would not take both together", signed.NewRoot),
+			"publish first, then make the bundle")
+	}
 	versions, err := bundled(r, signed, m)
 	if err != nil {
 		return err

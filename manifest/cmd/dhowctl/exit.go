@@ -31,7 +31,12 @@ var kinds = []struct {
 	code int
 	hint string
 }{
-	{sign.ErrPassphrase, api.CodeUsage, "the passphrase is the one that was given to dhowctl init"},
+	{sign.ErrPassphrase, api.CodeUsage, "the passphrase is the one that was given when the key was made"},
+	{sign.ErrKey, api.CodeUsage, "dhowctl key list shows the keys of the fleet"},
+	{sign.ErrLockOut, api.CodeRefused, "add a key first, or lower --threshold in the same command"},
+	{sign.ErrNoRoot, api.CodeUsage, "dhowctl key add, remove, rotate and renew prepare one"},
+	{sign.ErrRootExpired, api.CodeRefused, "dhowctl key renew makes a new root; or is this computer's clock wrong?"},
+	{sign.ErrRoot, api.CodeRefused, "git pull; dhowctl key abandon drops a root that was prepared here"},
 	{sign.ErrBusy, api.CodeBusy, "wait for it to end and try again"},
 	{sign.ErrUnknownRelease, api.CodeUsage, "dhowctl release list shows what is there"},
 	{sign.ErrDowngrade, api.CodeRefused, "allow it with dhowctl pin … --allow-downgrade, or \"downgrade: true\" beside the pin in fleet.yaml"},

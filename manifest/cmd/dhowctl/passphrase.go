@@ -9,10 +9,12 @@ import (
 	"golang.org/x/term"
 
 	"dhow/agent/api"
+	"dhow/manifest/sign"
 )
 
 const (
 	passphraseVariable = "DHOWCTL_PASSPHRASE"
+	pinVariable        = "DHOWCTL_PIN"
 	maxPassphrase      = 4096
 )
 
@@ -35,6 +37,9 @@ func (a *app) passphrase(fresh bool) ([]byte, error) {
 	if text, ok := os.LookupEnv(passphraseVariable); ok {
 		return notEmpty([]byte(text))
 	}
+	if _, ok := os.LookupEnv(pinVariable); ok && !fresh && !term.IsTerminal(int(a.in.Fd())) {
+		return nil, nil // the keys that are needed are in a token
+	}
 	if !term.IsTerminal(int(a.in.Fd())) {
 		return nil, fail(api.CodeUsage, "the passphrase of the keys is needed",
 			"give it with --passphrase-file FILE or $"+passphraseVariable+", or run this on a terminal")
@@ -53,6 +58,24 @@ func (a *app) passphrase(fresh bool) ([]byte, error) {
 		}
 	}
 	return notEmpty(first)
+}
+
+// askSecret returns the passphrase of one key, which the common one does not open, or the PIN of its token.
+func (a *app) askSecret(key sign.Key, pin bool) ([]byte, error) {
+	what := "Passphrase"
+	if pin {
+		what = "PIN of the token"
+		if text, ok := os.LookupEnv(pinVariable); ok {
+			return notEmpty([]byte(text))
+		}
+	}
+	switch {
+	case term.IsTerminal(int(a.in.Fd())):
+		return a.ask(fmt.Sprintf("%s for key %s: ", what, key.Name))
+	case pin:
+		return nil, fail(api.CodeUsage, "the PIN of the token with key "+key.Name+" is needed", "give it with $"+pinVariable+", or run this on a terminal")
+	}
+	return nil, fmt.Errorf("cannot open key %s: %w", key.Name, sign.ErrPassphrase)
 }
 
 func (a *app) ask(prompt string) ([]byte, error) {

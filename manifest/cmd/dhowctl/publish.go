@@ -17,7 +17,6 @@ import (
 	"dhow/manifest"
 	"dhow/manifest/author"
 	"dhow/manifest/sign"
-	"dhow/manifest/trust"
 )
 
 // keepBefore is how many releases before each pinned one are published as well: sites that lag behind still fetch them.
@@ -126,10 +125,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 			return err
 		}
 	}
-	warnings := []string{}
-	if w := trust.ExpiryWarning("the fleet's root", signed.RootExpires, a.now()); w != "" {
-		warnings = append(warnings, w)
-	}
+	warnings := a.expiryWarnings(r)
 	if o.json {
 		done := jsonPublished{
 			Manifest: signed.Number, Expires: signed.Expires, New: signed.New, To: o.to,
@@ -142,7 +138,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	}
 	a.printf("Published: %s.%s\n", publishedText(signed, releases), movesText(signed.Changes))
 	for _, w := range warnings {
-		a.printf("warning: %s\n", w)
+		a.warnf("%s", w)
 	}
 	return nil
 }

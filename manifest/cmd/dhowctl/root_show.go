@@ -52,6 +52,7 @@ func (a *app) rootShow() *cobra.Command {
 		if len(roots) > 1 {
 			a.printf("root %d; sites that were given the first one know it as %s\n", newest.Number, first.Fingerprint)
 		}
+		a.warnExpiry(r)
 		return nil
 	})
 	c.Long = "New sites begin with the newest root: they then depend on no key that was replaced. Its fingerprint is read over the phone."

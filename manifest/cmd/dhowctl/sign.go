@@ -21,7 +21,6 @@ func (a *app) sign() *cobra.Command {
 	var o signOptions
 	c := a.command("sign FILE", "Add the signatures of this computer's keys to a file of publish --prepare", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error { return a.signFile(args[0], o) })
-	c.Flags().StringArrayVar(&o.keys, "keys", nil, "folder or file with keys, besides those of the fleet repository; may be given more than once")
 	c.Flags().StringArrayVar(&o.merge, "merge", nil, "take over the signatures of another copy of FILE; may be given more than once")
 	c.Flags().StringVar(&o.fingerprint, "fingerprint", "", "refuse the file unless this is the fingerprint of the fleet's root")
 	c.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
@@ -30,7 +29,7 @@ func (a *app) sign() *cobra.Command {
 }
 
 type signOptions struct {
-	keys, merge []string
+	merge       []string
 	fingerprint string
 	yes, json   bool
 }
@@ -51,7 +50,7 @@ func (a *app) signFile(file string, o signOptions) error {
 	if o.json {
 		return a.printJSON(proposalJSON(p))
 	}
-	keyring := sign.Keyring{Places: append([]string{filepath.Join(a.fleet, "keys")}, o.keys...)}
+	keyring := sign.Keyring{Places: append([]string{filepath.Join(a.fleet, "keys")}, a.keys...), Ask: a.askSecret}
 	found, err := p.Found(keyring)
 	if err != nil {
 		return err

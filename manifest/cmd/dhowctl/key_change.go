@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/manifest/sign"
+)
+
+func (a *app) keyAdd() *cobra.Command {
+	var n int
+	c := a.command("add FILE|PUBLIC", "Let a key sign, from the next root on", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
+		key, err := readKey(args[0])
+		if err != nil {
+			return err
+		}
+		return a.changeRoot(sign.RootChange{Add: []sign.Key{key}, Threshold: thresholdOf(key.Role, n)}, nil)
+	})
+	c.Long = "FILE is a key file, of which only the public half is used; PUBLIC is the line that dhowctl key create prints."
+	c.Flags().IntVar(&n, "threshold", 0, "how many keys of its role must sign from then on")
+	return c
+}
+
+func (a *app) keyRemove() *cobra.Command {
+	var n int
+	c := a.command("remove NAME", "Let a key sign no more, from the next root on", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
+		r, err := a.repository()
+		if err != nil {
+			return err
+		}
+		role := ""
+		if key, err := rootKey(r, args[0]); err == nil {
+			role = key.Role
+		}
+		return a.changeRoot(sign.RootChange{Remove: args, Threshold: thresholdOf(role, n)}, nil)
+	})
+	c.Flags().IntVar(&n, "threshold", 0, "how many keys of its role must sign from then on")
+	return c
+}
+
+func thresholdOf(role string, n int) map[string]int {
+	if n == 0 {
+		return nil
+	}
+	return map[string]int{role: n}
+}
+
+func (a *app) keyThreshold() *cobra.Command {
+	return a.command("threshold ROLE NUMBER", "Say how many keys of a role must sign", cobra.ExactArgs(2), func(_ context.Context, args []string) error {
+		n, err := strconv.Atoi(args[1])
+		if err != nil || n < 1 {
+			return fail(api.CodeUsage, fmt.Sprintf("%q is not a number of keys", args[1]), "dhowctl key threshold root 2")
+		}
+		return a.changeRoot(sign.RootChange{Threshold: map[string]int{args[0]: n}}, nil)
+	})
+}
+
+func (a *app) keyRenew() *cobra.Command {
+	return a.command("renew", "Make a root with the same keys and a new lifetime", cobra.NoArgs, func(context.Context, []string) error {
+		return a.changeRoot(sign.RootChange{}, nil)
+	})
+}
+
+func (a *app) keyRotate() *cobra.Command {
+	var with, as string
+	c := a.command("rotate NAME", "Replace a key by a new one in one new root", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
+		r, err := a.repository()
+		if err != nil {
+			return err
+		}
+		old, err := rootKey(r, args[0])
+		if err != nil {
+			return err
+		}
+		if with != "" {
+			key, err := readKey(with)
+			if err != nil {
+				return err
+			}
+			if key.Role != old.Role {
+				return fail(api.CodeUsage, fmt.Sprintf("key %s is for the role %s, and %s for %s", key.Name, key.Role, old.Name, old.Role), "")
+			}
+			return a.changeRoot(sign.RootChange{Add: []sign.Key{key}, Remove: args}, nil)
+		}
+		if as == "" {
+			if as, err = nextName(r, old.Name); err != nil {
+				return err
+			}
+		}
+		key, err := sign.MakeKey(as, old.Role)
+		if err != nil {
+			return usage(err)
+		}
+		return a.changeRoot(sign.RootChange{Add: []sign.Key{key.Key}, Remove: args}, key)
+	})
+	c.Flags().StringVar(&with, "with", "", "the new key: a key file, or the public line that dhowctl key create prints")
+	c.Flags().StringVar(&as, "as", "", "name of the new key")
+	c.MarkFlagsMutuallyExclusive("with", "as")
+	return c
+}
+
+// readKey reads the public half of a key from a file, or from the line that key create prints.
+func readKey(arg string) (sign.Key, error) {
+	if _, err := os.Stat(arg); err == nil || strings.Count(arg, ":") < 3 {
+		return sign.ReadKey(arg)
+	}
+	return sign.ParseKeyLine(arg)
+}
+
+// rootKey finds a key of the newest root by its name.
+func rootKey(r *sign.Repository, name string) (sign.Key, error) {
+	list, err := r.Keys()
+	if err != nil {
+		return sign.Key{}, err
+	}
+	var known []string
+	for _, role := range list.Roles {
+		for _, k := range role.Keys {
+			if k.Name == name {
+				return k.Key, nil
+			}
+			known = append(known, k.Name)
+		}
+	}
+	return sign.Key{}, fail(api.CodeUsage, fmt.Sprintf("there is no key %s in root %d (there is %s)", name, list.Root, strings.Join(known, ", ")),
+		"dhowctl key list shows them")
+}
+
+var numbered = regexp.MustCompile(`^(.*)-([0-9]{1,6})$`)
+
+// nextName is the name for the successor of a key: release, release-2, release-3; of root-1 that after the last root key.
+func nextName(r *sign.Repository, name string) (string, error) {
+	list, err := r.Keys()
+	if err != nil {
+		return "", err
+	}
+	var used []string
+	for _, role := range list.Roles {
+		for _, k := range role.Keys {
+			used = append(used, k.Name)
+		}
+	}
+	for _, k := range list.Other {
+		used = append(used, k.Name)
+	}
+	base := name
+	if m := numbered.FindStringSubmatch(name); m != nil {
+		base = m[1]
+	}
+	for n := 2; ; n++ {
+		next := fmt.Sprintf("%s-%d", base, n)
+		_, err := os.Lstat(filepath.Join(r.Dir(), "keys", next+".json"))
+		if !slices.Contains(used, next) && err != nil {
+			return next, nil
+		}
+	}
+}
