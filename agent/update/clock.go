@@ -1,6 +1,8 @@
 package update
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"dhow/agent/change"
@@ -32,13 +34,18 @@ func (m *Manager) windowOpen() bool {
 	return w.Always() || !m.clockWrong() && w.Open(m.now())
 }
 
-// clockWarnings are what a person should know of the clock and of what ends soon.
-func (m *Manager) clockWarnings() []string {
+// trustWarnings are what a person should know of the manifest, of what ends soon, and of the clock.
+func (m *Manager) trustWarnings() []string {
 	var w []string
-	if current, err := m.Trust.Current(); err == nil {
+	current, err := m.Trust.Current()
+	if err == nil {
 		w = current.Warnings
 	} else if text := m.clock().Warning(); text != "" {
 		w = append(w, text)
+	}
+	if seen, serr := Seen(m.Journal); errors.Is(err, trust.ErrNothing) && serr == nil && seen.Number > 0 {
+		w = append(w, fmt.Sprintf("the signed manifest was lost from this disk: what runs goes on, and manifest %d or a newer one is taken "+
+			"from a source, or from a stick with: dhow update --from PATH", seen.Number))
 	}
 	if m.Network != nil {
 		if said := m.Network.Heard(); said.Server != "" {

@@ -87,7 +87,7 @@ func TestClocks(t *testing.T) {
 				if p, err := m.dueApply(); err != nil || (p != nil) != want {
 					t.Errorf("hours %q: an update begins: %v, %v", window, p != nil, err)
 				}
-				w := m.clockWarnings()
+				w := m.trustWarnings()
 				if c.warning == "" && len(w) > 0 || c.warning != "" && !slices.Contains(w, c.warning) {
 					t.Errorf("status warns %q", w)
 				}
@@ -284,4 +284,31 @@ func noEngine(t *testing.T) *engine.Engine {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// TestLostManifest: what was lost stops nothing that goes on without it, and status says what is needed.
+func TestLostManifest(t *testing.T) {
+	m, _, _ := lostSite(t, site.Backup{Drill: site.Never}, "00:00-24:00")
+	roots := m.Trust.Roots()
+	if err := trust.Restore(m.Paths.Trust(), roots); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if m.Trust, err = trust.Open(m.Paths.Trust(), trust.Options{Now: m.Now, Seen: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Journal.SetFact(factSeen, Witness{Number: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := m.dueApply(); err != nil || p != nil {
+		t.Errorf("an update begins without a manifest: %v, %v", p, err)
+	}
+	if got := m.next(t, nil); got != KindBackup {
+		t.Errorf("no backup without a manifest: %q", got)
+	}
+	want := []string{"the signed manifest was lost from this disk: what runs goes on, and manifest 7 or a newer one is taken from a source, " +
+		"or from a stick with: dhow update --from PATH"}
+	if got := m.trustWarnings(); !slices.Equal(got, want) {
+		t.Errorf("status warns %q", got)
+	}
 }

@@ -2,12 +2,14 @@ package update
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/site"
 	"dhow/manifest"
+	"dhow/manifest/trust"
 )
 
 // startDue begins the apply of a release that is ready when its hour has come. It returns nil when nothing is due.
@@ -45,6 +47,9 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 		return nil, nil
 	}
 	current, err := m.Trust.Current()
+	if errors.Is(err, trust.ErrNothing) {
+		return nil, nil // it was lost; the next one says what is wanted
+	}
 	if err != nil {
 		return nil, err
 	}

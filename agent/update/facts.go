@@ -16,14 +16,24 @@ const (
 	factReady = "ready"
 	factBad   = "bad"
 	factPoll  = "poll"
-	factSeen  = "manifest"
+	factSeen  = "trusted"
+	factRoots = "roots"
 )
 
-// Seen returns the number of the manifest that was accepted last, as the journal remembers it: should the trusted metadata be lost, an
-// older manifest is refused all the same. 0 means none.
-func Seen(j *journal.Journal) (number int64, err error) {
-	_, err = j.Fact(factSeen, &number)
-	return number, err
+// Witness is what the journal remembers of the manifest that was accepted last. Should the trusted metadata be lost, an older manifest is
+// refused all the same, a key that was replaced does not count again, and a clock that has lost the time is known to be wrong.
+type Witness struct {
+	Number int64     `json:"number"` // 0 means none
+	Signed time.Time `json:"signed"` // a moment that has certainly passed
+	Roots  [][]byte  `json:"-"`      // from the root of the installation to the newest one; a fact of its own
+}
+
+// Seen returns what the journal remembers.
+func Seen(j *journal.Journal) (w Witness, err error) {
+	if _, err = j.Fact(factSeen, &w); err == nil {
+		_, err = j.Fact(factRoots, &w.Roots)
+	}
+	return w, err
 }
 
 // Good is the release that runs and has passed its checks here. Manifest is the number of the manifest that asked for it: an older

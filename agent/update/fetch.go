@@ -1,9 +1,11 @@
 package update
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,7 +139,16 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return untrusted(err)
 	}
-	if err := t.Set(factSeen, current.Number); err != nil {
+	seen, err := Seen(m.Journal)
+	if err != nil {
+		return err
+	}
+	if roots := m.Trust.Roots(); !slices.EqualFunc(roots, seen.Roots, bytes.Equal) {
+		if err := t.Set(factRoots, roots); err != nil {
+			return err
+		}
+	}
+	if err := t.Set(factSeen, Witness{Number: current.Number, Signed: m.Trust.Clock().Floor}); err != nil {
 		return err
 	}
 	return t.Save(note)

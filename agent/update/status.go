@@ -30,7 +30,7 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 			s.Note = m.noteOf(as.Pin)
 		}
 	}
-	s.Warnings = m.clockWarnings()
+	s.Warnings = m.trustWarnings()
 	bad, err := m.bad()
 	if err != nil {
 		return s, err

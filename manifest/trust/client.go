@@ -97,7 +97,7 @@ func Init(dir string, root []byte) error {
 	return nil
 }
 
-// Open reads the state of dir. It fails with ErrNoRoot before Init, and with ErrDamaged when both slots are damaged: then Reset
+// Open reads the state of dir. It fails with ErrNoRoot before Init, and with ErrDamaged when both slots are damaged: then Restore
 // and a refresh with Options.Seen set bring the site back.
 func Open(dir string, opts Options) (*Client, error) {
 	first, err := readFile(filepath.Join(dir, "root.json"), maxRoot)
@@ -128,22 +128,41 @@ func Open(dir string, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Reset forgets everything but the root of trust and the release documents. It is for a person who was told that the state is lost.
-func Reset(dir string) error {
-	first, err := readFile(filepath.Join(dir, "root.json"), maxRoot)
-	if err != nil {
-		return fmt.Errorf("cannot reset the trust state: %w", err)
+// Restore makes a folder anew whose state was lost, from the chain of roots that this site has followed (see Roots), or from the root of
+// the installation when that is all there is. Release documents stay. A client that is opened then wants Options.Seen.
+func Restore(dir string, roots [][]byte) error {
+	fail := func(err error) error { return fmt.Errorf("cannot restore the trust state: %w", err) }
+	path := filepath.Join(dir, "root.json")
+	first, err := readFile(path, maxRoot)
+	if err == nil {
+		_, err = selfSigned(first)
 	}
-	if _, err := selfSigned(first); err != nil {
-		return fmt.Errorf("cannot reset the trust state: %w", err)
+	if err != nil {
+		if len(roots) == 0 {
+			return fail(err)
+		}
+		if err := durable.MkdirAll(filepath.Join(dir, "releases"), 0o700); err != nil {
+			return fail(err)
+		}
+		if err := durable.WriteFile(path, roots[0], 0o600); err != nil {
+			return fail(err)
+		}
+	}
+	if len(roots) == 0 {
+		roots = [][]byte{first}
+	}
+	for _, root := range roots {
+		if _, err := selfSigned(root); err != nil {
+			return fail(err)
+		}
 	}
 	s := slots{dir: dir}
 	for n := range 2 {
 		if err := os.Remove(s.path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cannot reset the trust state: %w", err)
+			return fail(err)
 		}
 	}
-	return s.begin(first)
+	return s.begin(roots...)
 }
 
 // Scratch returns a client that begins with root and writes nothing: it checks a bundle or a published folder by itself.

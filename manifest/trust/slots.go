@@ -71,9 +71,13 @@ func (s *slots) save(value []byte) error {
 	return nil
 }
 
-// begin saves the state of a site that knows its root and nothing else.
-func (s *slots) begin(root []byte) error {
-	value, err := json.Marshal(state{Root: root})
+// begin saves the state of a site that knows a chain of roots and nothing else.
+func (s *slots) begin(roots ...[]byte) error {
+	begun := state{Root: roots[len(roots)-1]}
+	if len(roots) > 2 {
+		begun.Between = roots[1 : len(roots)-1]
+	}
+	value, err := json.Marshal(begun)
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}

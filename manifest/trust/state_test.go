@@ -100,10 +100,10 @@ func TestBothSlotsDamaged(t *testing.T) {
 	if err := s.open(trust.Options{}); !errors.Is(err, trust.ErrDamaged) {
 		t.Fatalf("open: %v", err)
 	}
-	if err := trust.Reset(s.dir); err != nil {
+	if err := trust.Restore(s.dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.Reset(s.dir); err != nil {
+	if err := trust.Restore(s.dir, nil); err != nil {
 		t.Fatalf("again: %v", err)
 	}
 	// With what the journal remembers an old stick is still refused.

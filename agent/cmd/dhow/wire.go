@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"time"
 
 	"dhow/agent/backup/archive"
 	"dhow/agent/daemon"
@@ -39,7 +38,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.trust, err = trust.Open(w.paths.Trust(), trust.Options{Now: fault.Now, Floor: buildTime(), Seen: seen, Site: w.config.Site}); err != nil {
+	if w.trust, err = openTrust(w.paths.Trust(), w.config.Site, seen, w.log); err != nil {
 		return nil, err
 	}
 	w.network.WithClock(clockOf(w.trust))
@@ -63,14 +62,6 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
 		Log: w.log, Now: fault.Now,
 	}), nil
-}
-
-// clockOf is the clock by which servers are judged.
-func clockOf(t *trust.Client) fetch.Clock {
-	return func() (now, floor time.Time, wrong bool) {
-		c := t.Clock()
-		return c.Now, c.Floor, c.Wrong()
-	}
 }
 
 // schedule is the site's own schedule as it is configured now, else the manifest's, else first.
