@@ -240,6 +240,62 @@ var attacks = []attack{
 	{name: "snapshot that never ends", kind: trust.ErrDamaged, text: "longer than", make: func(f *forge) map[string][]byte {
 		return with(f.next(), map[string][]byte{"metadata/4.snapshot.json": make([]byte, 1<<20)})
 	}},
+	{name: "targets that never end", kind: trust.ErrDamaged, text: "longer than", make: func(f *forge) map[string][]byte {
+		return with(f.next(), map[string][]byte{"metadata/4.targets.json": make([]byte, 9<<20)})
+	}},
+	{name: "targets that never end, no lengths", kind: trust.ErrDamaged, text: "longer than 8388608 bytes", make: func(f *forge) map[string][]byte {
+		f.noHashes = true
+		return with(f.next(), map[string][]byte{"metadata/4.targets.json": make([]byte, 9<<20)})
+	}},
+	{name: "timestamp signed by a revoked key", kind: trust.ErrForged, make: func(f *forge) map[string][]byte {
+		stolen := f.keys[timestamp]
+		f.rotate(func() { f.keys[timestamp] = []ed25519.PrivateKey{newKey(f.t)} })
+		f.keys[timestamp] = stolen
+		return f.next()
+	}},
+	{name: "targets signed by a revoked key", kind: trust.ErrForged, make: func(f *forge) map[string][]byte {
+		stolen := f.keys[targets]
+		f.rotate(func() { f.keys[targets] = []ed25519.PrivateKey{newKey(f.t)} })
+		f.keys[targets] = stolen
+		return f.next()
+	}},
+	{name: "root signed by revoked keys", kind: trust.ErrForged, make: func(f *forge) map[string][]byte {
+		stolen := f.keys[root]
+		f.rotate(func() { f.keys[root] = []ed25519.PrivateKey{newKey(f.t), newKey(f.t), newKey(f.t)} })
+		f.version[root]++
+		f.root(stolen)
+		return f.next()
+	}},
+	{name: "targets signed by one key of two", kind: trust.ErrForged, make: func(f *forge) map[string][]byte {
+		f.rotate(func() {
+			f.keys[targets] = append(f.keys[targets], newKey(f.t))
+			f.least[targets] = 2
+		})
+		defer func() { f.least[targets] = 1 }()
+		f.keys[targets] = f.keys[targets][:1]
+		return f.next()
+	}},
+	{name: "root whose role too few keys can sign", kind: trust.ErrDamaged, text: "can never be signed", make: func(f *forge) map[string][]byte {
+		f.rotate(func() { f.least[timestamp] = 2 })
+		f.least[timestamp] = 1
+		return f.next()
+	}},
+	{name: "root without consistent snapshots", kind: trust.ErrDamaged, text: "no consistent snapshots", make: func(f *forge) map[string][]byte {
+		return f.changedRoot(func(s *metadata.RootType) { s.ConsistentSnapshot = false })
+	}},
+	{name: "root with a key of unknown kind", kind: trust.ErrDamaged, text: "is not known", make: func(f *forge) map[string][]byte {
+		return f.changedRoot(func(s *metadata.RootType) { s.Keys["x"] = &metadata.Key{Type: "x", Scheme: "y"} })
+	}},
+	{name: "a role removed from the snapshot", kind: trust.ErrDamaged, make: func(f *forge) map[string][]byte {
+		f.onSnapshot = func(s *metadata.SnapshotType) { delete(s.Meta, "targets.json") }
+		return f.next()
+	}},
+	{name: "a hash of unknown kind", kind: trust.ErrDamaged, text: "hash of unknown kind", make: func(f *forge) map[string][]byte {
+		f.onTargets = func(s *metadata.TargetsType) {
+			s.Targets[manifest.FleetPath].Hashes = metadata.Hashes{"md5": make([]byte, 16)}
+		}
+		return f.next()
+	}},
 	{name: "a captive portal's page", kind: trust.ErrDamaged, make: func(f *forge) map[string][]byte {
 		return with(f.next(), map[string][]byte{"metadata/timestamp.json": []byte("<html>please log in</html>")})
 	}},

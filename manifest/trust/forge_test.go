@@ -122,6 +122,18 @@ func (f *forge) rotate(change func()) {
 	f.root(signers)
 }
 
+// changedRoot publishes a next root that change has made other than fleets make it, signed as it must be.
+func (f *forge) changedRoot(change func(*metadata.RootType)) map[string][]byte {
+	f.rotate(func() {})
+	path := fmt.Sprintf("metadata/%d.root.json", f.version[root])
+	m, err := metadata.Root().FromBytes(f.files[path])
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	change(&m.Signed)
+	return with(f.next(), map[string][]byte{path: seal(f.t, m, f.keys[root])})
+}
+
 func has(keys []ed25519.PrivateKey, key ed25519.PrivateKey) bool {
 	for _, k := range keys {
 		if k.Equal(key) {

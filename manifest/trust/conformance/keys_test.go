@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -285,4 +286,21 @@ func TestTooManyRoots(t *testing.T) {
 	c.trusts("root 257")
 	c.good()
 	c.trusts("root 258, snapshot 1, targets 1, timestamp 1")
+}
+
+// The id of a key is a name and nothing else.
+func TestUnusualKeyIDs(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	c := newClient(t, r)
+	first := r.keys["root"][0]
+	for i, id := range []string{"x", "ä ö", "../..", strings.Repeat("0123456789abcdef", 64)} {
+		k := newKey(t, "ed25519")
+		k.id = id
+		r.setKeys([]string{"timestamp", "snapshot", "targets", "root"}[i], 1, []key{k}, []key{k})
+	}
+	r.keys["root"] = append(r.keys["root"], first)
+	r.publishTop()
+	c.good()
+	c.trusts("root 2, snapshot 2, targets 2, timestamp 2")
 }
