@@ -85,7 +85,7 @@ func (f *FleetFile) save() error {
 	if err := durable.WriteFile(f.path, data, 0o644); err != nil {
 		return fmt.Errorf("cannot save fleet: %w", err)
 	}
-	f.data, f.edited = data, false
+	f.data, f.edited, f.doc = data, false, again.doc // with the lines of the new text
 	return nil
 }
 

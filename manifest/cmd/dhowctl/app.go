@@ -69,7 +69,7 @@ func (a *app) root() *cobra.Command {
 		a.initCommand(),
 		group("release", "Releases: make, list, show", a.releaseCreate(), a.releaseList(), a.releaseShow()),
 		group("ring", "Rings: groups of sites that run the same release", a.ringAdd(), a.ringSet(), a.ringList(), a.ringRemove()),
-		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteSet(), a.siteList(), a.siteRemove()),
+		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteImport(), a.siteSet(), a.siteList(), a.siteRemove()),
 		a.pin(), a.unpin(), a.promote(), a.hold(), a.releaseHold(),
 		a.publish(), a.sign(), a.audit(),
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleVerify()),

@@ -17,6 +17,11 @@ const fewSites = 5
 // edit lets change edit fleet.yaml, refuses what no site could follow, saves the file, and says what was done and what it means for sites.
 // With allow, pins may take sites back where the releases permit it.
 func (a *app) edit(r *sign.Repository, allow bool, change func(f *sign.FleetFile) (done string, err error)) error {
+	return a.editOr(r, allow, false, change)
+}
+
+// editOr is edit; a dry one saves nothing.
+func (a *app) editOr(r *sign.Repository, allow, dry bool, change func(f *sign.FleetFile) (done string, err error)) error {
 	before := map[string]string{} // what each site runs by what fleet.yaml says now, as far as that can be told
 	if fleet, err := r.Resolve(); err == nil {
 		for name := range fleet.Sites {
@@ -45,8 +50,10 @@ func (a *app) edit(r *sign.Repository, allow bool, change func(f *sign.FleetFile
 	if err != nil {
 		return err
 	}
-	if err := r.SaveFleet(); err != nil {
-		return err
+	if !dry {
+		if err := r.SaveFleet(); err != nil {
+			return err
+		}
 	}
 	a.printf("%s\nNext publish: %s\n", done, effectText(effect))
 	for _, w := range warnings {
