@@ -160,28 +160,39 @@ func TestBrokenDelegation(t *testing.T) {
 // Two lists may mean different keys by one name: what one has verified is nothing for the other.
 func TestRoleOfTwoDelegators(t *testing.T) {
 	t.Parallel()
-	for _, together := range []bool{false, true} {
-		r := newRepository(t)
-		r.edges("T>A:a/* T>B:b/* A>C:*/*")
-		r.delegate("B", "C", object{"paths": []string{"*/*"}})
-		r.keys["C"] = r.keys["C"][:1] // signed for A only
-		r.add("C", "a/file", []byte("for A"))
-		r.add("C", "b/file", []byte("for B"))
-		r.publishLists("A", "B", "C")
-		c := newClient(t, r)
-		if together {
-			if c.download("a/file", "b/file") == 0 {
-				t.Error("B's name was found by A's key")
+	for _, both := range []bool{true, false} { // whether B's key signs too
+		for _, together := range []bool{true, false} { // whether one run looks for both files
+			r := newRepository(t)
+			r.edges("T>A:a/* T>B:b/* A>C:*/*")
+			r.delegate("B", "C", object{"paths": []string{"*/*"}})
+			if !both {
+				r.keys["C"] = r.keys["C"][:1]
 			}
-		} else {
-			if c.download("a/file") != 0 {
-				t.Fatal(c.said)
+			r.add("C", "a/file", []byte("for A"))
+			r.add("C", "b/file", []byte("for B"))
+			r.publishLists("A", "B", "C")
+			c := newClient(t, r)
+			found := false
+			if together {
+				found = c.download("a/file", "b/file") == 0
+				if found {
+					c.asked("root 2", "timestamp -", "snapshot 3", "targets 3", "A 2", "C 2", "B 2")
+				}
+			} else {
+				if c.download("a/file") != 0 {
+					t.Fatal(c.said)
+				}
+				found = c.download("b/file") == 0
 			}
-			if c.download("b/file") == 0 {
-				t.Error("B's name was found by A's key")
+			if found != both {
+				t.Errorf("together %v: B's file was found: %v; %s", together, found, c.said)
+			}
+			if both {
+				c.has("for A", "for B")
+			} else {
+				c.has("for A")
 			}
 		}
-		c.has("for A")
 	}
 }
 
