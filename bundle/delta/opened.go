@@ -278,7 +278,7 @@ func (s *side) writeOpened(out *scratch, other map[[16]byte]bool, exact bool) er
 func (s *side) writeStream(out *scratch, one *stream, other map[[16]byte]bool, exact bool) error {
 	at, kept := one.spool, one.inside[:0]
 	for _, in := range one.inside {
-		if other[in.sum] {
+		if other[in.sum] || len(kept) >= maxInner {
 			continue
 		}
 		if err := copyRange(out, s.held, at, in.at); err != nil {
