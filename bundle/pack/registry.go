@@ -26,15 +26,28 @@ const maxManifest = 8 << 20
 
 // PublishOCI puts the contents into a repository, "oci://HOST/PATH": blobs, image manifests, for every release the tag release-VERSION, and
 // last the tag "manifest", which makes all of it visible to sites. What the repository has is not sent again. progress, which may be
-// nil, is called with the bytes of the blobs that are there and of all.
+// nil, is called with the bytes of the blobs that are there and of all. It is for callers that know that nobody else publishes there; the
+// others Begin a Claim.
 func PublishOCI(ctx context.Context, ref string, c Contents, progress func(done, total int64)) error {
-	if err := publishOCI(ctx, ref, c, progress); err != nil {
+	err := publishOCI(ctx, ref, c, progress, func(next heads) error {
+		t, err := newTags(ctx, ref)
+		if err != nil {
+			return err
+		}
+		_, before, err := t.get(ctx, bundle.ManifestTag)
+		if err != nil {
+			return err
+		}
+		return t.swap(ctx, &before, next)
+	})
+	if err != nil {
 		return fmt.Errorf("cannot publish to %s: %w", ref, err)
 	}
 	return nil
 }
 
-func publishOCI(ctx context.Context, ref string, c Contents, progress func(done, total int64)) error {
+// publishOCI hands the artifact that sites ask for to last when all that it names is there.
+func publishOCI(ctx context.Context, ref string, c Contents, progress func(done, total int64), last func(heads) error) error {
 	repo, plain, err := fetch.Repository(ref)
 	if err != nil {
 		return err
@@ -66,7 +79,11 @@ func publishOCI(ctx context.Context, ref string, c Contents, progress func(done,
 			return fmt.Errorf("release %s: %w", r.Version, err)
 		}
 	}
-	return up.documents(ctx, p.docs)
+	h, err := up.documents(ctx, p.docs)
+	if err != nil {
+		return err
+	}
+	return last(h)
 }
 
 // upload is one publication.
@@ -157,9 +174,12 @@ func (u *upload) release(ctx context.Context, r *manifest.Release, platform stri
 	return u.manifest(ctx, bundle.ReleaseTag(r.Version), raw{data, bundle.OCIIndexMediaType})
 }
 
-// documents puts the artifact that sites ask for. It is the last thing that is put. Documents that have their digest in their path are
-// found without it; their own artifact only keeps them from being collected as garbage.
-func (u *upload) documents(ctx context.Context, docs []document) error {
+// heads are the artifacts that list the documents. Documents that have their digest in their path are found without one; their own artifact
+// only keeps them from being collected as garbage.
+type heads struct{ documents, manifest raw }
+
+// documents puts the documents, and returns the artifacts that list them.
+func (u *upload) documents(ctx context.Context, docs []document) (h heads, err error) {
 	var named, found []descriptor
 	for _, doc := range docs {
 		if doc.path == bundle.OCILayoutPath || doc.path == bundle.IndexPath { // of folders and files
@@ -167,7 +187,7 @@ func (u *upload) documents(ctx context.Context, docs []document) error {
 		}
 		b := manifest.Blob{Digest: digest.FromBytes(doc.data), Size: int64(len(doc.data))}
 		if err := u.pusher.Upload(ctx, u.repo, inline{doc.data}); err != nil {
-			return fmt.Errorf("%s: %w", doc.path, err)
+			return h, fmt.Errorf("%s: %w", doc.path, err)
 		}
 		layer := descriptor{
 			MediaType: bundle.DocumentMediaType, Digest: b.Digest, Size: b.Size,
@@ -179,38 +199,37 @@ func (u *upload) documents(ctx context.Context, docs []document) error {
 			named = append(named, layer)
 		}
 	}
-	for _, tag := range []struct {
-		name   string
-		layers []descriptor
-	}{{bundle.DocumentsTag, found}, {bundle.ManifestTag, named}} {
-		m, err := u.artifact(ctx, bundle.ManifestArtifactType, tag.layers)
-		if err != nil {
-			return err
-		}
-		if err := u.manifest(ctx, tag.name, m); err != nil {
-			return err
-		}
+	if h.documents, err = u.artifact(ctx, bundle.ManifestArtifactType, found); err != nil {
+		return h, err
 	}
-	return nil
+	h.manifest, err = u.artifact(ctx, bundle.ManifestArtifactType, named)
+	return h, err
 }
 
 // artifact makes an OCI manifest of layers, and puts its empty config.
 func (u *upload) artifact(ctx context.Context, kind string, layers []descriptor) (raw, error) {
-	empty := inline{[]byte("{}")}
-	if err := u.pusher.Upload(ctx, u.repo, empty); err != nil {
+	if err := u.pusher.Upload(ctx, u.repo, inline{emptyConfig}); err != nil {
 		return raw{}, err
 	}
-	config := descriptor{MediaType: bundle.EmptyMediaType, Digest: digest.FromBytes(empty.data), Size: int64(len(empty.data))}
+	return artifact(kind, layers, nil)
+}
+
+// emptyConfig is the config of artifacts.
+var emptyConfig = []byte("{}")
+
+func artifact(kind string, layers []descriptor, annotations map[string]string) (raw, error) {
+	config := descriptor{MediaType: bundle.EmptyMediaType, Digest: digest.FromBytes(emptyConfig), Size: int64(len(emptyConfig))}
 	if len(layers) == 0 {
 		layers = []descriptor{config} // as the OCI specification asks of an artifact without content
 	}
 	data, err := encode(struct {
-		SchemaVersion int          `json:"schemaVersion"`
-		MediaType     string       `json:"mediaType"`
-		ArtifactType  string       `json:"artifactType"`
-		Config        descriptor   `json:"config"`
-		Layers        []descriptor `json:"layers"`
-	}{2, bundle.OCIManifestMediaType, kind, config, layers})
+		SchemaVersion int               `json:"schemaVersion"`
+		MediaType     string            `json:"mediaType"`
+		ArtifactType  string            `json:"artifactType"`
+		Config        descriptor        `json:"config"`
+		Layers        []descriptor      `json:"layers"`
+		Annotations   map[string]string `json:"annotations,omitempty"`
+	}{2, bundle.OCIManifestMediaType, kind, config, layers, annotations})
 	return raw{data, bundle.OCIManifestMediaType}, err
 }
 

@@ -42,7 +42,7 @@ func write(ctx context.Context, out string, c Contents) (Summary, error) {
 	s := p.summary()
 	compress := compressor(out)
 	if compress == nil {
-		s.Written, err = writeDir(ctx, out, c.Store, p)
+		s.Written, err = writeDir(ctx, out, c.Store, p, nil)
 		return s, err
 	}
 	if info, err := os.Stat(out); err == nil && info.IsDir() {
@@ -134,20 +134,19 @@ func writeTar(ctx context.Context, w io.Writer, store *bundle.Store, p *plan, t 
 }
 
 // PublishDir writes a folder that sites read through a web server, a mount or a stick. Blobs that are there with the right size stay as
-// they are; timestamp.json, which makes the new manifest visible, comes last.
+// they are; timestamp.json, which makes the new manifest visible, comes last. Nothing is ever removed: who has read an older timestamp
+// still finds everything that belongs to it. It fails with ErrClaimed while somebody else publishes into the folder.
 func PublishDir(ctx context.Context, dir string, c Contents) error {
-	p, err := newPlan(c, false)
-	if err == nil {
-		_, err = writeDir(ctx, dir, c.Store, p)
-	}
+	claim, err := Begin(ctx, filepath.Clean(dir), Publisher{By: "another program"})
 	if err != nil {
-		return fmt.Errorf("cannot publish to %s: %w", dir, err)
+		return err
 	}
-	return nil
+	defer claim.End()
+	return claim.Publish(ctx, c, nil)
 }
 
-// writeDir returns the bytes of the blobs that were not there before.
-func writeDir(ctx context.Context, dir string, store *bundle.Store, p *plan) (written int64, err error) {
+// writeDir returns the bytes of the blobs that were not there before. ready, which may be nil, is asked when all but the timestamp is there.
+func writeDir(ctx context.Context, dir string, store *bundle.Store, p *plan, ready func() error) (written int64, err error) {
 	for _, d := range append(folders(p.docs), bundle.BlobsDir, ".") {
 		d = filepath.Join(dir, filepath.FromSlash(d))
 		if err := durable.MkdirAll(d, 0o755); err != nil {
@@ -177,10 +176,15 @@ func writeDir(ctx context.Context, dir string, store *bundle.Store, p *plan) (wr
 			return written, err
 		}
 	}
-	if last != nil {
-		return written, writeDocument(dir, *last)
+	if last == nil {
+		return written, nil
 	}
-	return written, nil
+	if ready != nil {
+		if err := ready(); err != nil {
+			return written, err
+		}
+	}
+	return written, writeDocument(dir, *last)
 }
 
 func writeDocument(dir string, d document) error {

@@ -10,12 +10,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"dhow/agent/api"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
+	"dhow/bundle/pack"
 	"dhow/manifest/sign"
 	"dhow/manifest/trust"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // pullFirst is what to do when somebody else has published from another clone of the fleet repository.
@@ -23,6 +27,23 @@ const pullFirst = "git pull, then publish again"
 
 // maxSigned is the size in bytes up to which a signed document of a destination is read.
 const maxSigned = 8 << 20
+
+// somebody names who has published, as the signed list at src says.
+func somebody(ctx context.Context, src bundle.Source, number int64) string {
+	data, err := src.Document(ctx, fmt.Sprintf("%s/%d.targets.json", bundle.MetadataDir, number), maxSigned)
+	if err != nil {
+		return "somebody else"
+	}
+	var document struct {
+		Signed struct {
+			By string `json:"by"`
+		} `json:"signed"`
+	}
+	if json.Unmarshal(data, &document) != nil || document.Signed.By == "" {
+		return "somebody else"
+	}
+	return document.Signed.By
+}
 
 // mayReplace looks at what is published at a place before anything is signed. It refuses to put older or other documents over those of
 // another fleet, or over what somebody else has published: sites that have seen those would refuse ours.
@@ -62,8 +83,8 @@ func (a *app) mayReplace(ctx context.Context, r *sign.Repository, place string) 
 	}
 	ours, err := r.Documents()
 	if errors.Is(err, sign.ErrNotSigned) {
-		return fail(api.CodeRefused, fmt.Sprintf("%s holds manifest %d of this fleet, and here nothing was signed yet: somebody else has published",
-			place, there.Number), pullFirst)
+		return fail(api.CodeRefused, fmt.Sprintf("%s holds manifest %d of this fleet, and here nothing was signed yet: %s has published",
+			place, there.Number, somebody(ctx, src, there.Number)), pullFirst)
 	}
 	if err != nil {
 		return err
@@ -71,11 +92,50 @@ func (a *app) mayReplace(ctx context.Context, r *sign.Repository, place string) 
 	return notBehind(ctx, r, ours, src, place, there.Number)
 }
 
+// settle is how long a claim in a registry is left to stand before it counts; 0 means what package pack takes. Tests shorten it.
+var settle time.Duration
+
+// claim keeps others from publishing to the same places. What is there was looked at before; it is looked at once more when nobody else can
+// change it.
+func (a *app) claim(ctx context.Context, r *sign.Repository, o publishOptions) (claims []*pack.Claim, err error) {
+	host, _ := os.Hostname()
+	dir, err := filepath.Abs(r.Dir())
+	if err != nil {
+		return nil, err
+	}
+	who := pack.Publisher{By: r.By + " on " + host, ID: digest.FromString(host + "\x00" + dir).Encoded()[:16], TakeOver: o.takeOver, Settle: settle}
+	for _, place := range o.to {
+		c, err := pack.Begin(ctx, place, who)
+		if errors.Is(err, pack.ErrClaimed) && !strings.HasPrefix(place, "oci://") {
+			return claims, fail(api.CodeBusy, err.Error(), "wait for it to end, then "+pullFirst)
+		}
+		if err != nil {
+			return claims, err
+		}
+		claims = append(claims, c)
+		if err := a.mayReplace(ctx, r, place); err != nil {
+			return claims, err
+		}
+	}
+	return claims, nil
+}
+
+// overtaken says whose publication won.
+func (a *app) overtaken(ctx context.Context, r *sign.Repository, place string, err error) error {
+	if !errors.Is(err, pack.ErrOvertaken) {
+		return err
+	}
+	if known := a.mayReplace(ctx, r, place); known != nil {
+		return known
+	}
+	return err
+}
+
 // notBehind compares what is published with what was signed here last.
 func notBehind(ctx context.Context, r *sign.Repository, ours *sign.Documents, src bundle.Source, place string, number int64) error {
 	if number > ours.Number {
-		return fail(api.CodeRefused, fmt.Sprintf("%s holds manifest %d, and the newest here is %d: somebody else has published",
-			place, number, ours.Number), pullFirst)
+		return fail(api.CodeRefused, fmt.Sprintf("%s holds manifest %d, and the newest here is %d: %s has published",
+			place, number, ours.Number, somebody(ctx, src, number)), pullFirst)
 	}
 	// What was signed earlier stays in the repository: it tells an older manifest of ours from somebody else's.
 	path := fmt.Sprintf("%s/%d.targets.json", bundle.MetadataDir, number)
@@ -88,8 +148,8 @@ func notBehind(ctx context.Context, r *sign.Repository, ours *sign.Documents, sr
 		return err
 	}
 	if mine != nil && !bytes.Equal(mine, theirs) {
-		return fail(api.CodeRefused, fmt.Sprintf("%s holds another manifest %d than the one that was signed here: somebody else has published",
-			place, number), pullFirst)
+		return fail(api.CodeRefused, fmt.Sprintf("%s holds another manifest %d than the one that was signed here: %s has published",
+			place, number, somebody(ctx, src, number)), pullFirst)
 	}
 	mine = ours.Files[bundle.TimestampPath]
 	if theirs, err = src.Document(ctx, bundle.TimestampPath, maxSigned); err != nil {

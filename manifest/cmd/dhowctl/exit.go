@@ -14,6 +14,7 @@ import (
 	"dhow/agent/api"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
+	"dhow/bundle/pack"
 	"dhow/manifest"
 	"dhow/manifest/author"
 	"dhow/manifest/sign"
@@ -37,6 +38,8 @@ var kinds = []struct {
 	{sign.ErrNoRoot, api.CodeUsage, "dhowctl key add, remove, rotate and renew prepare one"},
 	{sign.ErrRootExpired, api.CodeRefused, "dhowctl key renew makes a new root; or is this computer's clock wrong?"},
 	{sign.ErrRoot, api.CodeRefused, "git pull; dhowctl key abandon drops a root that was prepared here"},
+	{pack.ErrClaimed, api.CodeBusy, "wait for it to end, then " + pullFirst + "; when that computer has died: --take-over"},
+	{pack.ErrOvertaken, api.CodeRefused, pullFirst},
 	{sign.ErrBusy, api.CodeBusy, "wait for it to end and try again"},
 	{sign.ErrUnknownRelease, api.CodeUsage, "dhowctl release list shows what is there"},
 	{sign.ErrDowngrade, api.CodeRefused, "allow it with dhowctl pin … --allow-downgrade, or \"downgrade: true\" beside the pin in fleet.yaml"},

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -38,6 +39,7 @@ func TestMain(m *testing.M) {
 // cheapKeys is dhowctl with keys that are encrypted in no time.
 func cheapKeys() {
 	keyOptions = []sign.Option{sign.WithWork(4)}
+	settle = 20 * time.Millisecond
 	main()
 }
 

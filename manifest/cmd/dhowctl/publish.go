@@ -99,6 +99,15 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	if err != nil {
 		return err
 	}
+	claims, err := a.claim(ctx, r, o)
+	defer func() {
+		for _, c := range claims {
+			c.End()
+		}
+	}()
+	if err != nil {
+		return err
+	}
 	var signed *sign.Documents
 	if files != nil {
 		signed, err = r.Finish(files, pass, a.now())
@@ -113,16 +122,12 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 		return err
 	}
 	contents := pack.Contents{Documents: signed.Files, Releases: releases, Store: store}
-	for _, place := range o.to {
-		if strings.HasPrefix(place, "oci://") {
-			show, end := progress(a.err, "publishing")
-			err = pack.PublishOCI(ctx, place, contents, show)
-			end()
-		} else {
-			err = pack.PublishDir(ctx, place, contents)
-		}
+	show, end := progress(a.err, "publishing")
+	for n, claim := range claims {
+		err := claim.Publish(ctx, contents, show)
+		end()
 		if err != nil {
-			return err
+			return a.overtaken(ctx, r, o.to[n], err)
 		}
 	}
 	warnings := a.expiryWarnings(r)

@@ -1,0 +1,179 @@
+package pack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"dhow/bundle"
+	"dhow/bundle/fetch"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/opencontainers/go-digest"
+)
+
+// maxTag bounds the manifest behind a tag, in bytes.
+const maxTag = 4 << 20
+
+// tags reads and writes the tags of a repository, one request for each: what is asked is asked now, and nothing is left out because it seems
+// to be there already.
+type tags struct {
+	repo   name.Repository
+	client *http.Client
+	pusher *remote.Pusher
+	empty  bool // the empty config is there
+}
+
+func newTags(ctx context.Context, ref string) (*tags, error) {
+	repo, plain, err := fetch.Repository(ref)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, repo)
+	if err != nil {
+		return nil, fmt.Errorf("cannot find out how to log in: %w", err)
+	}
+	t, err := transport.NewWithContext(ctx, repo.Registry, auth, fetch.Transport(plain, commitWait), []string{repo.Scope(transport.PushScope)})
+	if err != nil {
+		return nil, err
+	}
+	pusher, err := remote.NewPusher(remote.WithContext(ctx), remote.WithTransport(t))
+	if err != nil {
+		return nil, err
+	}
+	return &tags{repo: repo, client: &http.Client{Transport: t}, pusher: pusher}, nil
+}
+
+func (t *tags) url(tag string) string {
+	u := url.URL{Scheme: t.repo.Scheme(), Host: t.repo.RegistryStr(), Path: "/v2/" + t.repo.RepositoryStr() + "/manifests/" + tag}
+	return u.String()
+}
+
+// get returns the manifest behind a tag and its digest, nothing when there is no such tag.
+func (t *tags) get(ctx context.Context, tag string) ([]byte, digest.Digest, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url(tag), nil)
+	if err != nil {
+		return nil, "", fmt.Errorf("internal error: %w", err)
+	}
+	req.Header["Accept"] = []string{bundle.OCIManifestMediaType, "*/*"}
+	req.Header["Cache-Control"] = []string{"no-cache"}
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return nil, "", nil
+	}
+	if err := transport.CheckError(resp, http.StatusOK); err != nil {
+		return nil, "", err
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxTag+1))
+	if err != nil {
+		return nil, "", err
+	}
+	if len(data) > maxTag {
+		return nil, "", fmt.Errorf("the tag %q is %w: more than %d bytes", tag, bundle.ErrTooLarge, maxTag)
+	}
+	return data, digest.FromBytes(data), nil
+}
+
+func (t *tags) put(ctx context.Context, tag string, m raw) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, t.url(tag), bytes.NewReader(m.data))
+	if err != nil {
+		return fmt.Errorf("internal error: %w", err)
+	}
+	req.Header.Set("Content-Type", m.mediaType)
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := transport.CheckError(resp, http.StatusOK, http.StatusCreated, http.StatusAccepted); err != nil {
+		return fmt.Errorf("tag %s: %w", tag, err)
+	}
+	return nil
+}
+
+// putEmpty puts the config of artifacts, once.
+func (t *tags) putEmpty(ctx context.Context) error {
+	if t.empty {
+		return nil
+	}
+	if err := t.pusher.Upload(ctx, t.repo, inline{emptyConfig}); err != nil {
+		return err
+	}
+	t.empty = true
+	return nil
+}
+
+// swap makes next the tag "manifest" in place of before, which it sets to next. What it replaces stays under tags of its own: a site may have
+// just begun to read it, and registries collect what no tag names.
+func (t *tags) swap(ctx context.Context, before *digest.Digest, next heads) error {
+	old, now, err := t.get(ctx, bundle.ManifestTag)
+	if err != nil {
+		return err
+	}
+	mine := digest.FromBytes(next.manifest.data)
+	if now == mine {
+		*before = mine
+		return nil
+	}
+	if now != *before {
+		return ErrOvertaken
+	}
+	documents, _, err := t.get(ctx, bundle.DocumentsTag)
+	if err != nil {
+		return err
+	}
+	for _, keep := range []struct {
+		tag  string
+		data []byte
+	}{{bundle.DocumentsTag, documents}, {bundle.ManifestTag, old}} {
+		if keep.data == nil {
+			continue
+		}
+		if err := t.put(ctx, keep.tag+bundle.BeforeSuffix, raw{keep.data, bundle.OCIManifestMediaType}); err != nil {
+			return err
+		}
+	}
+	if err := t.put(ctx, bundle.DocumentsTag, next.documents); err != nil {
+		return err
+	}
+	if err := t.put(ctx, bundle.ManifestTag, next.manifest); err != nil {
+		return err
+	}
+	switch _, now, err = t.get(ctx, bundle.ManifestTag); {
+	case err != nil:
+		return err
+	case now == "":
+		return errors.New("the registry does not keep what it is sent")
+	case now != mine:
+		return ErrOvertaken
+	}
+	*before = mine
+	return nil
+}
+
+// printable makes one short line of a foreign text.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, s)
+	if r := []rune(s); len(r) > 100 {
+		s = string(r[:100])
+	}
+	return s
+}
