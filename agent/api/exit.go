@@ -13,6 +13,7 @@ const (
 	CodeNoAgent      = 8
 	CodeStuck        = 9
 	CodeNotConfirmed = 10
+	CodeUnwell       = 11
 )
 
 // Codes says in a sentence what each exit code means, in the order of the codes.
@@ -31,4 +32,5 @@ var Codes = []struct {
 	{CodeNoAgent, "the agent is not running"},
 	{CodeStuck, "going back could not finish; the maintenance page stays, the agent tries again, call for help"},
 	{CodeNotConfirmed, "not confirmed; nothing was done"},
+	{CodeUnwell, "dhow doctor has found something that somebody should see to"},
 }

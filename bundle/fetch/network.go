@@ -51,7 +51,7 @@ func tlsConfig() *tls.Config {
 func (n *Network) Open(ctx context.Context, spec string) (bundle.Source, error) {
 	src, err := n.open(ctx, spec)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open source %s: %w", redact(spec), err)
+		return nil, fmt.Errorf("cannot open source %s: %w", Redact(spec), err)
 	}
 	return src, nil
 }

@@ -72,8 +72,8 @@ func openPath(ctx context.Context, path string) (bundle.Source, error) {
 	return openArchive(ctx, file)
 }
 
-// redact takes a password out of an address.
-func redact(spec string) string {
+// Redact takes a password out of an address.
+func Redact(spec string) string {
 	if u, err := url.Parse(spec); err == nil && u.User != nil {
 		return u.Redacted()
 	}

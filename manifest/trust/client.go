@@ -50,6 +50,7 @@ type Client struct {
 type Manifest struct {
 	Number   int64     // version of the signed list of targets; it only grows
 	Expires  time.Time // the earliest expiry of timestamp, snapshot and targets
+	Root     time.Time // when the fleet's root expires
 	Fleet    *manifest.Fleet
 	Releases []string // versions that the manifest lists, from old to new
 	Warnings []string // sentences for people: expiry on a stick, a wrong clock
@@ -199,7 +200,7 @@ func (c *Client) current() (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manifest{Number: p.targets.Signed.Version, Expires: p.expires(), Fleet: p.fleet, Warnings: c.warnings(p)}
+	m := &Manifest{Number: p.targets.Signed.Version, Expires: p.expires(), Root: p.root.Signed.Expires, Fleet: p.fleet, Warnings: c.warnings(p)}
 	for path := range p.targets.Signed.Targets {
 		if name, ok := strings.CutPrefix(path, "releases/"); ok {
 			version := strings.TrimSuffix(name, ".json")
