@@ -1,8 +1,8 @@
 // Package daemon is the agent as a running program: one per site, answering on a unix socket, looking for news at its hours.
 //
 // It promises that a second agent on the same site is told so and touches nothing, that only root and the group dhow reach the socket,
-// that every answer is JSON of bounded size in bounded time, that the sources are asked at the schedule and once soon after a start, and
-// that it stops quickly when told to: a change in the middle is left as it is, to be resumed at the next start. What an update is, and
+// that every answer is JSON of bounded size in bounded time, that the sources are asked at the schedule, once soon after a start, and again
+// for up to an hour while none answers, that a server's wish for a pause is heard, and that it stops quickly when told to: a change in the middle is left as it is, to be resumed at the next start. What an update is, and
 // how it is done and undone, belongs to its Manager.
 //
 // The wire format stands in package api.
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"dhow/agent/api"
@@ -63,9 +64,12 @@ type Options struct {
 	Next func(now time.Time) time.Time
 	// Soon is how long after the start the sources are asked for the first time.
 	Soon time.Duration
+	// Line tells what the sources answered last; nil means that they always answer.
+	Line func() Line
 	Log  *slog.Logger
-	// Now is the wall clock; nil means time.Now.
-	Now func() time.Time
+	// Now is the wall clock; nil means time.Now. Rand is chance, from 0 to 1; nil means that of math/rand.
+	Now  func() time.Time
+	Rand func() float64
 	// Group owns the socket beside root; empty means "dhow". A group that is not there leaves the socket to root alone.
 	Group string
 	// Grace is how long Run may take to stop; 0 means 30 seconds.
@@ -86,13 +90,19 @@ func New(o Options) *Daemon {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Line == nil {
+		o.Line = func() Line { return Line{} }
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
 	if o.Group == "" {
 		o.Group = "dhow"
 	}
 	if o.Grace == 0 {
 		o.Grace = 30 * time.Second
 	}
-	return &Daemon{o: o, poll: newPoller(o.Next, o.Soon, o.Now, o.Log)}
+	return &Daemon{o: o, poll: newPoller(o)}
 }
 
 // Run is the agent's life. It returns nil when ctx has ended and everything has stopped.

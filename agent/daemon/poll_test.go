@@ -24,7 +24,7 @@ func hourly(t time.Time) time.Time { return t.Truncate(time.Hour).Add(time.Hour)
 
 func poll(t *testing.T, c *clock, next func(time.Time) time.Time) (p *poller, checks chan time.Time) {
 	t.Helper()
-	p = newPoller(next, time.Minute, c.now, slog.New(slog.DiscardHandler))
+	p = New(Options{Next: next, Soon: time.Minute, Now: c.now, Log: slog.New(slog.DiscardHandler)}).poll
 	p.nap = time.Millisecond
 	checks = make(chan time.Time)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -98,5 +98,137 @@ func TestPollWithoutASchedule(t *testing.T) {
 	planned(t, p, c.now().Add(time.Minute))
 	c.set(c.now().Add(time.Minute))
 	<-checks
+	planned(t, p, time.Time{})
+}
+
+// A line that a test sets, and chance that always says the same.
+type tested struct {
+	clock
+	line    Line
+	chance  float64
+	answers chan Line // how a check ends
+}
+
+func (c *tested) look() Line { c.mu.Lock(); defer c.mu.Unlock(); return c.line }
+
+// answer ends a check, or stands for one that a person made.
+func (c *tested) answer(down bool, pause time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line = Line{Asked: c.line.Asked + 1, Down: down, Pause: pause}
+}
+
+// start runs a poller whose checks end as the test says with answer.
+func (c *tested) start(t *testing.T, next func(time.Time) time.Time) (*poller, chan time.Time) {
+	t.Helper()
+	p := New(Options{
+		Next: next, Soon: time.Minute, Now: c.now, Line: c.look, Rand: func() float64 { return c.chance }, Log: slog.New(slog.DiscardHandler),
+	}).poll
+	p.nap = time.Millisecond
+	c.answers = make(chan Line)
+	checks := make(chan time.Time)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.run(ctx, func(ctx context.Context) error {
+			select {
+			case checks <- c.now():
+			case <-ctx.Done():
+				return nil
+			}
+			select {
+			case end := <-c.answers:
+				c.answer(end.Down, end.Pause)
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return p, checks
+}
+
+func TestCheckIsRepeatedWhileNobodyAnswers(t *testing.T) {
+	start := time.Date(2026, 11, 21, 22, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		chance float64
+		want   []string // the checks, from the one of the schedule on
+	}{
+		{1, []string{"22:01:00", "22:06:20", "22:16:40", "22:37:00", "01:00:00", "01:05:20"}},
+		{0.5, []string{"22:01:00", "22:03:50", "22:09:10", "22:19:30", "22:39:50", "23:00:10", "01:00:00"}},
+		{0, []string{"22:01:00", "22:01:20", "22:01:40", "22:02:00", "22:02:20"}},
+	} {
+		clock := &tested{clock: clock{t: start}, chance: c.chance}
+		atOne := func(now time.Time) time.Time { return now.Truncate(24 * time.Hour).Add(25 * time.Hour) }
+		p, checks := clock.start(t, atOne)
+		for _, want := range c.want {
+			at := waitPlanned(t, p, clock.now())
+			if got := at.Format("15:04:05"); got != want {
+				t.Errorf("chance %v: checked at %s, want %s", c.chance, got, want)
+			}
+			clock.set(at)
+			<-checks
+			clock.answers <- Line{Down: true}
+		}
+	}
+}
+
+// waitPlanned returns the next check once one after now is planned.
+func waitPlanned(t *testing.T, p *poller, now time.Time) time.Time {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if at := p.Next(); at != nil && at.After(now) {
+			return *at
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-t.Context().Done():
+		}
+	}
+	t.Fatal("no check is planned")
+	return time.Time{}
+}
+
+func TestAnAnswerEndsTheRepetitions(t *testing.T) {
+	start := time.Date(2026, 11, 21, 10, 30, 0, 0, time.UTC)
+	clock := &tested{clock: clock{t: start}, chance: 0.5}
+	p, checks := clock.start(t, hourly)
+	planned(t, p, start.Add(time.Minute))
+	clock.set(start.Add(time.Minute))
+	<-checks
+	clock.answers <- Line{Down: true}
+	planned(t, p, start.Add(time.Minute+leastRetry+firstRetry/2))
+	clock.answer(false, 0) // a person asked, and somebody answered
+	planned(t, p, start.Add(30*time.Minute))
+	clock.set(start.Add(30 * time.Minute))
+	<-checks
+	clock.answers <- Line{Down: true} // counted anew
+	planned(t, p, start.Add(30*time.Minute+leastRetry+firstRetry/2))
+}
+
+func TestAServerIsGivenThePauseThatItAsksFor(t *testing.T) {
+	start := time.Date(2026, 11, 21, 10, 59, 0, 0, time.UTC)
+	clock := &tested{clock: clock{t: start}, chance: 0.5}
+	p, checks := clock.start(t, hourly)
+	planned(t, p, start.Add(time.Minute))
+	clock.set(start.Add(time.Minute))
+	<-checks
+	clock.answers <- Line{Down: true, Pause: 2 * time.Hour} // later than the repetition, and than the schedule
+	planned(t, p, start.Add(time.Minute+2*time.Hour+maxSpread/2))
+	clock.answer(false, 0)
+	clock.set(start.Add(time.Minute + 2*time.Hour + maxSpread/2))
+	<-checks
+	clock.answers <- Line{}
+	planned(t, p, start.Add(3*time.Hour+time.Minute))
+}
+
+func TestNothingIsRepeatedWithoutASchedule(t *testing.T) {
+	clock := &tested{clock: clock{t: time.Date(2026, 11, 21, 10, 30, 0, 0, time.UTC)}}
+	p, checks := clock.start(t, never)
+	planned(t, p, clock.now().Add(time.Minute))
+	clock.set(clock.now().Add(time.Minute))
+	<-checks
+	clock.answers <- Line{Down: true}
 	planned(t, p, time.Time{})
 }

@@ -13,10 +13,10 @@ import (
 const DefaultFetch = "0 * * * *"
 
 // maxJitter bounds the delay that keeps a fleet from asking in the same second.
-const maxJitter = 30 * time.Minute
+const maxJitter = 15 * time.Minute
 
-// Schedule says when to ask the sources. Every site asks a little later than written, always by the same part of the interval, which
-// comes from its name: up to a tenth of the interval and up to 30 minutes.
+// Schedule says when to ask the sources. Every site asks later than written, always by the same part of the time until the next one, which
+// comes from its name: up to all of it, and up to 15 minutes. A schedule in the hours in which a line is cheap ends as much before them.
 type Schedule struct {
 	cron  cron.Schedule
 	zone  *time.Location
@@ -24,7 +24,7 @@ type Schedule struct {
 }
 
 // ParseSchedule reads a cron expression of five fields, or a name like @daily, in the time zone with that IANA name ("" is the
-// computer's). An empty expression is DefaultFetch.
+// computer's). An empty expression is DefaultFetch. site is the name that the delay comes from.
 func ParseSchedule(expr, zoneName, site string) (*Schedule, error) {
 	loc, err := zone(zoneName)
 	if err != nil {
@@ -71,7 +71,7 @@ func (s *Schedule) jitter(base time.Time) time.Duration {
 	if next.IsZero() {
 		return 0
 	}
-	return time.Duration(s.share * float64(min(next.Sub(base)/10, maxJitter)))
+	return time.Duration(s.share * float64(min(next.Sub(base), maxJitter)))
 }
 
 // mix spreads names that differ in their last letter over the whole range.

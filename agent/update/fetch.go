@@ -132,6 +132,9 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 		}
 		poll.Error = text
 	}
+	if p.From == "" {
+		m.reached(note.Unreachable != "")
+	}
 	if err := t.Set(factPoll, poll); err != nil {
 		return err
 	}
@@ -326,6 +329,10 @@ func (m *Manager) dropImage(ctx context.Context, refused string, image manifest.
 
 // fetchEnded keeps the reason for status.
 func (m *Manager) fetchEnded(c *change.Change) map[string]any {
+	var p fetchPlan
+	if err := c.ReadPlan(&p); err == nil && p.From == "" && c.Cause.Class != change.ClassReplaced {
+		m.reached(c.Cause.Class == change.ClassNetwork)
+	}
 	var poll Poll
 	if _, err := m.Journal.Fact(factPoll, &poll); err != nil || c.Cause.Class == change.ClassReplaced {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dhow/agent/backup/archive"
@@ -46,6 +47,9 @@ type Manager struct {
 	runner *change.Runner
 	wake   chan struct{}
 	hub    hub
+
+	asked atomic.Uint64 // how often the sources were asked
+	down  atomic.Bool   // and how that ended last
 
 	mu      sync.Mutex
 	running uint64             // the change at work, 0 when idle
@@ -140,6 +144,15 @@ func (m *Manager) Run(ctx context.Context) error {
 		return m.doors.Open()
 	}
 	return nil
+}
+
+// Reached returns how often the sources have been asked since the start, and whether none answered last or a transfer broke off. A stick that
+// a person has brought does not count.
+func (m *Manager) Reached() (asked uint64, down bool) { return m.asked.Load(), m.down.Load() }
+
+func (m *Manager) reached(down bool) {
+	m.down.Store(down)
+	m.asked.Add(1)
 }
 
 // setTrouble keeps for status why nothing goes on.

@@ -42,6 +42,7 @@ func (s *shell) agent(ctx context.Context) error {
 		Manager: func() (daemon.Manager, error) { return newManager(parts) },
 		Next:    func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
 		Soon:    first.Soon(),
+		Line:    parts.line,
 		Log:     log,
 		Now:     fault.Now,
 	}).Run(ctx)

@@ -23,6 +23,7 @@ type wiring struct {
 	log    *slog.Logger
 
 	network *fetch.Network
+	manager *update.Manager
 	trust   *trust.Client
 	journal *journal.Journal
 }
@@ -58,10 +59,20 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return update.New(update.Parts{
+	w.manager = update.New(update.Parts{
 		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
 		Log: w.log, Now: fault.Now,
-	}), nil
+	})
+	return w.manager, nil
+}
+
+// line is what the sources answered last.
+func (w *wiring) line() daemon.Line {
+	if w.manager == nil {
+		return daemon.Line{}
+	}
+	asked, down := w.manager.Reached()
+	return daemon.Line{Asked: asked, Down: down, Pause: w.network.Pause()}
 }
 
 // schedule is the site's own schedule as it is configured now, else the manifest's, else first.
@@ -87,7 +98,7 @@ func (w *wiring) schedule(first *site.Schedule) *site.Schedule {
 	if zone == "" {
 		zone = current.Fleet.Policy.TimeZone
 	}
-	s, err := site.ParseSchedule(current.Fleet.Policy.Fetch, zone, config.Site)
+	s, err := site.ParseSchedule(current.Fleet.Policy.Fetch, zone, current.Fleet.Name+"/"+config.Site)
 	if err != nil {
 		w.log.Warn("the fleet's fetch schedule can't be read, so it is every hour", "error", err)
 		return first
