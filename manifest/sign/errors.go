@@ -6,6 +6,8 @@ import "errors"
 var (
 	// ErrPassphrase: the keys do not open with the passphrase.
 	ErrPassphrase = errors.New("wrong passphrase")
+	// ErrPIN: the token does not open with the PIN.
+	ErrPIN = errors.New("wrong PIN")
 	// ErrKey: a key file or the public half of a key that can't be used; the text says why.
 	ErrKey = errors.New("the key is not in order")
 	// ErrLockOut: the change would leave a fleet that can't be signed any more.

@@ -156,6 +156,9 @@ func (k Keyring) signer(f *keyFile, ask bool) (signature.Signer, error) {
 		}
 		return signer, nil
 	}
+	if err := CheckTokens(); token && err != nil {
+		return fail(err)
+	}
 	if k.Ask == nil && !token {
 		return nil, nil // it has failed without
 	}

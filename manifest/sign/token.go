@@ -13,7 +13,7 @@ type Token struct {
 }
 
 // errNoTokens: this program was built without the code that talks to tokens.
-var errNoTokens = fmt.Errorf(`%w: this dhowctl can't use tokens (PKCS#11): build it with CGO_ENABLED=1 go build -tags pkcs11 ./manifest/cmd/dhowctl`, ErrKey)
+var errNoTokens = fmt.Errorf(`%w: this dhowctl was built without the tag pkcs11 and can't use tokens: CGO_ENABLED=1 go build -tags pkcs11 ./manifest/cmd/dhowctl`, ErrKey)
 
 // TokenKey is a key in a token.
 type TokenKey struct {

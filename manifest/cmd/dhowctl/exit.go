@@ -33,6 +33,7 @@ var kinds = []struct {
 	hint string
 }{
 	{sign.ErrPassphrase, api.CodeUsage, "the passphrase is the one that was given when the key was made"},
+	{sign.ErrPIN, api.CodeUsage, "tokens lock themselves after a few wrong PINs: look it up before you try again"},
 	{sign.ErrKey, api.CodeUsage, "dhowctl key list shows the keys of the fleet"},
 	{sign.ErrLockOut, api.CodeRefused, "add a key first, or lower --threshold in the same command"},
 	{sign.ErrNoRoot, api.CodeUsage, "dhowctl key add, remove, rotate and renew prepare one"},

@@ -64,6 +64,9 @@ func (a *app) makeTokenKey(name, role, file string, token sign.Token) error {
 	if token.Key == "" {
 		token.Key = name
 	}
+	if err := sign.CheckTokens(); err != nil {
+		return err
+	}
 	pin, err := a.askSecret(sign.Key{Name: name, Role: role}, true)
 	if err != nil {
 		return err
