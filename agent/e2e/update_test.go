@@ -231,6 +231,48 @@ func TestFolderSource(t *testing.T) {
 	if n := len(s.history()); n != 2 {
 		t.Errorf("%d lines of history after an update with nothing to do, want 2", n)
 	}
+	s.explained()
+}
+
+// explained looks at the chain from the root of trust to the running images, also when somebody has put another image into the stack.
+func (s *Site) explained() {
+	t := s.t
+	t.Helper()
+	mentions(t, s.must("verify", "--explain"), "✓ root of trust  root 1, given at install", "✓ manifest       manifest ", "✓ this site      "+s.name+", ring pilot",
+		"✓ known good     1.1.0, since ", "✓ release        1.1.0, document sha256:", "✓ container      "+s.project+"-", ", as the release says")
+
+	// A name of an image that leads elsewhere: the next start by hand would take it.
+	id := lines(s.docker("ps", "-aq", "--filter", "label=com.docker.compose.project="+s.project))[0]
+	service := s.docker("inspect", "-f", `{{index .Config.Labels "com.docker.compose.service"}}`, id)
+	right := s.docker("inspect", "-f", "{{.Image}}", id)
+	tag, wrong := "", ""
+	images := lines(s.docker("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}", "dhow.local/*"))
+	for _, line := range images {
+		if name, image, _ := strings.Cut(line, " "); image == right {
+			tag = name
+		} else {
+			wrong = image
+		}
+	}
+	if tag == "" || wrong == "" {
+		t.Fatalf("no image of the service %s, or no other one: %q", service, images)
+	}
+	s.docker("tag", wrong, tag)
+	mentions(t, s.expect(5, "verify", "--explain"), "✗ image          the name "+tag+" leads to "+wrong+", not to "+right+": somebody has moved it",
+		"the chain is broken at image")
+	s.docker("tag", right, tag)
+	s.must("verify", "--explain")
+
+	// Containers that somebody has made by hand: one of another image, one of nothing that the release knows.
+	label := "com.docker.compose.project=" + s.project
+	for name, of := range map[string]string{"another": service, "stranger": "stranger"} {
+		s.docker("create", "--name", s.project+"-"+name, "--label", label, "--label", "com.docker.compose.service="+of, wrong)
+	}
+	mentions(t, s.expect(5, "verify", "--explain", "--json"),
+		s.project+"-another runs "+wrong+", and the release has "+right+" for service "+service,
+		s.project+"-stranger is not of the release: service stranger runs "+wrong)
+	s.docker("rm", "-f", s.project+"-another", s.project+"-stranger")
+	s.must("verify", "--explain")
 }
 
 // memory is the resident memory of the agent in MB.

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -88,6 +89,9 @@ func unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: the answer broke off before its end", bundle.ErrUnreachable)
+	}
 	var known *url.Error
 	if errors.As(err, &known) && !errors.Is(err, bundle.ErrUnreachable) { // callers name the address already
 		err = known.Err
@@ -117,7 +121,17 @@ func isPage(resp *http.Response) bool {
 	return kind == "text/html"
 }
 
-var errPage = fmt.Errorf("%w: a web page came instead of the content (a login page of the network?)", bundle.ErrUnreachable)
+var errPage = asIfAway("a web page came instead of the content (a login page of the network?)")
+
+// asIfAway is what is no answer of the source, though something has answered: it counts as bundle.ErrUnreachable.
+type asIfAway string
+
+func (a asIfAway) Error() string { return string(a) }
+
+func (a asIfAway) Is(target error) bool { return target == bundle.ErrUnreachable }
+
+// errPacked is an answer that somebody on the way has changed: no document is packed with gzip, and none was asked for so.
+var errPacked = asIfAway("the answer was packed (gzip) on the way and nobody asked for that (a proxy?)")
 
 // small reads an answer of at most limit bytes as a whole.
 func (g *getter) small(ctx context.Context, address string, header http.Header, limit int64) ([]byte, error) {
@@ -153,8 +167,14 @@ func (g *getter) read(ctx context.Context, address string, header http.Header, l
 		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d", bundle.ErrTooLarge, resp.ContentLength, limit)
 	}
 	data, err := readLimited(aliveReader{resp.Body, alive}, limit)
-	if err != nil && !errors.Is(err, bundle.ErrTooLarge) {
+	switch {
+	case errors.Is(err, bundle.ErrTooLarge):
+	case err != nil:
 		err = unreachable(ctx, err)
+	case bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n\ufeff"), []byte("<")): // no document begins like this, whatever its type is called
+		return nil, nil, errPage
+	case bytes.HasPrefix(data, []byte{0x1f, 0x8b}):
+		return nil, nil, errPacked
 	}
 	return resp, data, err
 }

@@ -60,7 +60,13 @@ func (w *web) document(ctx context.Context, path string, limit int64) ([]byte, e
 	case strings.HasPrefix(path, bundle.TargetsDir+"/"):
 		header = nil
 	}
-	return w.get.small(ctx, address, header, limit)
+	data, err := w.get.small(ctx, address, header, limit)
+	if errors.Is(err, errPage) && strings.HasSuffix(path, ".root.json") {
+		// Whether there is a newer root is found out by asking for it. A server that answers with a page for what it does not have, and
+		// says that all is well, has none: a login page would have come before, in place of the timestamp.
+		err = absent("a web page stands in its place")
+	}
+	return data, err
 }
 
 func (w *web) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {

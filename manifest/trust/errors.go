@@ -46,5 +46,8 @@ func classify(path string, err error) error {
 	case errors.Is(err, manifest.ErrNewer):
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if text := plainly(err); text != "" {
+		return fmt.Errorf("%s is %w: %s", path, kind, text)
+	}
 	return fmt.Errorf("%s is %w: %w", path, kind, err)
 }

@@ -1,12 +1,14 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -48,6 +50,8 @@ func fetch(ctx context.Context, src Source, path string, limit int64, required b
 	switch {
 	case err != nil && required && errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("the source is incomplete (%w): it has no %s: %w", ErrDamaged, path, err)
+	case err != nil && strings.Contains(err.Error(), path): // most sources say themselves what they can't read
+		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	case int64(len(data)) > limit:
@@ -59,6 +63,12 @@ func fetch(ctx context.Context, src Source, path string, limit int64, required b
 // checkJSON stops documents that are not plain JSON before go-tuf sees them: it dereferences null in some places and, like every
 // parser, takes the last of two equal keys.
 func checkJSON(path string, data []byte, limit int64) error {
+	switch text := bytes.TrimLeft(data, " \t\r\n\ufeff"); {
+	case len(text) == 0:
+		return fmt.Errorf("%s is %w: it is empty", path, ErrDamaged)
+	case text[0] == '<':
+		return fmt.Errorf("%s is %w: it is a web page", path, ErrDamaged)
+	}
 	err := manifest.CheckJSON(data, manifest.JSONLimits{Size: limit, Depth: 12, Values: 500_000, NoNull: true})
 	if err != nil {
 		return fmt.Errorf("%s is %w: %w", path, ErrDamaged, err)

@@ -93,7 +93,7 @@ func (w *Workflow) roots(ctx context.Context) (rotated bool, err error) {
 		}
 		if _, err := w.set.UpdateRoot(data); err != nil {
 			if errors.Is(err, &metadata.ErrBadVersionNumber{}) {
-				return false, fmt.Errorf("%s is %w: it is another version", path, ErrDamaged)
+				return false, notNext(path, w.set.Root.Signed.Version, data)
 			}
 			return false, classify(path, err)
 		}
@@ -125,7 +125,9 @@ func (w *Workflow) readRoot(path string, data []byte) error {
 func (w *Workflow) signed(path, role, delegator string, document any) error {
 	var err error
 	if delegator == metadata.ROOT {
-		err = w.set.Root.VerifyDelegate(role, document)
+		if err = w.set.Root.VerifyDelegate(role, document); errors.Is(err, &metadata.ErrUnsignedMetadata{}) {
+			return unsigned(path, w.set.Root, role, document)
+		}
 	} else {
 		err = w.set.Targets[delegator].VerifyDelegate(role, document)
 	}
