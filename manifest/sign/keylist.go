@@ -1,6 +1,12 @@
 package sign
 
-import "time"
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // KeyList is what the newest root says of the fleet's keys, and which of them can be used here.
 type KeyList struct {
@@ -75,4 +81,54 @@ func (r *Repository) Keys() (*KeyList, error) {
 	}
 	list.Staged, err = r.StagedRoot()
 	return list, err
+}
+
+// NextName is the name for the successor of a key: release, release-2, release-3, and root-4 after three root keys. No name that the fleet
+// has ever used comes again.
+func (r *Repository) NextName(name string) (string, error) {
+	s := &signed{files: map[string][]byte{}}
+	if err := r.roots(s); err != nil {
+		return "", err
+	}
+	base, _ := numbered(name)
+	most := 1
+	see := func(name string) {
+		if b, n := numbered(name); b == base {
+			most = max(most, n)
+		}
+	}
+	for _, path := range names(s.files) {
+		root, err := parseRoot(s.files[path])
+		if err != nil {
+			return "", err
+		}
+		for _, k := range rootKeys(root) {
+			see(k.Name)
+		}
+	}
+	if staged, err := r.stagedOn(s.root); err != nil {
+		return "", err
+	} else if staged != nil {
+		for _, k := range rootKeys(staged) {
+			see(k.Name)
+		}
+	}
+	files, err := r.Keyring(nil).find()
+	if err != nil {
+		return "", err
+	}
+	for _, f := range files {
+		see(strings.TrimSuffix(filepath.Base(f.path), ".json"))
+	}
+	return fmt.Sprintf("%s-%d", base, most+1), nil
+}
+
+// numbered parts a name from the number at its end.
+func numbered(name string) (base string, n int) {
+	if i := strings.LastIndexByte(name, '-'); i > 0 {
+		if n, err := strconv.Atoi(name[i+1:]); err == nil && n > 0 && n < 1_000_000 {
+			return name[:i], n
+		}
+	}
+	return name, 1
 }

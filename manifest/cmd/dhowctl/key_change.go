@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -92,7 +89,7 @@ func (a *app) keyRotate() *cobra.Command {
 			return a.changeRoot(sign.RootChange{Add: []sign.Key{key}, Remove: args}, nil)
 		}
 		if as == "" {
-			if as, err = nextName(r, old.Name); err != nil {
+			if as, err = r.NextName(old.Name); err != nil {
 				return err
 			}
 		}
@@ -133,34 +130,4 @@ func rootKey(r *sign.Repository, name string) (sign.Key, error) {
 	}
 	return sign.Key{}, fail(api.CodeUsage, fmt.Sprintf("there is no key %s in root %d (there is %s)", name, list.Root, strings.Join(known, ", ")),
 		"dhowctl key list shows them")
-}
-
-var numbered = regexp.MustCompile(`^(.*)-([0-9]{1,6})$`)
-
-// nextName is the name for the successor of a key: release, release-2, release-3; of root-1 that after the last root key.
-func nextName(r *sign.Repository, name string) (string, error) {
-	list, err := r.Keys()
-	if err != nil {
-		return "", err
-	}
-	var used []string
-	for _, role := range list.Roles {
-		for _, k := range role.Keys {
-			used = append(used, k.Name)
-		}
-	}
-	for _, k := range list.Other {
-		used = append(used, k.Name)
-	}
-	base := name
-	if m := numbered.FindStringSubmatch(name); m != nil {
-		base = m[1]
-	}
-	for n := 2; ; n++ {
-		next := fmt.Sprintf("%s-%d", base, n)
-		_, err := os.Lstat(filepath.Join(r.Dir(), "keys", next+".json"))
-		if !slices.Contains(used, next) && err != nil {
-			return next, nil
-		}
-	}
 }

@@ -49,6 +49,7 @@ func cheapKeys() {
 //	push REF [PLATFORM…]   puts an image (or an index of several) into the registry
 //	flip FILE WORD         flips a bit of FILE behind the first WORD in it, or in its middle when WORD is ""
 //	exits CODE PROGRAM ARG… runs a program and compares its exit code
+//	cp-fleet FROM TO       copies a fleet repository as git would: without keys and store
 //	cut FILE               takes the second half of FILE away
 //
 // The program docker-save FILE REF… writes images as docker save does.
@@ -62,7 +63,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv(passphraseVariable, "correct horse")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "flip": flip, "cut": cut, "exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "flip": flip, "cut": cut, "exits": exits, "cp-fleet": copyFleet},
 	})
 }
 
@@ -151,6 +152,14 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+func copyFleet(ts *testscript.TestScript, _ bool, args []string) {
+	to := ts.MkAbs(args[1])
+	ts.Check(os.CopyFS(to, os.DirFS(ts.MkAbs(args[0]))))
+	for _, ignored := range []string{"keys", "store"} {
+		ts.Check(os.RemoveAll(filepath.Join(to, ignored)))
 	}
 }
 
