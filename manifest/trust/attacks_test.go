@@ -122,12 +122,12 @@ var attacks = []attack{
 		f.root(old)
 		return f.next()
 	}},
-	{name: "root skips a version", kind: trust.ErrDamaged, text: "another version", make: func(f *forge) map[string][]byte {
+	{name: "root skips a version", kind: trust.ErrDamaged, text: "only root 2 can come", make: func(f *forge) map[string][]byte {
 		f.version[root] = 3
 		data := f.root(f.keys[root])
 		return with(f.next(), map[string][]byte{"metadata/2.root.json": data, "metadata/3.root.json": nil})
 	}},
-	{name: "old root served as new", kind: trust.ErrDamaged, text: "another version", make: func(f *forge) map[string][]byte {
+	{name: "old root served as new", kind: trust.ErrDamaged, text: "only root 2 can come", make: func(f *forge) map[string][]byte {
 		return with(f.next(), map[string][]byte{"metadata/2.root.json": f.files["metadata/1.root.json"]})
 	}},
 	{name: "root with a key of the wrong length", kind: trust.ErrDamaged, make: func(f *forge) map[string][]byte {
