@@ -13,7 +13,7 @@ type Effect struct {
 	Held     []string          `json:"held"`     // sites that would move were they not held
 	Released []string          `json:"released"` // sites whose hold ends: they move unless they run their pin already
 	Removed  []string          `json:"removed"`  // sites that are told nothing any more
-	Settings []string          `json:"settings"` // sites with other settings: they count from the next release that a site takes
+	Settings []string          `json:"settings"` // sites that have other settings: they count from the next release that a site takes
 	To       map[string]string `json:"-"`        // the pin of every site that the fleet has
 }
 
@@ -52,7 +52,7 @@ func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
 		}
 		e.To[name] = to.Pin
 		from, _ := last.Assignment(name) // zero for a new site
-		if !maps.Equal(from.Settings, to.Settings) {
+		if from.Site != "" && !maps.Equal(from.Settings, to.Settings) {
 			e.Settings = append(e.Settings, name)
 		}
 		switch {

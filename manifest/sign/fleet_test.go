@@ -55,12 +55,12 @@ func TestLinesAndPrevious(t *testing.T) {
 	}
 	file := filepath.Join(f.Dir(), "fleet.yaml")
 	say(f.Fleet().Pin("pilot", "previous"))
-	refuse("previous before anything was signed", "mistake in fleet.yaml: "+file+":20:10: ring pilot: there is no previous release: "+
+	refuse("previous before anything was signed", "mistake in fleet.yaml: "+file+":23:10: ring pilot: there is no previous release: "+
 		"it was not signed for two releases yet, so name the version", sign.ErrNoPast)
 	say(f.Fleet().Pin("pilot", "1.0.0"))
 	expect("begin", "1.0.0", "1.0.0")
 	say(f.Fleet().Pin("pilot", "previous"))
-	refuse("previous with one release", "mistake in fleet.yaml: "+file+":20:10: ring pilot: there is no previous release: "+
+	refuse("previous with one release", "mistake in fleet.yaml: "+file+":23:10: ring pilot: there is no previous release: "+
 		"it was not signed for two releases yet, so name the version", sign.ErrNoPast)
 
 	say(f.Fleet().Pin("pilot", "1.x"), f.Fleet().PinSite("kin-002", "1.1.0"))
@@ -69,11 +69,11 @@ func TestLinesAndPrevious(t *testing.T) {
 	f.AddRelease("1.3.0-beta", nil)
 	expect("a newer one in the line", "1.2.0", "1.1.0")
 	say(f.Fleet().Pin("pilot", "3.x"))
-	refuse("a line without a release", "mistake in fleet.yaml: "+file+":20:10: ring pilot is pinned to the line 3.x: no such release "+
+	refuse("a line without a release", "mistake in fleet.yaml: "+file+":23:10: ring pilot is pinned to the line 3.x: no such release "+
 		"(there is 1.0.0, 1.1.0, 1.2.0, 1.3.0-beta, 2.0.0-rc.1)", sign.ErrUnknownRelease)
 
 	say(f.Fleet().Pin("pilot", "previous"))
-	refuse("back without a word", "mistake in fleet.yaml: "+file+":20:10: ring pilot goes back to an older release: 1 site from 1.2.0 to 1.1.0",
+	refuse("back without a word", "mistake in fleet.yaml: "+file+":23:10: ring pilot goes back to an older release: 1 site from 1.2.0 to 1.1.0",
 		sign.ErrDowngrade)
 	say(f.Fleet().AllowDowngrade("rings", "pilot"))
 	expect("previous", "1.1.0", "1.1.0")
@@ -81,7 +81,7 @@ func TestLinesAndPrevious(t *testing.T) {
 	expect("it stays the same", "1.1.0", "1.1.0")
 	expect("and again", "1.1.0", "1.1.0")
 	say(f.Fleet().PinSite("kin-002", "previous"))
-	refuse("a site goes back", "mistake in fleet.yaml: "+file+":29:10: site kin-002 goes back to an older release: from 1.1.0 to 1.0.0", sign.ErrDowngrade)
+	refuse("a site goes back", "mistake in fleet.yaml: "+file+":32:10: site kin-002 goes back to an older release: from 1.1.0 to 1.0.0", sign.ErrDowngrade)
 	say(f.Fleet().AllowDowngrade("sites", "kin-002"))
 	expect("the site's previous one", "1.1.0", "1.0.0")
 	say(f.Fleet().Pin("pilot", "1.4.0"))

@@ -136,4 +136,21 @@ func (f *FleetFile) place(section, name, key string) Mistake {
 	return m
 }
 
+// Place says where something stands in the file, as "fleet.yaml:3:5": a section, a name in it, a key, and so on. What is not there has the
+// place of what should hold it.
+func (f *FleetFile) Place(path ...string) string {
+	n := f.doc.Content[0]
+	for _, step := range path {
+		next := child(n, step)
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	if n.Line == 0 {
+		return f.path
+	}
+	return fmt.Sprintf("%s:%d:%d", f.path, n.Line, n.Column)
+}
+
 func repositoryPath(dir string) string { return filepath.Join(dir, fleetFile) }

@@ -141,7 +141,9 @@ func (l *siteList) header(row []string, at func(int) (int, int)) {
 		case name == lower && meant(name, words) != "":
 			l.fail(line, column, "unknown column %q%s", name, meant(name, words))
 		default:
-			if err := CheckSetting(name, ""); err != nil {
+			if err := CheckSetting(name, ""); errors.Is(err, ErrSecret) {
+				l.fail(line, column, "%v", err)
+			} else if err != nil {
 				l.fail(line, column, "column %q is none of site, ring, pin, hold, nor a setting: %v", name, err)
 			}
 		}

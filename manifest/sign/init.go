@@ -170,7 +170,7 @@ func fillRepository(dir, name string, pass []byte, o options) (*Created, error) 
 }
 
 func newFleetFile(name string) []byte {
-	return []byte(`# Who runs what in the fleet ` + name + `. Keep this file in git; "dhowctl publish" signs what it says.
+	return []byte(`# Who runs what in the fleet ` + name + `. Keep this file in git; "dhowctl publish" signs what it says; "dhowctl help fleet" explains every key.
 format: 1
 name: ` + name + `
 
@@ -183,6 +183,9 @@ policy:
   window: "21:00-05:00"
   # timeZone: Africa/Kinshasa # of fetch and window; without it that of each site's computer
   # contact: +000 000 000     # whom a site calls
+  # rate: 64 kB/s             # the most that a site fetches over its line
+  # languages: [fr, en]       # of what releases say of themselves
+  # backup: {at: "0 2 * * *", keep: 14, days: 60, space: 20 GB, drill: "0 3 1 * *"}
   keep: 3 # snapshots that a site keeps
   # backupKey: age1… # what copies of backups are encrypted to: dhowctl key backup makes it and writes it here
 

@@ -17,11 +17,17 @@ const fewSites = 5
 // edit lets change edit fleet.yaml, refuses what no site could follow, saves the file, and says what was done and what it means for sites.
 // With allow, pins may take sites back where the releases permit it.
 func (a *app) edit(r *sign.Repository, allow bool, change func(f *sign.FleetFile) (done string, err error)) error {
-	return a.editOr(r, allow, false, change)
+	done := ""
+	return a.apply(r, allow, false, func(f *sign.FleetFile) (err error) {
+		done, err = change(f)
+		return err
+	}, func(*manifest.Fleet) string { return done })
 }
 
-// editOr is edit; a dry one saves nothing.
-func (a *app) editOr(r *sign.Repository, allow, dry bool, change func(f *sign.FleetFile) (done string, err error)) error {
+// apply is edit for those who speak of the fleet as it is with the change; a dry one saves nothing.
+func (a *app) apply(
+	r *sign.Repository, allow, dry bool, change func(f *sign.FleetFile) error, done func(now *manifest.Fleet) string,
+) error {
 	before := map[string]string{} // what each site runs by what fleet.yaml says now, as far as that can be told
 	if fleet, err := r.Resolve(); err == nil {
 		for name := range fleet.Sites {
@@ -29,8 +35,7 @@ func (a *app) editOr(r *sign.Repository, allow, dry bool, change func(f *sign.Fl
 			before[name] = to.Pin
 		}
 	}
-	done, err := change(r.Fleet())
-	if err != nil {
+	if err := change(r.Fleet()); err != nil {
 		return usage(err)
 	}
 	now, err := r.Resolve()
@@ -55,7 +60,7 @@ func (a *app) editOr(r *sign.Repository, allow, dry bool, change func(f *sign.Fl
 			return err
 		}
 	}
-	a.printf("%s\nNext publish: %s\n", done, effectText(effect))
+	a.printf("%s\nNext publish: %s\n", done(now), effectText(effect))
 	for _, w := range warnings {
 		a.printf("warning: %s\n", w)
 	}
@@ -130,7 +135,7 @@ func cannotHint(m sign.Move) string {
 	case errors.Is(m.Kind, manifest.ErrFrom):
 		return "pin a release in between first"
 	case errors.Is(m.Kind, manifest.ErrBack):
-		return "allow it for the site: dhowctl pin " + m.To + " --site SITE --allow-downgrade"
+		return "allow it for the site: dhowctl pin " + m.To + " --site " + m.Sites[0] + " --allow-downgrade"
 	}
 	return ""
 }
@@ -197,7 +202,7 @@ func asked(pin, asked string) string {
 	case pin == "":
 		return asked
 	}
-	return asked + " (" + pin + ")"
+	return pin + " (" + asked + ")"
 }
 
 // settingsOf reads NAME=VALUE words.

@@ -45,25 +45,25 @@ func (a *app) pinTo(r *sign.Repository, pin, ring, site string, allow bool) erro
 			return err
 		}
 	}
-	return a.edit(r, allow, func(f *sign.FleetFile) (string, error) {
-		what, was := "Ring "+ring, ""
+	what, was := "Ring "+ring, ""
+	return a.apply(r, allow, false, func(f *sign.FleetFile) error {
 		if site != "" {
 			old := f.Fleet().Sites[site]
-			what, was, err = "Site "+site, asked(old.Pin, old.Asked), f.PinSite(site, pin)
-		} else {
-			old := f.Fleet().Rings[ring]
-			was, err = asked(old.Pin, old.Asked), f.PinRing(ring, pin)
+			what, was = "Site "+site, asked(old.Pin, old.Asked)
+			return f.PinSite(site, pin)
 		}
+		old := f.Fleet().Rings[ring]
+		was = asked(old.Pin, old.Asked)
+		return f.PinRing(ring, pin)
+	}, func(now *manifest.Fleet) string {
 		done := what + " is pinned to " + exact + word
 		if was != "nothing" && was != exact+word {
 			done += " (was " + was + ")"
 		}
 		if word != "" {
-			if now, err := r.Resolve(); err == nil {
-				done += ", which is " + pinOf(now, ring, site)
-			}
+			done += ", which is " + pinOf(now, ring, site)
 		}
-		return done + ".", err
+		return done + "."
 	})
 }
 

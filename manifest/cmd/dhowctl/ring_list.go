@@ -11,6 +11,7 @@ import (
 type ringLine struct {
 	Ring  string   `json:"ring"`
 	Pin   string   `json:"pin"`
+	Asked string   `json:"asked"` // what fleet.yaml says in place of the pin: a line, or previous
 	Sites []string `json:"sites"`
 }
 
@@ -27,7 +28,7 @@ func (a *app) ringList() *cobra.Command {
 		}
 		lines := []ringLine{}
 		for _, name := range sorted(fleet.Rings) {
-			l := ringLine{Ring: name, Pin: fleet.Rings[name].Pin, Sites: []string{}}
+			l := ringLine{Ring: name, Pin: fleet.Rings[name].Pin, Asked: fleet.Rings[name].Asked, Sites: []string{}}
 			for _, site := range sorted(fleet.Sites) {
 				if fleet.Sites[site].Ring == name {
 					l.Sites = append(l.Sites, site)
@@ -44,11 +45,19 @@ func (a *app) ringList() *cobra.Command {
 		}
 		t := newTable("RING", "PINNED", "SITES")
 		for _, l := range lines {
-			t.add(l.Ring, dash(l.Pin), strconv.Itoa(len(l.Sites)))
+			t.add(l.Ring, dash(pinned(l.Pin, l.Asked)), strconv.Itoa(len(l.Sites)))
 		}
 		a.printf("%s", t)
 		return nil
 	})
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
+}
+
+// pinned is a pin with what it was asked for as.
+func pinned(pin, asked string) string {
+	if asked == "" {
+		return pin
+	}
+	return pin + " (" + asked + ")"
 }

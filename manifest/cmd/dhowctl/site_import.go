@@ -53,9 +53,8 @@ func (a *app) siteImport() *cobra.Command {
 		if dry {
 			done = fmt.Sprintf("Would import %s: %d new, %d changed, %d as before. Nothing was changed.", args[0], added, len(changed)-added, same)
 		}
-		return a.editOr(r, allow, dry, func(f *sign.FleetFile) (string, error) {
-			return done, f.SetSites(changed)
-		})
+		return a.apply(r, allow, dry, func(f *sign.FleetFile) error { return f.SetSites(changed) },
+			func(*manifest.Fleet) string { return done })
 	})
 	c.Long = "Reads a list of sites as spreadsheets save it: CSV with commas, semicolons or tabs, in UTF-8. The first line names the columns: site and\n" +
 		"ring, and where wanted pin, hold (its reason), and settings that are no secrets, each under its own name. Sites that are new are added;\n" +

@@ -8,11 +8,12 @@ import (
 
 // siteLine is one site of site list --json. Runs is what it must run: its own pin or its ring's.
 type siteLine struct {
-	Site string `json:"site"`
-	Ring string `json:"ring"`
-	Pin  string `json:"pin"`
-	Runs string `json:"runs"`
-	Hold string `json:"hold"`
+	Site  string `json:"site"`
+	Ring  string `json:"ring"`
+	Pin   string `json:"pin"`
+	Runs  string `json:"runs"`
+	Asked string `json:"asked"` // what fleet.yaml says in place of Runs: a line, or previous
+	Hold  string `json:"hold"`
 }
 
 func (a *app) siteList() *cobra.Command {
@@ -32,7 +33,7 @@ func (a *app) siteList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := siteLine{Site: name, Ring: to.Ring, Pin: fleet.Sites[name].Pin, Runs: to.Pin}
+			l := siteLine{Site: name, Ring: to.Ring, Pin: fleet.Sites[name].Pin, Runs: to.Pin, Asked: to.Asked}
 			if to.Hold != nil {
 				l.Hold = to.Hold.Reason
 			}
@@ -47,7 +48,7 @@ func (a *app) siteList() *cobra.Command {
 		}
 		t := newTable("SITE", "RING", "RUNS", "HOLD")
 		for _, l := range lines {
-			runs := dash(l.Runs)
+			runs := dash(pinned(l.Runs, l.Asked))
 			if l.Pin != "" {
 				runs += " (own pin)"
 			}

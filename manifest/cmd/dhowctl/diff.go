@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"dhow/manifest/audit"
+	"dhow/manifest/sign"
+)
+
+// manyLines is how many changes diff prints; --json has all.
+const manyLines = 40
+
+// diffJSON is diff --json. Manifest is the number of what was signed last, 0 for nothing.
+type diffJSON struct {
+	Manifest int64          `json:"manifest"`
+	Changes  []audit.Change `json:"changes"`
+	*sign.Effect
+}
+
+func (a *app) diff() *cobra.Command {
+	var asJSON bool
+	c := a.command("diff", "Say what would change at which sites if fleet.yaml were published now", cobra.NoArgs, func(context.Context, []string) error {
+		r, err := a.repository()
+		if err != nil {
+			return err
+		}
+		now, err := r.Resolve()
+		if err != nil {
+			return err
+		}
+		effect, err := r.Effect(now)
+		if err != nil {
+			return err
+		}
+		last, oldReleases, err := r.Signed()
+		if err != nil {
+			return err
+		}
+		releases, err := r.Releases()
+		if err != nil {
+			return err
+		}
+		d := diffJSON{Effect: effect, Changes: audit.Compare(last, now, oldReleases, releases)}
+		signed, err := r.Documents()
+		switch {
+		case err == nil:
+			d.Manifest = signed.Number
+		case !errors.Is(err, sign.ErrNotSigned):
+			return err
+		}
+		if asJSON {
+			return a.printJSON(d)
+		}
+		a.tellDiff(d)
+		return nil
+	})
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+func (a *app) tellDiff(d diffJSON) {
+	if len(d.Changes) == 0 {
+		a.printf("Nothing would change: fleet.yaml says what manifest %d says.\n", d.Manifest)
+		return
+	}
+	if d.Manifest == 0 {
+		a.printf("Nothing was signed yet. New:\n")
+	} else {
+		a.printf("Against manifest %d:\n", d.Manifest)
+	}
+	for i, c := range d.Changes {
+		if i == manyLines {
+			a.printf("  … and %d more (--json has all)\n", len(d.Changes)-manyLines)
+			break
+		}
+		a.printf("  %s\n", c.Text)
+	}
+	a.printf("Next publish: %s\n", effectText(d.Effect))
+	for _, m := range d.Moves {
+		if m.Cannot == "" {
+			a.printf("  %s: %s\n", moveText(m), sitesText(m.Sites))
+		} else {
+			a.printf("  %s will stay on %s: %s\n", sitesText(m.Sites), m.From, m.Cannot)
+		}
+	}
+	for _, more := range []struct {
+		what  string
+		sites []string
+	}{{"held", d.Held}, {"no longer held", d.Released}, {"removed", d.Removed}, {"other settings", d.Settings}} {
+		if len(more.sites) > 0 {
+			a.printf("  %s: %s\n", more.what, sitesText(more.sites))
+		}
+	}
+}
+
+// orNone is a list of words for people.
+func orNone(n int, what string) string {
+	if n == 0 {
+		return "no " + what
+	}
+	return fmt.Sprint(count(n, what))
+}
