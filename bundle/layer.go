@@ -205,12 +205,18 @@ func (s *Store) verifyLayer(ctx context.Context, l manifest.Layer) error {
 	return err
 }
 
+// maxImageConfig is the size in bytes up to which an image's config is read.
+const maxImageConfig = 8 << 20
+
 // DiffIDs returns the diff IDs that an image's config lists, lowest layer first.
 func DiffIDs(config []byte) ([]digest.Digest, error) {
 	var c struct {
 		RootFS struct {
 			DiffIDs []digest.Digest `json:"diff_ids"`
 		} `json:"rootfs"`
+	}
+	if err := manifest.CheckJSON(config, manifest.JSONLimits{Size: maxImageConfig, Depth: 32, Values: 500_000}); err != nil {
+		return nil, fmt.Errorf("the config is %w: %w", ErrDamaged, err)
 	}
 	if err := json.Unmarshal(config, &c); err != nil {
 		return nil, fmt.Errorf("the config is %w: %v", ErrDamaged, err)

@@ -216,10 +216,10 @@ func TestOddRequestsAreRefused(t *testing.T) {
 	}{
 		{"GET", "/", "", "the agent does not know GET /", 404},
 		{"DELETE", "/v1/status", "", "the agent does not know DELETE /v1/status", 404},
-		{"POST", "/v1/update", "", "the request is not understood: EOF", 400},
+		{"POST", "/v1/update", "", "the request is not understood: not valid: not JSON at byte 0", 400},
 		{"POST", "/v1/update", "[]", "the request is not understood: json: cannot unmarshal array", 400},
 		{"POST", "/v1/update", `{"dry_run":true}`, `the request is not understood: json: unknown field \"dry_run\"`, 400},
-		{"POST", "/v1/update", `{} {}`, "the request is not understood: more than one object", 400},
+		{"POST", "/v1/update", `{} {}`, "the request is not understood: not valid: more than one JSON value", 400},
 		{"POST", "/v1/update", `{"from":"` + strings.Repeat("x", maxBody) + `"}`, "http: request body too large", 400},
 		{"GET", "/v1/changes/x/events", "", `\"x\" is not the number of a change`, 400},
 		{"GET", "/v1/changes/99/events", "", "there is no change 99", 400},

@@ -1,9 +1,9 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dhow/agent/api"
+	"dhow/manifest"
 )
 
 // Bounds of one request.
@@ -175,19 +176,25 @@ func (s *server) unknown(w http.ResponseWriter, r *http.Request) {
 
 // read takes the body, one JSON object. A field that is not known is refused: an order must never be followed in part.
 func (s *server) read(w http.ResponseWriter, r *http.Request, into any) bool {
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(into)
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("more than one object")
-		}
+		err = parseRequest(data, into)
 	}
 	if err != nil {
 		s.fail(w, r, api.Fail(api.CodeUsage, "are dhow and its agent of the same version? dhow version", "the request is not understood: %v", err))
 		return false
 	}
 	return true
+}
+
+// parseRequest reads one JSON object, bounded in depth and without a key that stands twice: an order must be the same to every reader.
+func parseRequest(data []byte, into any) error {
+	if err := manifest.CheckJSON(data, manifest.JSONLimits{Size: maxBody, Depth: 4, Values: 1000}); err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	return dec.Decode(into)
 }
 
 func (s *server) answer(w http.ResponseWriter, r *http.Request, body any, err error) {

@@ -155,6 +155,10 @@ func parseArtifact(data []byte) (map[string]manifest.Blob, error) {
 	if len(data) > maxArtifact {
 		return nil, fmt.Errorf("the tag %q is %w: %d bytes", bundle.ManifestTag, bundle.ErrTooLarge, len(data))
 	}
+	limits := manifest.JSONLimits{Size: maxArtifact, Depth: 8, Values: 40 * maxDocuments}
+	if err := manifest.CheckJSON(data, limits); err != nil {
+		return nil, fmt.Errorf("the tag %q is %w: %w", bundle.ManifestTag, bundle.ErrDamaged, err)
+	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("the tag %q is %w: %v", bundle.ManifestTag, bundle.ErrDamaged, err)
 	}

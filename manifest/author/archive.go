@@ -124,6 +124,9 @@ func readArchive(ctx context.Context, store *bundle.Store, r io.Reader) (*archiv
 	if !ok {
 		return nil, errors.New("it is not a file of docker save: it has no manifest.json")
 	}
+	if err := manifest.CheckJSON(list, foreignJSON); err != nil {
+		return nil, fmt.Errorf("%w: its manifest.json is not readable: %w", ErrDamaged, err)
+	}
 	if err := json.Unmarshal(list, &a.images); err != nil {
 		return nil, fmt.Errorf("%w: its manifest.json is not readable: %v", ErrDamaged, err)
 	}

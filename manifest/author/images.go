@@ -71,8 +71,14 @@ type imageConfig struct {
 	} `json:"config"`
 }
 
+// foreignJSON bounds what others have written: configs, and the list of a file of docker save.
+var foreignJSON = manifest.JSONLimits{Size: 8 << 20, Depth: 32, Values: 500_000}
+
 func parseConfig(data []byte) (imageConfig, error) {
 	var c imageConfig
+	if err := manifest.CheckJSON(data, foreignJSON); err != nil {
+		return c, fmt.Errorf("%w: its config is not readable: %w", ErrDamaged, err)
+	}
 	if err := json.Unmarshal(data, &c); err != nil {
 		return c, fmt.Errorf("%w: its config is not JSON: %v", ErrDamaged, err)
 	}

@@ -146,10 +146,16 @@ func (l *Link) sign(root *metadata.Metadata[metadata.RootType], role string, doc
 // root is named by the beginning of its ID.
 func Signers(root *metadata.Metadata[metadata.RootType], role string, document any) []string {
 	var names []string
+	counted := map[string]bool{} // one key counts once, under however many IDs it stands
 	for _, id := range root.Signed.Roles[role].KeyIDs {
+		key := root.Signed.Keys[id]
+		if key == nil || counted[key.Value.PublicKey] {
+			continue
+		}
 		alone := metadata.Metadata[metadata.RootType]{Signed: root.Signed}
 		alone.Signed.Roles = map[string]*metadata.Role{role: {KeyIDs: []string{id}, Threshold: 1}}
 		if alone.VerifyDelegate(role, document) == nil {
+			counted[key.Value.PublicKey] = true
 			names = append(names, KeyName(root, id))
 		}
 	}

@@ -89,7 +89,7 @@ func TestRefusedDocuments(t *testing.T) {
 			r.keys[role] = []key{newKey(r.t, "ecdsa")}
 			r.publishTop()
 		},
-		"only root 2 can come": func(r *repository, role string) {
+		"another version": func(r *repository, role string) {
 			if role != "timestamp" {
 				r.signed[role]["version"] = 2
 			} else {

@@ -122,7 +122,7 @@ func TestBrokenDelegation(t *testing.T) {
 			r.rotate("snapshot")
 			r.publishTop()
 		},
-		"only root 2 can come": func(r *repository) { r.signed["A"]["version"] = 5; r.publishLists("A") },
+		"another version": func(r *repository) { r.signed["A"]["version"] = 5; r.publishLists("A") },
 		"another hash": func(r *repository) {
 			r.hashes = true
 			r.publishLists("A")

@@ -16,7 +16,7 @@ func TestSnapshotAsTimestamp(t *testing.T) {
 	r.signed["snapshot"]["meta"] = object{"snapshot.json": object{"version": 1}}
 	r.publish("root", "snapshot")
 	r.public["timestamp"] = append(r.public["timestamp"], r.newest("snapshot"))
-	c.refused("expected metadata type timestamp")
+	c.refused("it is a document of the kind snapshot, not timestamp")
 	c.trusts("root 2")
 }
 
