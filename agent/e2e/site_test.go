@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,8 +29,9 @@ type Site struct {
 	prefix  string
 	project string
 	port    int
-	log     string  // file that all agents of this site write to
-	engine  *Engine // nil: the one that all tests share
+	log     string   // file that all agents of this site write to
+	engine  *Engine  // nil: the one that all tests share
+	env     []string // for the agent and all commands
 	// programs says what users see of a release, when it is not its own version.
 	programs map[string]string
 
@@ -90,7 +92,7 @@ func (s *Site) configure(change func(*site.Config)) {
 // run calls dhow as somebody at the site would.
 func (s *Site) run(args ...string) Result {
 	s.t.Helper()
-	return command(s.t, s.prefix, nil, world.dhow, append([]string{"--prefix", s.prefix}, args...)...)
+	return command(s.t, s.prefix, s.env, world.dhow, append([]string{"--prefix", s.prefix}, args...)...)
 }
 
 func (s *Site) must(args ...string) Result {
@@ -131,7 +133,7 @@ func (s *Site) launch(env ...string) {
 	}
 	defer log.Close()
 	cmd := exec.Command(world.dhow, "--prefix", s.prefix, "agent")
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = slices.Concat(os.Environ(), s.env, env)
 	cmd.Stdout, cmd.Stderr = log, log
 	start := cmd.Start
 	if s.engine != nil {

@@ -73,8 +73,11 @@ func (s *since) begins(c *change.Change, step string) time.Duration {
 }
 
 // awayFor is for how long users have been kept out by a change since closed. Between the closing and now the clock may have been set by years: it
-// counts only where the agent has been started anew in between.
+// counts only where the agent has been started anew in between. Where nothing was closed nobody was kept out.
 func (m *Manager) awayFor(c *change.Change, closed time.Time) time.Duration {
+	if closed.IsZero() {
+		return 0
+	}
 	m.mu.Lock()
 	shut := m.shut
 	m.mu.Unlock()

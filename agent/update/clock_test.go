@@ -211,6 +211,9 @@ func TestJumpsInTheMiddleOfAnUpdate(t *testing.T) {
 		closed := m.stamp()
 		m.shut.begins(c, stepCloseDoors)
 		*now = to
+		if away := m.awayFor(c, time.Time{}); away != 0 {
+			t.Errorf("to %s: away for %v where no doors were closed", to, away)
+		}
 		if away := m.awayFor(c, closed); away > time.Minute {
 			t.Errorf("to %s: away for %v", to, away)
 		}

@@ -172,8 +172,11 @@ func (m *Manager) statusOfBackups(ctx context.Context, s *api.Status) error {
 		s.Warnings = append(s.Warnings, "the backups can't be read: "+err.Error())
 		return nil
 	}
-	if len(list) > 0 {
-		s.LastBackup = &list[0].Made
+	for i := range list {
+		if !list[i].Made.After(m.stamp().Add(time.Hour)) { // one that was made by a clock that was ahead tells nothing
+			s.LastBackup = &list[i].Made
+			break
+		}
 	}
 	trial, err := m.trialResult()
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/site"
-	"dhow/bundle/fetch"
 	"dhow/manifest/trust"
 )
 
@@ -187,7 +186,7 @@ func rootFromSources(ctx context.Context, specs []string, fingerprint string) (o
 }
 
 func rootsOf(ctx context.Context, spec string) ([][]byte, error) {
-	src, err := fetch.Open(ctx, spec)
+	src, err := newNetwork().Open(ctx, spec)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,14 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
+// newNetwork is a network for a computer that trusts nothing yet: all that is certain of the time is that this program has been built.
+func newNetwork() *fetch.Network {
+	return fetch.NewNetwork().WithClock(func() (now, floor time.Time, wrong bool) {
+		c := trust.Clock{Now: fault.Now(), Floor: buildTime()}
+		return c.Now, c.Floor, c.Wrong()
+	})
+}
+
 // clockOf is the clock by which servers are judged.
 func clockOf(t *trust.Client) fetch.Clock {
 	return func() (now, floor time.Time, wrong bool) {
