@@ -110,10 +110,15 @@ func status(resp *http.Response) error {
 		return fmt.Errorf("%w: %w (HTTP %d)", bundle.ErrUnreachable, errRefused, code)
 	case http.StatusRequestedRangeNotSatisfiable:
 		return errBadRange
+	case http.StatusInternalServerError:
+		return fmt.Errorf("%w: %w", bundle.ErrUnreachable, errFailed)
 	default:
 		return fmt.Errorf("%w: HTTP %d %s", bundle.ErrUnreachable, code, http.StatusText(code))
 	}
 }
+
+// errFailed is a server that could not answer this time.
+var errFailed = errors.New("HTTP 500 Internal Server Error")
 
 // isPage reports whether the answer is a web page.
 func isPage(resp *http.Response) bool {

@@ -124,6 +124,12 @@ func (r *registry) documents(ctx context.Context) (map[string]manifest.Blob, err
 	data, same := r.net.unchangedTag(ctx, get, address, header, maxArtifact)
 	if !same {
 		data, err = r.net.whenChanged(ctx, get, address, header, maxArtifact)
+		// A registry that keeps tags in plain files (Debian's docker-registry does) fails for some milliseconds while one is replaced.
+		for pause := 50 * time.Millisecond; errors.Is(err, errFailed) && pause < time.Second; pause *= 3 {
+			if err = sleep(ctx, pause); err == nil {
+				data, err = r.net.whenChanged(ctx, get, address, header, maxArtifact)
+			}
+		}
 	}
 	if err != nil {
 		if isNotExist(err) {

@@ -210,3 +210,9 @@ func shared(a, b []fetch.Want) (n int64) {
 	}
 	return n
 }
+
+// TestDebianRegistryUnderPolls publishes to a registry as people run it, while sites poll without a pause.
+func TestDebianRegistryUnderPolls(t *testing.T) {
+	spec := "oci://" + startRegistry(t) + "/clinic/emr"
+	pollDuring(t, spec, spec, 30)
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 
 	"dhow/bundle"
@@ -58,8 +59,22 @@ func (t *tags) url(tag string) string {
 	return u.String()
 }
 
-// get returns the manifest behind a tag and its digest, nothing when there is no such tag.
-func (t *tags) get(ctx context.Context, tag string) ([]byte, digest.Digest, error) {
+// get returns the manifest behind a tag and its digest, nothing when there is no such tag. A registry that keeps tags in plain files fails
+// for some milliseconds while somebody replaces one.
+func (t *tags) get(ctx context.Context, tag string) (data []byte, d digest.Digest, err error) {
+	var failed *transport.Error
+	for pause := 50 * time.Millisecond; ; pause *= 3 {
+		data, d, err = t.getOnce(ctx, tag)
+		if !errors.As(err, &failed) || failed.StatusCode != http.StatusInternalServerError || pause > time.Second {
+			return data, d, err
+		}
+		if err := wait(ctx, pause); err != nil {
+			return nil, "", err
+		}
+	}
+}
+
+func (t *tags) getOnce(ctx context.Context, tag string) ([]byte, digest.Digest, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url(tag), nil)
 	if err != nil {
 		return nil, "", fmt.Errorf("internal error: %w", err)
