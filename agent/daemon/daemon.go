@@ -105,6 +105,11 @@ func New(o Options) *Daemon {
 	return &Daemon{o: o, poll: newPoller(o)}
 }
 
+// Poll is the part of a daemon's life that asks the sources, alone: it calls check at the schedule of o until ctx ends.
+func Poll(ctx context.Context, o Options, check func(context.Context) error) {
+	New(o).poll.run(ctx, check)
+}
+
 // Run is the agent's life. It returns nil when ctx has ended and everything has stopped.
 func (d *Daemon) Run(ctx context.Context) error {
 	if err := d.o.Paths.Make(); err != nil {

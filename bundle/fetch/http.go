@@ -24,6 +24,9 @@ const stallTimeout = 60 * time.Second
 // errBadRange says that a server can't go on where the part ends: the part has to be fetched anew.
 var errBadRange = errors.New("the server does not go on where it was asked to")
 
+// maxExcuse is how much of the page is read with which a server says that it has not what it is asked for, in bytes.
+const maxExcuse = 4 << 10
+
 // errRefused says that a server does not let us in.
 var errRefused = errors.New("access is refused")
 
@@ -163,6 +166,7 @@ func (g *getter) read(ctx context.Context, address string, header http.Header, l
 		return resp, nil, nil
 	}
 	if err := status(resp); err != nil {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxExcuse) // read to its end, the connection can be used again
 		return nil, nil, err
 	}
 	if isPage(resp) {
