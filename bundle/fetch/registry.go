@@ -166,7 +166,7 @@ func parseArtifact(data []byte) (map[string]manifest.Blob, error) {
 		return nil, fmt.Errorf("the tag %q is %w: %w", bundle.ManifestTag, bundle.ErrDamaged, err)
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("the tag %q is %w: %v", bundle.ManifestTag, bundle.ErrDamaged, err)
+		return nil, fmt.Errorf("the tag %q is %w: it is no list of documents", bundle.ManifestTag, bundle.ErrDamaged)
 	}
 	if m.ArtifactType != bundle.ManifestArtifactType {
 		return nil, fmt.Errorf("the repository %w: its tag %q is something else", bundle.ErrNoMetadata, bundle.ManifestTag)
