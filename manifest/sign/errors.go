@@ -1,6 +1,9 @@
 package sign
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Kinds of failure that callers tell apart.
 var (
@@ -8,8 +11,12 @@ var (
 	ErrPassphrase = errors.New("wrong passphrase")
 	// ErrPIN: the token does not open with the PIN.
 	ErrPIN = errors.New("wrong PIN")
-	// ErrKey: a key file or the public half of a key that can't be used; the text says why.
-	ErrKey = errors.New("the key is not in order")
+	// ErrKey: a key that can't be used for this; the text says why.
+	ErrKey = errors.New("the key can't be used")
+	// ErrKeyFile: a file that is no key file, or damaged.
+	ErrKeyFile = errors.New("no good key file")
+	// ErrNoTokens: this program was built without the code that talks to tokens.
+	ErrNoTokens = errors.New("this dhowctl was built without the tag pkcs11: it can't use tokens")
 	// ErrLockOut: the change would leave a fleet that can't be signed any more.
 	ErrLockOut = errors.New("it would lock the fleet out")
 	// ErrNoRoot: no new root waits for signatures.
@@ -41,3 +48,16 @@ var (
 	// ErrMissing: signatures are missing.
 	ErrMissing = errors.New("signatures are missing")
 )
+
+// marked is an error of a kind whose text says it better than the kind does.
+type marked struct{ kind, err error }
+
+func (m marked) Error() string   { return m.err.Error() }
+func (m marked) Unwrap() []error { return []error{m.kind, m.err} }
+
+// keyError is an ErrKey with a text of its own.
+func keyError(format string, args ...any) error { return marked{ErrKey, fmt.Errorf(format, args...)} }
+
+func keyFileError(format string, args ...any) error {
+	return marked{ErrKeyFile, fmt.Errorf(format, args...)}
+}

@@ -25,9 +25,9 @@ func (r *Repository) ExportKey(name, place string, keep bool) (to string, err er
 		return fail(err)
 	}
 	if f, err := parseKey(data); err != nil {
-		return fail(fmt.Errorf("%s: %w: %w", from, ErrKey, err))
+		return fail(keyFileError("%s: %w", from, err))
 	} else if f.KDF == kdfToken {
-		return fail(fmt.Errorf("%w: it is in the token %s and never leaves it", ErrKey, f.Token.Label))
+		return fail(keyError("it is in the token %s and never leaves it", f.Token.Label))
 	}
 	to = place
 	if info, err := os.Stat(place); err == nil && info.IsDir() {
@@ -86,7 +86,7 @@ func (r *Repository) keyFile(name string) (string, error) {
 			return "", f.err
 		}
 	}
-	return "", fmt.Errorf("%w: it is not in %s", ErrKey, r.path(keysDir))
+	return "", keyError("it is not in %s", r.path(keysDir))
 }
 
 // readBounded reads a small file, from the disk and not from memory where the system lets us choose.
@@ -97,7 +97,7 @@ func readBounded(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxKey {
-		return nil, errors.Join(err, fmt.Errorf("%s is not a key file: %w", path, ErrKey))
+		return nil, errors.Join(err, keyFileError("%s is not a key file", path))
 	}
 	forget(f)
 	return io.ReadAll(io.LimitReader(f, maxKey))

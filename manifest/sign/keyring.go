@@ -95,17 +95,19 @@ func (k Keyring) open(ids []string, need int) ([]Opened, error) {
 	}
 	var opened []Opened
 	var failed error
+	var wrong []string
 	try := func(ask bool) {
 		for i, f := range list {
 			if f.file == nil || f.err != nil || !slices.Contains(ids, f.file.key.ID) || ask && len(opened) >= need {
 				continue
 			}
 			signer, err := k.signer(f.file, ask)
-			if err != nil {
-				failed = errors.Join(failed, err)
-				continue
-			}
-			if signer != nil {
+			switch {
+			case errors.Is(err, ErrPassphrase):
+				wrong = append(wrong, f.file.Name)
+			case err != nil:
+				failed = also(failed, err)
+			case signer != nil:
 				opened = append(opened, Opened{f.file.key, signer})
 				list[i].err = errTaken
 			}
@@ -116,12 +118,26 @@ func (k Keyring) open(ids []string, need int) ([]Opened, error) {
 	if len(opened) >= need {
 		return opened, nil
 	}
+	if wrong != nil {
+		failed = also(fmt.Errorf("cannot open key %s: %w", strings.Join(wrong, ", "), ErrPassphrase), failed)
+	}
 	for _, f := range list {
 		if f.file == nil {
-			failed = errors.Join(failed, f.err)
+			failed = also(failed, f.err)
 		}
 	}
 	return opened, failed
+}
+
+// also puts two errors into one line.
+func also(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 // looksLikeKey tells a damaged key file from other files that lie in the same folder, such as those of a bundle on a stick.

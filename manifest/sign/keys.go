@@ -79,7 +79,7 @@ func checkNameRole(name, role string) error {
 		return fmt.Errorf("its name: %w", err)
 	}
 	if roles[role] == nil {
-		return fmt.Errorf("%w: role %q: it is root, release or freshness", ErrKey, role)
+		return keyError("role %q: it is root, release or freshness", role)
 	}
 	return nil
 }
@@ -161,7 +161,7 @@ func readKeyFile(path string) (*keyFile, error) {
 		return nil, fmt.Errorf("cannot read key %s: %w", path, err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxKey {
-		return nil, fmt.Errorf("cannot read key %s: %w: it is not a key file", path, ErrKey)
+		return nil, keyFileError("cannot read key %s: it is not a key file", path)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxKey))
 	if err != nil {
@@ -169,7 +169,7 @@ func readKeyFile(path string) (*keyFile, error) {
 	}
 	k, err := parseKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read key %s: %w: %w", path, ErrKey, err)
+		return nil, keyFileError("cannot read key %s: %w", path, err)
 	}
 	return k, nil
 }
@@ -228,7 +228,7 @@ func (f *keyFile) open(pass []byte) (signature.Signer, error) {
 	}
 	private := ed25519.NewKeyFromSeed(seed)
 	if tufKey(private.Public().(ed25519.PublicKey)).Value.PublicKey != f.key.public.Value.PublicKey {
-		return nil, fmt.Errorf("%w: its public and private halves do not belong together", ErrKey)
+		return nil, keyFileError("its public and private halves do not belong together")
 	}
 	return signature.LoadSigner(private, crypto.Hash(0))
 }

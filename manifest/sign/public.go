@@ -89,14 +89,14 @@ func (k Key) Line() string { return k.Name + ":" + k.Role + ":" + k.Public }
 func ParseKeyLine(line string) (Key, error) {
 	part := strings.SplitN(strings.TrimSpace(line), ":", 3)
 	if len(part) != 3 {
-		return Key{}, fmt.Errorf("%w: %.80q is neither a key file nor the public line of a key", ErrKey, line)
+		return Key{}, keyError("%.80q is neither a key file nor the public line of a key", line)
 	}
 	if err := checkNameRole(part[0], part[1]); err != nil {
 		return Key{}, err
 	}
 	public, err := parsePublic(part[2])
 	if err != nil {
-		return Key{}, fmt.Errorf("%w: key %s: %w", ErrKey, part[0], err)
+		return Key{}, keyError("cannot add key %s: %w", part[0], err)
 	}
 	return newKey(part[0], part[1], public)
 }

@@ -48,7 +48,7 @@ func (c RootChange) apply(last, base *rootDocument, now time.Time) (*rootDocumen
 			for _, k := range keys {
 				known = append(known, k.Name)
 			}
-			return nil, fmt.Errorf("cannot remove key %s: %w: the root names none of that name%s", name, ErrKey, meant(name, known))
+			return nil, keyError("cannot remove key %s: the root names none of that name%s", name, meant(name, known))
 		}
 		if err := revokeKey(next, keys[i]); err != nil {
 			return nil, fmt.Errorf("cannot remove key %s: %w", name, err)
@@ -58,9 +58,9 @@ func (c RootChange) apply(last, base *rootDocument, now time.Time) (*rootDocumen
 		for _, k := range rootKeys(next) {
 			switch {
 			case k.ID == add.ID:
-				return nil, fmt.Errorf("cannot add key %s: the root has it already, as %s for %s: %w", add.Name, k.Name, k.Role, ErrExists)
+				return nil, keyError("cannot add key %s: the root has it already, as %s for the role %s", add.Name, k.Name, k.Role)
 			case k.Name == add.Name:
-				return nil, fmt.Errorf("cannot add key %s: another key of that name %w in the root", add.Name, ErrExists)
+				return nil, keyError("cannot add key %s: the root has another key of that name", add.Name)
 			}
 		}
 		if err := addKey(next, add); err != nil {
@@ -69,7 +69,7 @@ func (c RootChange) apply(last, base *rootDocument, now time.Time) (*rootDocumen
 	}
 	for role, n := range c.Threshold {
 		if roles[role] == nil {
-			return nil, fmt.Errorf("%w: role %q: it is root, release or freshness", ErrKey, role)
+			return nil, keyError("role %q: it is root, release or freshness", role)
 		}
 		for _, tuf := range roles[role] {
 			next.Signed.Roles[tuf].Threshold = n

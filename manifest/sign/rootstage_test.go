@@ -168,14 +168,14 @@ func TestRootsThatAreRefused(t *testing.T) {
 	must(t, err)
 	before := tree(t, f.Dir())
 	for want, change := range map[string]sign.RootChange{
-		"it would lock the fleet out: no release key would be left":                                                   {Remove: []string{"release"}},
-		"it would lock the fleet out: 2 of the root keys must sign, and 1 would be left":                              {Remove: []string{"root-1", "root-2"}},
-		"it would lock the fleet out: 4 of the root keys must sign, and 3 would be left":                              {Threshold: map[string]int{"root": 4}},
-		"it would lock the fleet out: 0 root keys can't sign":                                                         {Threshold: map[string]int{"root": 0}},
-		`the key is not in order: role "king": it is root, release or freshness`:                                      {Threshold: map[string]int{"king": 1}},
-		"cannot add key root-2: the root has it already, as root-2 for root: already exists":                          {Add: []sign.Key{known}},
-		"cannot add key release: another key of that name already exists in the root":                                 {Add: []sign.Key{same.Key}},
-		`cannot remove key rot-1: the key is not in order: the root names none of that name (did you mean "root-1"?)`: {Remove: []string{"rot-1"}},
+		"it would lock the fleet out: no release key would be left":                          {Remove: []string{"release"}},
+		"it would lock the fleet out: 2 of the root keys must sign, and 1 would be left":     {Remove: []string{"root-1", "root-2"}},
+		"it would lock the fleet out: 4 of the root keys must sign, and 3 would be left":     {Threshold: map[string]int{"root": 4}},
+		"it would lock the fleet out: 0 root keys can't sign":                                {Threshold: map[string]int{"root": 0}},
+		`role "king": it is root, release or freshness`:                                      {Threshold: map[string]int{"king": 1}},
+		"cannot add key root-2: the root has it already, as root-2 for the role root":        {Add: []sign.Key{known}},
+		"cannot add key release: the root has another key of that name":                      {Add: []sign.Key{same.Key}},
+		`cannot remove key rot-1: the root names none of that name (did you mean "root-1"?)`: {Remove: []string{"rot-1"}},
 	} {
 		for _, prepare := range []func() error{
 			func() error { _, err := f.PlanRoot(change, f.Now); return err },

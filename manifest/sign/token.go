@@ -1,9 +1,6 @@
 package sign
 
-import (
-	"fmt"
-	"path/filepath"
-)
+import "path/filepath"
 
 // Token says where a key is that never leaves its hardware.
 type Token struct {
@@ -11,9 +8,6 @@ type Token struct {
 	Label  string `json:"label"`  // of the token
 	Key    string `json:"key"`    // label of the key pair in it, ECDSA on P-256
 }
-
-// errNoTokens: this program was built without the code that talks to tokens.
-var errNoTokens = fmt.Errorf(`%w: this dhowctl was built without the tag pkcs11 and can't use tokens: CGO_ENABLED=1 go build -tags pkcs11 ./manifest/cmd/dhowctl`, ErrKey)
 
 // TokenKey is a key in a token.
 type TokenKey struct {

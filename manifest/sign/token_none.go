@@ -7,10 +7,10 @@ import (
 )
 
 // CheckTokens says whether this program can talk to tokens.
-func CheckTokens() error { return errNoTokens }
+func CheckTokens() error { return ErrNoTokens }
 
 // openToken needs code that talks to tokens.
-func (f *keyFile) openToken([]byte) (signature.Signer, error) { return nil, errNoTokens }
+func (f *keyFile) openToken([]byte) (signature.Signer, error) { return nil, ErrNoTokens }
 
 // MakeTokenKey needs code that talks to tokens.
-func MakeTokenKey(string, string, Token, []byte) (*TokenKey, error) { return nil, errNoTokens }
+func MakeTokenKey(string, string, Token, []byte) (*TokenKey, error) { return nil, ErrNoTokens }

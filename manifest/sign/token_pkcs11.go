@@ -73,7 +73,7 @@ func (f *keyFile) openToken(pin []byte) (signature.Signer, error) {
 		return nil, err
 	}
 	if tuf.Value.PublicKey != f.key.public.Value.PublicKey {
-		return nil, fmt.Errorf("%w: the token %s holds another key under the label %s", ErrKey, f.Token.Label, f.Token.Key)
+		return nil, keyError("the token %s holds another key under the label %s", f.Token.Label, f.Token.Key)
 	}
 	return &tokenSigner{token: *f.Token, pin: slices.Clone(pin), public: public}, nil
 }
@@ -110,7 +110,7 @@ func (t *tokenSigner) SignMessage(message io.Reader, _ ...signature.SignOption) 
 		return nil, err
 	}
 	if !ecdsa.VerifyASN1(t.public, sum[:], sig) {
-		return nil, fmt.Errorf("%w: the token %s has signed with another key", ErrKey, t.token.Label)
+		return nil, keyError("the token %s has signed with another key", t.token.Label)
 	}
 	return sig, nil
 }
@@ -127,7 +127,7 @@ var errNoObject = errors.New("it is not in the token")
 func openSession(token Token, pin []byte, write bool) (_ *session, err error) {
 	module := pkcs11.New(token.Module)
 	if module == nil {
-		return nil, fmt.Errorf("%w: %s is not a PKCS#11 library", ErrKey, token.Module)
+		return nil, keyError("%s is not a PKCS#11 library", token.Module)
 	}
 	s := &session{module: module, label: token.Label}
 	if err := module.Initialize(); err != nil && !errors.Is(err, pkcs11.Error(pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED)) {
@@ -171,7 +171,7 @@ func (s *session) slot() (uint, error) {
 			return slot, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: there is no token %s here", ErrKey, s.label)
+	return 0, keyError("there is no token %s here", s.label)
 }
 
 func (s *session) close() {
@@ -198,11 +198,11 @@ func (s *session) object(class uint, label string) (pkcs11.ObjectHandle, error) 
 	}
 	switch len(found) {
 	case 0:
-		return 0, fmt.Errorf("%w: key %s, token %s: %w", ErrKey, label, s.label, errNoObject)
+		return 0, keyError("key %s, token %s: %w", label, s.label, errNoObject)
 	case 1:
 		return found[0], nil
 	}
-	return 0, fmt.Errorf("%w: the token %s has several keys with the label %s", ErrKey, s.label, label)
+	return 0, keyError("the token %s has several keys with the label %s", s.label, label)
 }
 
 func (s *session) public(label string) (*ecdsa.PublicKey, error) {
@@ -219,11 +219,11 @@ func (s *session) public(label string) (*ecdsa.PublicKey, error) {
 	var point []byte
 	rest, err := asn1.Unmarshal(values[1].Value, &point)
 	if !bytes.Equal(values[0].Value, p256) || err != nil || len(rest) != 0 {
-		return nil, fmt.Errorf("%w: key %s in the token %s is not on the curve P-256", ErrKey, label, s.label)
+		return nil, keyError("key %s in the token %s is not on the curve P-256", label, s.label)
 	}
 	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 	if err != nil {
-		return nil, fmt.Errorf("%w: key %s in the token %s: %w", ErrKey, label, s.label, err)
+		return nil, keyError("key %s in the token %s: %w", label, s.label, err)
 	}
 	return public, nil
 }

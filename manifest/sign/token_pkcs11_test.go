@@ -90,12 +90,12 @@ func TestToken(t *testing.T) {
 	accept(t, site(t, f), f.Publish())
 
 	if _, err := f.ExportKey("root-hw", stick, false); err == nil ||
-		err.Error() != "cannot export key root-hw: the key is not in order: it is in the token dhow and never leaves it" {
+		err.Error() != "cannot export key root-hw: it is in the token dhow and never leaves it" {
 		t.Errorf("export: %v", err)
 	}
 	for want, token := range map[string]sign.Token{
-		"cannot make key x: the key is not in order: there is no token other here":       {Module: module, Label: "other", Key: "x"},
-		"cannot make key x: the key is not in order: /bin/true is not a PKCS#11 library": {Module: "/bin/true", Label: "dhow", Key: "x"},
+		"cannot make key x: there is no token other here":       {Module: module, Label: "other", Key: "x"},
+		"cannot make key x: /bin/true is not a PKCS#11 library": {Module: "/bin/true", Label: "dhow", Key: "x"},
 	} {
 		if _, err := sign.MakeTokenKey("x", sign.RoleRoot, token, []byte(pin)); err == nil || err.Error() != want {
 			t.Errorf("\n got %v\nwant %s", err, want)

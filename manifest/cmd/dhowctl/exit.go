@@ -34,6 +34,8 @@ var kinds = []struct {
 }{
 	{sign.ErrPassphrase, api.CodeUsage, "the passphrase is the one that was given when the key was made"},
 	{sign.ErrPIN, api.CodeUsage, "tokens lock themselves after a few wrong PINs: look it up before you try again"},
+	{sign.ErrNoTokens, api.CodeRefused, "build it with CGO_ENABLED=1 go build -tags pkcs11 ./manifest/cmd/dhowctl"},
+	{sign.ErrKeyFile, api.CodeUsage, "get it from where you keep a copy, or replace the key: dhowctl key rotate NAME"},
 	{sign.ErrKey, api.CodeUsage, "dhowctl key list shows the keys of the fleet"},
 	{sign.ErrLockOut, api.CodeRefused, "add a key first, or lower --threshold in the same command"},
 	{sign.ErrNoRoot, api.CodeUsage, "dhowctl key add, remove, rotate and renew prepare one"},

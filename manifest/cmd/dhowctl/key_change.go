@@ -107,8 +107,10 @@ func (a *app) keyRotate() *cobra.Command {
 
 // readKey reads the public half of a key from a file, or from the line that key create prints.
 func readKey(arg string) (sign.Key, error) {
-	if _, err := os.Stat(arg); err == nil || strings.Count(arg, ":") < 3 {
+	if _, err := os.Stat(arg); err == nil {
 		return sign.ReadKey(arg)
+	} else if strings.Count(arg, ":") < 3 {
+		return sign.Key{}, fail(api.CodeUsage, "there is no key file "+arg, "name a key file, or give the line that dhowctl key create has printed")
 	}
 	return sign.ParseKeyLine(arg)
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
+	"dhow/manifest/sign"
 )
 
 func (a *app) keyExport() *cobra.Command {
@@ -24,6 +26,10 @@ func (a *app) keyExport() *cobra.Command {
 			return fail(api.CodeUsage, err.Error(), "take the write protection off; the key is still here")
 		case errors.Is(err, syscall.ENOSPC):
 			return fail(api.CodeUsage, err.Error(), "make room or take another stick; the key is still here")
+		case errors.Is(err, sign.ErrExists):
+			return fail(api.CodeUsage, err.Error(), "name a folder, or a file that is not there yet")
+		case errors.Is(err, fs.ErrNotExist):
+			return fail(api.CodeUsage, err.Error(), "is the stick in, and the folder right? The key is still here")
 		case err != nil:
 			return err
 		}
