@@ -153,12 +153,12 @@ func (w *walk) notOlder(number int64) error {
 
 // blame tells a forgery from an honest source of another fleet: the latter begins with another root.
 func (w *walk) blame(ctx context.Context, err error) error {
-	ours, errOurs := selfSigned(w.first)
+	ours, errOurs := metadata.Root().FromBytes(w.first)
 	if errOurs != nil {
 		return err
 	}
 	theirs, errTheirs := fetch(ctx, w.Source, versioned(ours.Signed.Version, metadata.ROOT), maxRoot, false)
-	if errTheirs != nil {
+	if errTheirs != nil || bytes.Equal(theirs, w.first) {
 		return err
 	}
 	a, errA := identity(w.first)
