@@ -214,5 +214,5 @@ func shared(a, b []fetch.Want) (n int64) {
 // TestDebianRegistryUnderPolls publishes to a registry as people run it, while sites poll without a pause.
 func TestDebianRegistryUnderPolls(t *testing.T) {
 	spec := "oci://" + startRegistry(t) + "/clinic/emr"
-	pollDuring(t, spec, spec, 30)
+	pollDuring(t, spec, spec, 15)
 }
