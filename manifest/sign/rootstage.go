@@ -104,20 +104,21 @@ func (r *Repository) SignRoot(pass []byte) (*NextRoot, error) {
 
 // signRoot adds what the keys here can sign, and saves. The lock is held.
 func (r *Repository) signRoot(last, next *rootDocument, pass []byte) (*NextRoot, error) {
-	ids := slices.Clone(last.Signed.Roles[metadata.ROOT].KeyIDs)
-	for _, id := range next.Signed.Roles[metadata.ROOT].KeyIDs {
-		if !slices.Contains(ids, id) {
-			ids = append(ids, id)
+	var keys []Opened
+	for _, root := range []*rootDocument{last, next} {
+		need, ids := threshold(root, RoleRoot), []string(nil)
+		for _, id := range root.Signed.Roles[metadata.ROOT].KeyIDs {
+			if signedBy(next, id, root.Signed.Keys[id]) || slices.ContainsFunc(keys, func(o Opened) bool { return o.ID == id }) {
+				need--
+			} else {
+				ids = append(ids, id)
+			}
 		}
-	}
-	for _, k := range append(rootKeys(last), rootKeys(next)...) {
-		if i := slices.Index(ids, k.ID); i >= 0 && signedBy(next, k.ID, k.public) {
-			ids = slices.Delete(ids, i, i+1)
+		more, err := r.Keyring(pass).open(ids, need)
+		if err != nil {
+			return nil, err
 		}
-	}
-	keys, err := r.Keyring(pass).open(ids, max(threshold(last, RoleRoot), threshold(next, RoleRoot)))
-	if err != nil {
-		return nil, err
+		keys = append(keys, more...)
 	}
 	for _, k := range keys {
 		if _, err := next.Sign(k.Signer); err != nil {
@@ -152,7 +153,8 @@ func (r *Repository) saveRoot(last, next *rootDocument) (*NextRoot, error) {
 }
 
 // good returns those signatures of next that count: sites need not carry the others.
-func good(last, next *rootDocument) (list []metadata.Signature) {
+func good(last, next *rootDocument) []metadata.Signature {
+	list := []metadata.Signature{} // never null
 	keys := append(rootKeys(last), rootKeys(next)...)
 	for _, sig := range next.Signatures {
 		i := slices.IndexFunc(keys, func(k Key) bool { return k.Role == RoleRoot && k.ID == sig.KeyID })
