@@ -4,17 +4,19 @@ import (
 	"encoding/binary"
 	"io"
 	"math"
+	"math/bits"
 )
 
 const (
 	// joinEqual is the length from which equal bytes between differences are a COPY of their own.
-	joinEqual = 24
+	joinEqual = 16
 	// maxGroup bounds what is held until it is decided how it is written.
 	maxGroup = 32 << 10
-	// opBits is about what an operation costs.
-	opBits = 14
-	// literalGain is what zstd makes of a literal, beside what its frequency tells.
-	literalGain = 0.75
+	// opBits is about what an operation costs that goes on where the one before ended.
+	opBits = 8
+	// matchBits and placeBits are about what a match costs, and more for each bit of the distance that it jumps.
+	matchBits = 24
+	placeBits = 3
 )
 
 // emitter writes operations: their kinds, lengths and addresses to a file, literals and differences to their sections. Addresses are
@@ -50,6 +52,12 @@ func (f *frequencies) add(data []byte) {
 		f.seen[b]++
 	}
 	f.total += float64(len(data))
+}
+
+// cost returns about how many bits it costs to read at another distance from the layer's addresses than the last match.
+func (e *emitter) cost(shift int64) float64 {
+	by := shift - e.shift
+	return matchBits + placeBits*float64(bits.Len64(uint64(max(by, -by))))
 }
 
 // put writes an operation, joined with the one before where that is possible.
@@ -154,7 +162,7 @@ func (e *emitter) endPieces() error {
 	for _, p := range group {
 		part := 0.0
 		for i := at; i < at+p.length; i++ {
-			part += literalGain * e.costs[0].bits(layer[i])
+			part += e.costs[0].bits(layer[i])
 			diff += e.costs[1].bits(layer[i] - old[i])
 		}
 		add += part

@@ -20,7 +20,7 @@ type index struct {
 }
 
 const (
-	leastBlock = 32
+	leastBlock = 16
 	factor     = 0x9e3779b97f4a7c15 | 1
 )
 

@@ -7,9 +7,12 @@ import (
 )
 
 const (
-	recovered = 8    // so many more equal than other bytes after a difference: still the same place
+	recovered = 16   // so many more equal than other bytes after a difference: still the same place
 	lost      = -48  // so many more other than equal bytes: not the same place any more
 	longest   = 4096 // of a stretch with differences
+
+	literalBits = 1.0 // about what a byte costs that is not in the base, as literals have much in common with each other
+	worth       = 200 // bits: a match that saves so much is not looked at more closely
 )
 
 // matcher finds what the opened new layer has in common with the base and its spool.
@@ -97,10 +100,11 @@ func (m *matcher) search(at int64, h uint64) (int64, error) {
 	}
 }
 
-// match looks whether the block at address at is in the base, and emits the best match. It returns the end of what was emitted, or 0.
+// match looks whether the block at address at is in the base, and emits the best match if it is worth it. It returns the end of what was
+// emitted, or 0.
 func (m *matcher) match(at int64, h uint64) (int64, error) {
 	var best, bestFrom, bestLength int64
-	diagonal := at + m.out.shift
+	bestGain := 0.0
 	err := m.index.find(h, func(place int64) error {
 		n, err := m.forward(place, at)
 		if err != nil || n < int64(m.index.block) {
@@ -110,8 +114,16 @@ func (m *matcher) match(at int64, h uint64) (int64, error) {
 		if err != nil {
 			return err
 		}
-		if total := n + back; total > bestLength || total == bestLength && place == diagonal {
-			best, bestFrom, bestLength = place, at-back, total
+		gain := literalBits*float64(n+back) - m.out.cost(place-at)
+		if gain < worth {
+			more, err := m.around(place, at, n, back)
+			if err != nil {
+				return err
+			}
+			gain += literalBits * float64(more)
+		}
+		if gain > bestGain {
+			best, bestFrom, bestLength, bestGain = place, at-back, n+back, gain
 		}
 		return nil
 	})
@@ -119,6 +131,36 @@ func (m *matcher) match(at int64, h uint64) (int64, error) {
 		return 0, err
 	}
 	return m.emit(best-(at-bestFrom), bestFrom, bestLength)
+}
+
+// around returns how many bytes are equal in the stretches around a match of n bytes from at on and back bytes before.
+func (m *matcher) around(place, at, n, back int64) (int64, error) {
+	total := int64(0)
+	for p, a := place+n, at+n; literalBits*float64(total) < worth; {
+		gap, err := m.gapAfter(p, a)
+		if err != nil || gap == 0 {
+			break
+		}
+		n, err := m.forward(p+gap, a+gap)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+		p, a = p+gap+n, a+gap+n
+	}
+	for p, a := place-back, at-back; literalBits*float64(total) < worth; {
+		gap, err := m.gapBefore(p, a)
+		if err != nil || gap == 0 {
+			break
+		}
+		n, err := m.backward(p-gap, a-gap)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+		p, a = p-gap-n, a-gap-n
+	}
+	return total, nil
 }
 
 // emit emits a match of length bytes with what can be had around it.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"dhow/bundle"
 	"dhow/bundle/delta/deflate"
 
 	"github.com/klauspost/compress/flate"
@@ -151,7 +152,7 @@ func (s *side) hold(to *scratch, r io.ReaderAt, one *stream, exact bool) (bool, 
 }
 
 func (s *side) inflate(r io.ReaderAt, one *stream) io.Reader {
-	return flate.NewReader(bufio.NewReader(io.NewSectionReader(r, one.at, one.stored)))
+	return flate.NewReader(bufio.NewReader(bundle.WithContext(s.ctx, io.NewSectionReader(r, one.at, one.stored))))
 }
 
 // guesses are the parameters in the order in which they are tried. memLevel 9 is what Python's and some others' zips have.
@@ -181,7 +182,7 @@ func (s *side) guess(held *scratch, r io.ReaderAt, one *stream) (bool, error) {
 		if err := d.Reset(check, p); err != nil {
 			return false, err
 		}
-		_, err := io.Copy(d, io.NewSectionReader(held, one.spool, one.plain))
+		_, err := io.Copy(d, bundle.WithContext(s.ctx, io.NewSectionReader(held, one.spool, one.plain)))
 		if err == nil {
 			err = d.Close()
 		}

@@ -8,9 +8,10 @@ import (
 	"encoding/binary"
 	"io"
 
-	"github.com/klauspost/compress/flate"
-
+	"dhow/bundle"
 	"dhow/bundle/delta/deflate"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // stream is a deflate stream in a zip.
@@ -118,7 +119,7 @@ func (s *scanner) member(at, to int64) (stream, bool, error) {
 
 // inflate returns both lengths of the stream at address at, or 0 if there is none.
 func (s *scanner) inflate(at, to int64) (stored, plain int64, err error) {
-	in := &io.LimitedReader{R: io.NewSectionReader(s.r, at, to-at), N: to - at}
+	in := &io.LimitedReader{R: bundle.WithContext(s.ctx, io.NewSectionReader(s.r, at, to-at)), N: to - at}
 	s.in.Reset(in)
 	if err := s.z.(flate.Resetter).Reset(s.in, nil); err != nil {
 		return 0, 0, err
