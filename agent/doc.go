@@ -39,5 +39,6 @@
 //   - A note is saved before the effect that it describes. Undo reads the note, never what it finds lying about.
 //   - Users come in only after the commit, so undoing never throws away what somebody typed.
 //   - From close-doors to the commit no container has a restart policy: after a power cut the engine starts nothing by itself.
+//   - A clock may be set by years at any moment: durations go by the monotonic clock, what is kept may lie on either side of now (update/clock.go).
 //   - Undo removes what its own step made. Everything older is removed in update/sweep.go only, when a change has ended and nothing can need it.
 package agent

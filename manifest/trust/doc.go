@@ -13,6 +13,11 @@
 // returns is always a complete manifest, whatever was interrupted. Expiry refuses a manifest from an online source; from a stick
 // it is a warning, because a stick may be old and the clock of the computer wrong.
 //
+// The reference time is the computer's clock, but never before the floor: the build of the program, or the newest signing time of what
+// was accepted. It is taken once for a whole refresh. A clock behind the floor is wrong for certain, and said to be; one that is ahead
+// can't be told from a right one, so a refusal names both times. What a server says of the time is worth a word (Clock.Doubt) and never
+// moves the floor.
+//
 // # State on disk
 //
 //	root.json                        the root of trust given at install
@@ -20,7 +25,8 @@
 //	releases/VERSION.SHA256.json     release documents that were verified; they stay when a newer manifest leaves them out
 //
 // A slot is a line "dhow-trust 1 GENERATION SHA256 LENGTH" and the JSON of type state. The checksum guards against disks and power
-// cuts, not against root. One process at a time writes the folder; others may read it.
+// cuts, not against root. One process at a time writes the folder; others may read it. Who keeps Roots, the number and the floor at
+// another place can Restore a folder that was lost, and loses no ground by it.
 //
 // Package trust signs nothing and leaves blobs to package bundle.
 package trust

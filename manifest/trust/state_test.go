@@ -1,12 +1,15 @@
 package trust_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"dhow/bundle/durable"
@@ -116,6 +119,46 @@ func TestBothSlotsDamaged(t *testing.T) {
 	}
 	if m := s.must(two, true); m.Number != 2 {
 		t.Errorf("manifest %d, want 2", m.Number)
+	}
+}
+
+// TestRestoreKeepsTheNewestRoot: a key that was replaced does not count again because a disk has lost what came after it.
+func TestRestoreKeepsTheNewestRoot(t *testing.T) {
+	f := newForge(t, "drc")
+	s := newSite(t, f.files["metadata/1.root.json"])
+	s.must(f.next(), true)
+	thief := f.copy(t)
+	for range 3 {
+		f.rotate(func() {
+			f.keys[root] = append(f.keys[root][1:3:3], newKey(t))
+			f.keys[timestamp] = []ed25519.PrivateKey{newKey(t)}
+		})
+	}
+	s.must(f.next(), true)
+	chain := s.Roots()
+	if err := os.RemoveAll(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := trust.Restore(s.dir, nil); err == nil {
+		t.Error("it was restored from nothing")
+	}
+	if err := trust.Restore(s.dir, chain); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.open(trust.Options{Seen: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.EqualFunc(s.Roots(), chain, bytes.Equal) {
+		t.Error("the chain of roots is another one")
+	}
+	for range 5 {
+		thief.next()
+	}
+	if err := s.fails(thief.next(), true); !errors.Is(err, trust.ErrForged) {
+		t.Errorf("a stick with the keys of before: %v", err)
+	}
+	if m := s.must(f.next(), true); m.Number != 3 {
+		t.Errorf("manifest %d", m.Number)
 	}
 }
 
