@@ -176,7 +176,7 @@ name: ` + name + `
 
 # Defaults for all sites; a site's own configuration wins.
 policy:
-  # When sites look for something new and fetch it: minute, hour, day, month, weekday. Here: every hour.
+  # When sites look for something new and fetch it: minute, hour, day, month, weekday. Here: every hour, each up to 15 minutes later.
   fetch: "0 * * * *"
   # Hours in which a site may be down for an update, by its own clock. Outside of them an update that is fetched waits.
   # "dhow update --now" at the site puts it in place at once. Without a window sites update whenever something new is there.
