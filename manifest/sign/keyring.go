@@ -208,29 +208,3 @@ func (r *Repository) Keyring(pass []byte) Keyring {
 	k.Places = append([]string{r.path(keysDir)}, k.Places...)
 	return k
 }
-
-// openSigner opens the key of that name.
-func (r *Repository) openSigner(name string, pass []byte) (signature.Signer, *metadata.Key, error) {
-	k := r.Keyring(pass)
-	list, err := k.find()
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, f := range list {
-		if f.file == nil {
-			if filepath.Base(f.path) == name+".json" {
-				return nil, nil, f.err
-			}
-			continue
-		}
-		if f.file.Name != name {
-			continue
-		}
-		opened, err := k.open([]string{f.file.key.ID}, 1)
-		if err != nil {
-			return nil, nil, err
-		}
-		return opened[0].Signer, f.file.key.public, nil
-	}
-	return nil, nil, fmt.Errorf("cannot sign: the key %s is not in %s: %w", name, r.path(keysDir), fs.ErrNotExist)
-}
