@@ -54,7 +54,7 @@ type maker struct {
 }
 
 // Create writes the delta that leads from the layers of a base to another layer, and has applied it before it writes the first byte.
-// The same input gives the same delta. It holds at most 1 GB of memory whatever the size of the layers.
+// The same input gives the same delta. It holds at most 1.5 GB of memory whatever the size of the layers.
 func Create(ctx context.Context, old []Layer, layer Layer, w io.Writer, opts Options) (Stats, error) {
 	if opts.Progress == nil {
 		opts.Progress = func(Stage, int64, int64) {}

@@ -2,7 +2,7 @@
 //
 // It promises that Apply gives the layer that the delta names, or an error: the output is compared with the layer's diff ID, so a delta
 // needs no trust of its own. It promises that Apply holds at most some 40 MB whatever the size of the layers, leaves no file behind,
-// and gives the same bytes each time: after a crash, delete the output and do it again. Create holds at most 1 GB, gives the same
+// and gives the same bytes each time: after a crash, delete the output and do it again. Create holds at most 1.5 GB, gives the same
 // delta for the same input, and has applied it before it writes the first byte. What it makes may be larger than the layer when both
 // sides have little in common: the caller compares. It leaves to others where deltas are kept, who signs for them and which are tried.
 //
