@@ -49,7 +49,7 @@ func successor(before *metadata.Metadata[metadata.RootType], data []byte, err er
 	if err != nil {
 		return nil, err
 	}
-	if _, err := trust.Fingerprint(data); err != nil { // sees to it that it is safe to use
+	if _, err := trust.RootVersion(data); err != nil { // sees to it that it is safe to use
 		return nil, err
 	}
 	next, err := metadata.Root().FromBytes(data)

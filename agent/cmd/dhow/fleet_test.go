@@ -14,6 +14,7 @@ import (
 	"dhow/bundle"
 	"dhow/manifest"
 	"dhow/manifest/sign"
+	"dhow/manifest/trust"
 )
 
 // fleet is a small signed fleet: one release, one image with one layer, the site kin-001 in the ring pilot. The manifest of partial lists
@@ -24,6 +25,8 @@ type fleet struct {
 	files           map[string][]byte // of the published folder
 	release         digest.Digest     // of the release's compose file
 	partial         map[string][]byte
+	rotated         map[string][]byte // the same fleet with a second root
+	second          string            // its fingerprint
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -94,6 +97,13 @@ func newFleet(t *testing.T) *fleet {
 	for d, data := range blobs {
 		f.partial[bundle.BlobPath(d)] = data
 	}
+	_, err = repo.PrepareRoot(sign.RootChange{}, pass, time.Now())
+	must(err)
+	docs, err = repo.Sign(pass, time.Now())
+	must(err)
+	f.rotated = docs.Files
+	f.second, err = trust.Fingerprint(docs.Files[bundle.RootPath(2)])
+	must(err)
 	return f
 }
 
@@ -102,6 +112,9 @@ func (f *fleet) write(dir string) error {
 	files := map[string][]byte{"root.json": f.root, "other-root.json": f.otherRoot}
 	for path, data := range f.partial {
 		files["partial/"+path] = data
+	}
+	for path, data := range f.rotated {
+		files["rotated/"+path] = data
 	}
 	for path, data := range f.files {
 		files["fleet/"+path], files["fleet2/"+path] = data, data

@@ -19,7 +19,8 @@ import (
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"dhow": main}) }
 
 // TestScripts runs testdata/*.txtar. Each script has a fleet "emr" in $WORK/fleet, published as a folder, with its root in root.json, and
-// $FINGERPRINT (and as somebody may write it down, $SPOKEN); $DHOW_PREFIX is a short folder; $ENGINE is the address of an engine that is not running. Commands more:
+// $FINGERPRINT (and as somebody may write it down, $SPOKEN; $SECOND is that of the
+// second root, which $WORK/rotated has); $DHOW_PREFIX is a short folder; $ENGINE is the address of an engine that is not running. Commands more:
 //
 //	fakeengine [PROJECT DIR FILE…]   starts an engine at $ENGINE, on which the containers of a stack run
 //	fakeagent NAME                   starts an agent that behaves as NAME says, see agent_test.go
@@ -41,6 +42,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("DHOW_PREFIX", short+"/p")
 			e.Setenv("ENGINE", "unix://"+short+"/engine")
 			e.Setenv("FINGERPRINT", f.fingerprint)
+			e.Setenv("SECOND", f.second)
 			e.Setenv("SPOKEN", strings.ReplaceAll(f.fingerprint, "-", ". "))
 			e.Setenv("TZ", "UTC")
 			return f.write(e.WorkDir)
