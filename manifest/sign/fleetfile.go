@@ -2,7 +2,6 @@ package sign
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,26 +66,43 @@ func (f *FleetFile) save() error {
 	if err := f.unchanged(); err != nil {
 		return fmt.Errorf("cannot save fleet: %w", err)
 	}
-	var out bytes.Buffer
-	e := yaml.NewEncoder(&out)
-	e.SetIndent(2)
-	if err := errors.Join(e.Encode(f.doc), e.Close()); err != nil {
-		return fmt.Errorf("cannot save fleet: %w", err)
-	}
-	data := spaced(out.Bytes())
-	// What was written must say what was meant.
-	again, err := parseFleetFile(f.path, data)
+	data, again, err := f.text()
 	if err != nil {
 		return fmt.Errorf("cannot save fleet: %w", err)
-	}
-	if !reflect.DeepEqual(again.fleet, f.fleet) {
-		return fmt.Errorf("internal error: %s would not say what was meant", f.path)
 	}
 	if err := durable.WriteFile(f.path, data, 0o644); err != nil {
 		return fmt.Errorf("cannot save fleet: %w", err)
 	}
 	f.data, f.edited, f.doc = data, false, again.doc // with the lines of the new text
 	return nil
+}
+
+// text is what f says, in the lines of the file as it was read wherever they say the same, and what it reads as. What is written must say what
+// was meant.
+func (f *FleetFile) text() ([]byte, *FleetFile, error) {
+	indent := indentOf(string(f.data))
+	next, err := encodeYAML(f.doc, indent)
+	if err != nil {
+		return nil, nil, err
+	}
+	before := &yaml.Node{}
+	if err := yaml.Unmarshal(f.data, before); err == nil {
+		if plain, err := encodeYAML(before, indent); err == nil {
+			data := keepLines(string(f.data), string(plain), string(next))
+			if again, err := parseFleetFile(f.path, data); err == nil && data != nil && reflect.DeepEqual(again.fleet, f.fleet) {
+				return data, again, nil
+			}
+		}
+	}
+	data := spaced(next)
+	again, err := parseFleetFile(f.path, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !reflect.DeepEqual(again.fleet, f.fleet) {
+		return nil, nil, fmt.Errorf("internal error: %s would not say what was meant", f.path)
+	}
+	return data, again, nil
 }
 
 // spaced puts an empty line before each section of the file, as people do; the yaml encoder drops empty lines.

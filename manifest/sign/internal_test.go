@@ -320,6 +320,8 @@ func FuzzFleetFile(f *testing.F) {
 	f.Add([]byte(commented))
 	f.Add(newFleetFile("drc"))
 	f.Add([]byte("format: 1\nname: x\nrings: &a\n  b: *a\n"))
+	f.Add([]byte(loose))
+	f.Add([]byte("format: 1\nname: x\npolicy: {rate: 64 kB/s, backup: {at: never, keep: 3}, languages: [fr]}\nrings:\n  a: {pin: 1.x, settings: {A: |\n    b\n}}\n"))
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := parseFleetFile("fleet.yaml", data)
@@ -339,6 +341,9 @@ func FuzzFleetFile(f *testing.F) {
 		}
 		if err := file.SetRing("new-ring", "1.0.0"); err != nil {
 			t.Errorf("cannot add a ring: %v", err)
+		}
+		if _, _, err := file.text(); err != nil {
+			t.Errorf("cannot be written: %v", err)
 		}
 	})
 }
