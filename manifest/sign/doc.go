@@ -31,6 +31,9 @@
 // How long a site is off does not matter: it walks all roots, whose own ends do not count, and then needs one fresh timestamp.
 // Expiries speaks up 90, 30 and 7 days ahead.
 //
+// Where the keys are on several computers, Prepare, Proposal.Sign and Finish do the same with a file that is carried between them (see
+// Ceremony). metadata/staged.root.json is a new root that waits for signatures.
+//
 // Before it answers, Sign reads what it made with the site's own code (manifest/trust). Putting documents where sites find them
 // is left to bundle/pack, making release documents to manifest/author.
 package sign

@@ -67,7 +67,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.AddCommand(
 		a.initCommand(),
-		group("release", "Releases: make, list, show", a.releaseCreate(), a.releaseList(), a.releaseShow()),
+		group("release", "Releases: make, list, show, remove", a.releaseCreate(), a.releaseList(), a.releaseShow(), a.releaseRemove()),
 		group("ring", "Rings: groups of sites that run the same release", a.ringAdd(), a.ringSet(), a.ringList(), a.ringRemove()),
 		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteImport(), a.siteSet(), a.siteList(), a.siteRemove()),
 		a.pin(), a.unpin(), a.promote(), a.hold(), a.releaseHold(), a.diff(), a.lint(),

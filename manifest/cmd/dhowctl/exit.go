@@ -44,6 +44,7 @@ var kinds = []struct {
 	{pack.ErrClaimed, api.CodeBusy, "wait for it to end, then " + pullFirst + "; when that computer has died: --take-over"},
 	{pack.ErrOvertaken, api.CodeRefused, pullFirst},
 	{sign.ErrBusy, api.CodeBusy, "wait for it to end and try again"},
+	{sign.ErrInUse, api.CodeRefused, "leave it: what no ring or site is pinned to, none moves to"},
 	{sign.ErrUnknownRelease, api.CodeUsage, "dhowctl release list shows what is there"},
 	{sign.ErrDowngrade, api.CodeRefused, "allow it with dhowctl pin … --allow-downgrade, or \"downgrade: true\" beside the pin in fleet.yaml"},
 	{sign.ErrFleetFile, api.CodeUsage, ""},

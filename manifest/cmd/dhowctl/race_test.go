@@ -98,7 +98,7 @@ func race(t *testing.T, place string, rounds int) {
 		loser := 1 - winner
 		said := both[loser].errs.String()
 		other := filepath.Base(clones[winner])
-		busy := "dhowctl: cannot publish to " + place + ": somebody else is publishing there: " + other + " on "
+		busy := "dhowctl: cannot publish to " + place + ": somebody else is publishing there" // and who, unless she has just begun
 		told := " holds manifest " + fmt.Sprint(round+2) + ", and the newest here is " + fmt.Sprint(round+1) + ": " + other + " has published\nhint: git pull, then publish again\n"
 		switch {
 		case codes[winner] != 0:
