@@ -28,5 +28,8 @@
 // cuts, not against root. One process at a time writes the folder; others may read it. Who keeps Roots, the number and the floor at
 // another place can Restore a folder that was lost, and loses no ground by it.
 //
+// Explain verifies the whole chain again, from the root given at install to the fleet, and says by what each link holds; the roots in between
+// are kept for that. SourceRoots and FindRoot are for enrolment: which of a fleet's roots a fingerprint vouches for.
+//
 // Package trust signs nothing and leaves blobs to package bundle.
 package trust
