@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,16 +17,41 @@ import (
 	"dhow/manifest/trust"
 )
 
+// emr is a fleet that pins 1.1.0 for kin-001. It is made once: keys are dear.
+var emr struct {
+	sync.Mutex
+	root   []byte
+	files  map[string][]byte
+	signed time.Time // a noon
+}
+
+func emrFleet(t *testing.T) (f struct {
+	root   []byte
+	files  map[string][]byte
+	signed time.Time
+},
+) {
+	t.Helper()
+	emr.Lock()
+	defer emr.Unlock()
+	if emr.files == nil {
+		made := manifesttest.New(t, "emr")
+		made.Now = made.Now.Truncate(24 * time.Hour).Add(36 * time.Hour)
+		made.AddRelease("1.1.0", nil)
+		made.Assign("kin-001", "pilot", "1.1.0")
+		emr.files, emr.root, emr.signed = made.Publish(), made.Root, made.Now
+	}
+	f.root, f.files, f.signed = emr.root, emr.files, emr.signed
+	return f
+}
+
 // lostSite is a site that runs 1.0.0, knows a manifest that was signed at the time floor, and has 1.1.0 ready.
 func lostSite(t *testing.T, b site.Backup, window string) (m *Manager, now *time.Time, floor time.Time) {
 	t.Helper()
 	m, now = routineSite(t, b)
-	f := manifesttest.New(t, "emr")
-	floor = f.Now.Truncate(24 * time.Hour).Add(36 * time.Hour) // a noon after the fleet was made
-	f.Now, *now = floor, floor
-	f.AddRelease("1.1.0", nil)
-	f.Assign("kin-001", "pilot", "1.1.0")
-	src := manifesttest.NewSource(f.Publish())
+	f := emrFleet(t)
+	floor, *now = f.signed, f.signed
+	src := manifesttest.NewSource(f.files)
 	m.Paths.Prefix = t.TempDir()
 	if err := m.Paths.Make(); err != nil {
 		t.Fatal(err)
@@ -35,7 +61,7 @@ func lostSite(t *testing.T, b site.Backup, window string) (m *Manager, now *time
 	if err := c.Save(m.Paths.Config()); err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.Init(m.Paths.Trust(), f.Root); err != nil {
+	if err := trust.Init(m.Paths.Trust(), f.root); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -17,7 +17,6 @@ import (
 	"dhow/agent/journal"
 	"dhow/agent/site"
 	"dhow/manifest"
-	"dhow/manifest/manifesttest"
 	"dhow/manifest/trust"
 )
 
@@ -37,7 +36,7 @@ func routineSite(t *testing.T, b site.Backup) (*Manager, *time.Time) {
 	if m.Archive, err = archive.Open(m.Paths.Archive()); err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.Init(m.Paths.Trust(), manifesttest.New(t, "emr").Publish()["metadata/1.root.json"]); err != nil {
+	if err := trust.Init(m.Paths.Trust(), emrFleet(t).root); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
