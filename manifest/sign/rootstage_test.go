@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
 	"dhow/manifest/manifesttest"
 	"dhow/manifest/sign"
 	"dhow/manifest/trust"
@@ -241,5 +243,37 @@ func TestFastForwardRecovery(t *testing.T) {
 	}
 	if _, err := c.Refresh(context.Background(), manifesttest.NewSource(d.Files), false); !errors.Is(err, trust.ErrForged) {
 		t.Errorf("the thief's next manifest: %v", err)
+	}
+}
+
+// A thief of the freshness key names a time years ahead: until the key is replaced every manifest seems expired, and then none does.
+func TestRecoveryFromTimeAhead(t *testing.T) {
+	f := fleet(t)
+	c := site(t, f)
+	files := f.Publish()
+	accept(t, c, files)
+	root, err := metadata.Root().FromBytes(f.Root)
+	must(t, err)
+	keys, err := f.Keyring(pass).Open(root, sign.RoleFreshness, 1)
+	must(t, err)
+	m, err := metadata.Timestamp().FromBytes(files["metadata/timestamp.json"])
+	must(t, err)
+	m.ClearSignatures()
+	m.Signed.Version += 5
+	m.Signed.Expires = f.Now.AddDate(4, 0, 0)
+	m.Signed.UnrecognizedFields["made"] = f.Now.AddDate(3, 11, 0).Format(time.RFC3339)
+	_, err = m.Sign(keys[0].Signer)
+	must(t, err)
+	files["metadata/timestamp.json"], err = m.ToBytes(false)
+	must(t, err)
+	accept(t, c, files)
+	if at := c.Time(); at.Before(f.Now.AddDate(3, 0, 0)) {
+		t.Fatalf("the site was not misled: %v", at)
+	}
+	_, err = f.PrepareRoot(sign.RootChange{Add: []sign.Key{newKey(t, f, "freshness-2", sign.RoleFreshness)}, Remove: []string{"freshness"}}, pass, f.Now)
+	must(t, err)
+	accept(t, c, f.Publish())
+	if at := c.Time(); !at.Equal(f.Now) {
+		t.Errorf("the site has the time %v, want %v", at, f.Now)
 	}
 }

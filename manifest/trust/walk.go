@@ -24,6 +24,7 @@ type walk struct {
 	ahead   documents         // state.Ahead at the beginning
 	done    documents         // what was verified in this walk
 	state   state             // grows as documents are verified
+	certain time.Time         // the computer's clock, or what has passed by the program itself
 	save    func(state) error // online: keeps the state after each document; offline nil
 }
 
@@ -31,6 +32,7 @@ type walk struct {
 // a warning.
 func (c *Client) newWalk(src Source, offline bool) *walk {
 	w := &walk{first: c.first, offline: offline, seen: c.opts.Seen, site: c.opts.Site, state: c.state, ahead: c.state.Ahead, base: c.state.Done}
+	w.certain = Clock{Now: c.opts.Now().UTC(), Floor: c.opts.Floor.UTC()}.Time()
 	var now time.Time
 	if !offline {
 		w.base, w.save, now = c.state.Ahead.over(c.state.Done), c.keep, c.Time()
@@ -75,6 +77,22 @@ func (w *walk) run(ctx context.Context, stamp []byte) error {
 	return err
 }
 
+// forgive forgets the newest signing time that was seen, when the key that signed it has been replaced: a thief of it could have named a
+// time years ahead, after which every manifest seems expired. What else has certainly passed still counts.
+func (w *walk) forgive() {
+	stamp := w.state.Done.Timestamp
+	if stamp == nil {
+		return
+	}
+	if m, err := metadata.Timestamp().FromBytes(stamp); err == nil && w.set.Root.VerifyDelegate(metadata.TIMESTAMP, m) == nil {
+		return
+	}
+	w.state.Floor = time.Time{}
+	if !w.offline {
+		w.set.RefTime = w.certain
+	}
+}
+
 func (w *walk) steps(ctx context.Context, stamp []byte) error {
 	if err := w.begin(); err != nil {
 		return err
@@ -83,6 +101,7 @@ func (w *walk) steps(ctx context.Context, stamp []byte) error {
 	if err != nil {
 		return err
 	}
+	w.forgive()
 	if rotated {
 		stamp = nil // it was read before the new roots: it may still be one of the old keys
 	}
