@@ -71,9 +71,10 @@ tool() {
 	printf %s "$dir/$1"
 }
 
-# alive PID COMMAND tells whether the process runs (a zombie does not) and is that command.
+# alive PID [COMMAND] tells whether the process runs (a zombie does not) and is that command. A job that has just been put into the
+# background is still a shell: ask without the command then.
 alive() {
-	[ -r "/proc/$1/stat" ] && [ "$(cat "/proc/$1/comm")" = "$2" ] && ! grep -q ') Z' "/proc/$1/stat"
+	[ -r "/proc/$1/stat" ] && [ "$(cat "/proc/$1/comm")" = "${2:-$(cat "/proc/$1/comm")}" ] && ! grep -q ') Z' "/proc/$1/stat"
 }
 
 engine_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -94,7 +95,7 @@ start_engine() {
 	fi
 	for _ in $(seq 300); do
 		engine_answers && return
-		[ -z "$engine_pid" ] || alive "$engine_pid" dockerd || alive "$engine_pid" setsid || break
+		[ -z "$engine_pid" ] || alive "$engine_pid" || break
 		sleep 0.2
 	done
 	tail -5 "$cache/dockerd.log" >&2
@@ -147,7 +148,7 @@ start_registry() {
 				registry=localhost:$port
 				return
 			fi
-			alive $registry_pid docker-registry || break
+			alive $registry_pid || break
 			sleep 0.1
 		done
 		wait_gone $registry_pid
