@@ -38,9 +38,13 @@ type Client struct {
 
 	floor atomic.Pointer[time.Time] // see Clock; changed with state
 
+	// work is held by the one that asks a source and writes: that may take as long as the line likes.
+	work    sync.Mutex
+	cleaned bool   // leftovers of an interrupted write are gone
+	slots   *slots // nil: nothing is written
+
+	// mu is held for moments only: status is told while a source is silent.
 	mu       sync.Mutex
-	cleaned  bool   // leftovers of an interrupted write are gone
-	slots    *slots // nil: nothing is written
 	state    state
 	parsed   *parsed           // of state.Done; nil until asked for
 	releases map[string][]byte // where nothing is written: release documents by file name
@@ -224,7 +228,7 @@ func (c *Client) done() (*parsed, error) {
 	return c.parsed, nil
 }
 
-// keep makes s the state, on disk first.
+// keep makes s the state, on disk first. The caller holds work, and not mu.
 func (c *Client) keep(s state) error {
 	if c.slots != nil {
 		if err := c.clean(); err != nil {
@@ -238,6 +242,8 @@ func (c *Client) keep(s state) error {
 			return err
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.state, c.parsed = s, nil
 	c.raise(s)
 	return nil

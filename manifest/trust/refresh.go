@@ -10,26 +10,36 @@ import (
 // Refresh brings the newest manifest of src and returns the one that this site then has: an equal one is nothing new and no error.
 // With offline set src is a stick or another folder at hand: it is accepted as a whole or not at all, and expiry is a warning.
 func (c *Client) Refresh(ctx context.Context, src Source, offline bool) (*Manifest, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.work.Lock()
+	defer c.work.Unlock()
 	stamp, err := fetch(ctx, src, timestampPath, maxTimestamp, false)
 	if err != nil {
 		return nil, err
 	}
-	if c.unchanged(stamp, offline) {
-		return c.current()
+	w := c.toWalk(src, stamp, offline)
+	if w == nil {
+		return c.Current()
 	}
-	w := c.newWalk(src, offline)
 	switch err := w.run(ctx, stamp); {
 	case errors.Is(err, errSame):
-		return c.current()
+		return c.Current()
 	case err != nil:
 		return nil, c.late(err)
 	}
 	if err := c.keep(w.state); err != nil {
 		return nil, err
 	}
-	return c.current()
+	return c.Current()
+}
+
+// toWalk begins a walk, unless the timestamp says that nothing is new: then it returns nil.
+func (c *Client) toWalk(src Source, stamp []byte, offline bool) *walk {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unchanged(stamp, offline) {
+		return nil
+	}
+	return c.newWalk(src, offline)
 }
 
 // unchanged reports whether nothing is new, from the timestamp alone: most polls end here. It may, without asking for a newer root,

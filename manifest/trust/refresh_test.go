@@ -291,3 +291,54 @@ func TestScratchWritesNothing(t *testing.T) {
 		t.Errorf("the site moved to manifest %d", n)
 	}
 }
+
+// silent is a source that says nothing until the test lets it.
+type silent struct {
+	trust.Source
+	asked, speak chan struct{}
+}
+
+func (s silent) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
+	s.asked <- struct{}{}
+	<-s.speak
+	return s.Source.Document(ctx, path, limit)
+}
+
+// A source that is silent for a minute must not keep status waiting.
+func TestToldWhileASourceIsSilent(t *testing.T) {
+	f := newForge(t, "drc")
+	f.release("1.0.0")
+	s := newSite(t, f.files["metadata/1.root.json"])
+	s.must(f.next(), false)
+	src := silent{manifesttest.NewSource(f.next()), make(chan struct{}), make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Refresh(context.Background(), src, false)
+		ended <- err
+	}()
+	for range 3 { // at the timestamp, at the next root, at the snapshot
+		<-src.asked
+		if m, err := s.Current(); err != nil || m.Number != 1 {
+			t.Errorf("manifest %+v, %v", m, err)
+		}
+		if _, _, err := s.CachedRelease("1.0.0"); !errors.Is(err, trust.ErrNothing) {
+			t.Errorf("release: %v", err)
+		}
+		src.speak <- struct{}{}
+	}
+	for {
+		select {
+		case <-src.asked:
+			src.speak <- struct{}{}
+			continue
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		break
+	}
+	if m, err := s.Current(); err != nil || m.Number != 2 {
+		t.Errorf("manifest %+v, %v", m, err)
+	}
+}

@@ -22,26 +22,18 @@ import (
 // fetched before (src may be nil then), else from src, and is kept. Fails with ErrUnknownRelease when the manifest does
 // not list it.
 func (c *Client) Release(ctx context.Context, src Source, version string) (*manifest.Release, digest.Digest, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p, err := c.done()
+	p, info, data, err := c.listed(version)
 	if err != nil {
 		return nil, "", err
 	}
-	// The version becomes part of a path: only one in its normal form may.
-	normal, err := manifest.ParseVersion(version)
-	info := p.targets.Signed.Targets[manifest.ReleasePath(version)]
-	if err != nil || normal != version || info == nil {
-		return nil, "", fmt.Errorf("%.80q: %w (manifest %d)", version, ErrUnknownRelease, p.targets.Signed.Version)
-	}
-	name := releaseFile(version, info)
-	data, err := c.readRelease(name)
-	if err == nil && info.VerifyLengthHashes(data) == nil {
+	if data != nil {
 		return decodeRelease(data, version, p.fleet.Name)
 	}
 	if src == nil {
 		return nil, "", fmt.Errorf("the document of release %s: %w", version, ErrNothing)
 	}
+	c.work.Lock()
+	defer c.work.Unlock()
 	data, err = target(ctx, src, p.root.Signed.ConsistentSnapshot, info, manifest.MaxRelease)
 	if err != nil {
 		return nil, "", err
@@ -50,10 +42,30 @@ func (c *Client) Release(ctx context.Context, src Source, version string) (*mani
 	if err != nil {
 		return nil, "", err
 	}
-	if err := c.keepRelease(name, data); err != nil {
+	if err := c.keepRelease(releaseFile(version, info), data); err != nil {
 		return nil, "", err
 	}
 	return r, d, nil
+}
+
+// listed returns what the present manifest says of a release, and its document when it is here.
+func (c *Client) listed(version string) (p *parsed, info *metadata.TargetFiles, data []byte, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, err = c.done(); err != nil {
+		return nil, nil, nil, err
+	}
+	// The version becomes part of a path: only one in its normal form may.
+	normal, err := manifest.ParseVersion(version)
+	info = p.targets.Signed.Targets[manifest.ReleasePath(version)]
+	if err != nil || normal != version || info == nil {
+		return nil, nil, nil, fmt.Errorf("%.80q: %w (manifest %d)", version, ErrUnknownRelease, p.targets.Signed.Version)
+	}
+	data, err = c.readRelease(releaseFile(version, info))
+	if err != nil || info.VerifyLengthHashes(data) != nil {
+		data = nil
+	}
+	return p, info, data, nil
 }
 
 // CachedRelease returns a release document that Release returned before, even when the manifest no longer lists it. Fails with
@@ -117,8 +129,11 @@ func (c *Client) readRelease(name string) ([]byte, error) {
 	return readFile(filepath.Join(c.dir, "releases", name), manifest.MaxRelease)
 }
 
+// keepRelease puts a document into the folder. The caller holds work, and not mu.
 func (c *Client) keepRelease(name string, data []byte) error {
 	if c.dir == "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.releases[name] = data
 		return nil
 	}
