@@ -56,11 +56,12 @@ func (a *app) mayReplace(ctx context.Context, r *sign.Repository, place string) 
 			return fail(api.CodeUnreachable, "cannot look at what is published: "+err.Error(), "is it a folder that you may read?")
 		}
 	}
-	src, err := fetch.Open(ctx, place)
+	opened, err := fetch.Open(ctx, place)
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer opened.Close()
+	src := seen{opened, map[string][]byte{}}
 	root, err := r.Root()
 	if err != nil {
 		return err
@@ -90,6 +91,23 @@ func (a *app) mayReplace(ctx context.Context, r *sign.Repository, place string) 
 		return err
 	}
 	return notBehind(ctx, r, ours, src, place, there.Number)
+}
+
+// seen is a source that answers the same each time, though somebody publishes there meanwhile.
+type seen struct {
+	bundle.Source
+	documents map[string][]byte
+}
+
+func (s seen) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
+	if data, ok := s.documents[path]; ok {
+		return data, nil
+	}
+	data, err := s.Source.Document(ctx, path, limit)
+	if err == nil {
+		s.documents[path] = data
+	}
+	return data, err
 }
 
 // settle is how long a claim in a registry is left to stand before it counts; 0 means what package pack takes. Tests shorten it.
