@@ -185,7 +185,7 @@ func TestWrongClock(t *testing.T) {
 	mentions(t, s.expect(api.CodeUnreachable, "update"), "the server's certificate is good from", "by this computer's clock it is "+ahead, "is the clock right?")
 	s.configure(func(c *site.Config) { c.Sources = []string{at} })
 	mentions(t, s.expect(api.CodeNotTrusted, "update"), "the manifest expired on", "by this computer's clock it is "+ahead, "if the clock is ahead, set it")
-	mentions(t, s.expect(api.CodeUnwell, "doctor"), "! clock      this computer's clock may be wrong: it says "+ahead, "✗ manifest   the manifest expired on")
+	mentions(t, s.expect(api.CodeUnwell, "doctor"), "! clock      this computer's clock looks wrong: it says "+ahead, "✗ manifest   the manifest expired on")
 	mentions(t, s.must("update", "--from", stick), "1.1.0 is running")
 	s.sane("1.1.0")
 

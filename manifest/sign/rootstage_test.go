@@ -248,6 +248,12 @@ func TestFastForwardRecovery(t *testing.T) {
 
 // A thief of the freshness key names a time years ahead: until the key is replaced every manifest seems expired, and then none does.
 func TestRecoveryFromTimeAhead(t *testing.T) {
+	for _, years := range []int{4, 8} { // within the life of the root, and beyond it
+		t.Run(fmt.Sprint(years), func(t *testing.T) { recoverFromTimeAhead(t, years) })
+	}
+}
+
+func recoverFromTimeAhead(t *testing.T, years int) {
 	f := fleet(t)
 	c := site(t, f)
 	files := f.Publish()
@@ -260,14 +266,14 @@ func TestRecoveryFromTimeAhead(t *testing.T) {
 	must(t, err)
 	m.ClearSignatures()
 	m.Signed.Version += 5
-	m.Signed.Expires = f.Now.AddDate(4, 0, 0)
-	m.Signed.UnrecognizedFields["made"] = f.Now.AddDate(3, 11, 0).Format(time.RFC3339)
+	m.Signed.Expires = f.Now.AddDate(years, 0, 0)
+	m.Signed.UnrecognizedFields["made"] = f.Now.AddDate(years, -1, 0).Format(time.RFC3339)
 	_, err = m.Sign(keys[0].Signer)
 	must(t, err)
 	files["metadata/timestamp.json"], err = m.ToBytes(false)
 	must(t, err)
 	accept(t, c, files)
-	if at := c.Time(); at.Before(f.Now.AddDate(3, 0, 0)) {
+	if at := c.Time(); at.Before(f.Now.AddDate(years-1, 0, 0)) {
 		t.Fatalf("the site was not misled: %v", at)
 	}
 	_, err = f.PrepareRoot(sign.RootChange{Add: []sign.Key{newKey(t, f, "freshness-2", sign.RoleFreshness)}, Remove: []string{"freshness"}}, pass, f.Now)

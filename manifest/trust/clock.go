@@ -26,8 +26,7 @@ func (c Clock) Time() time.Time {
 	return c.Now
 }
 
-// Wrong reports whether the computer's clock is certainly wrong: it is behind the floor. One that is ahead can't be told from one that
-// is right.
+// Wrong reports whether the computer's clock is certainly wrong: it is behind the floor. One that is ahead is never certain: see Ahead.
 func (c Clock) Wrong() bool { return c.Floor.Sub(c.Now) > tolerance }
 
 // Warning says that the clock is wrong, and is empty when it is not.
@@ -39,13 +38,23 @@ func (c Clock) Warning() string {
 		c.Now.UTC().Format(time.DateOnly), c.Floor.UTC().Format(time.DateOnly))
 }
 
+// Ahead says that the clock looks wrong because the manifest, which is signed anew all the time, has expired by it. A site that nobody has
+// reached for months looks the same, and the words leave that open. It is empty before the expiry.
+func (c Clock) Ahead(expires time.Time) string {
+	if c.Wrong() || c.Floor.IsZero() || !c.Now.After(expires) {
+		return ""
+	}
+	return fmt.Sprintf("this computer's clock looks wrong, unless nothing new has come since %s: it says %s",
+		c.Floor.UTC().Format(time.DateOnly), c.Now.UTC().Format(time.DateOnly))
+}
+
 // Doubt compares the clock with that of a server. Nobody has signed what that said: it is worth a word, and nothing else. It is empty
 // when the two agree, when the clock is wrong without that, and when the server's is.
 func (c Clock) Doubt(server string, said time.Time) string {
 	if c.Wrong() || said.Sub(c.Now).Abs() <= tolerance || c.Floor.Sub(said) > tolerance {
 		return ""
 	}
-	return fmt.Sprintf("this computer's clock may be wrong: it says %s, and %s says %s",
+	return fmt.Sprintf("this computer's clock looks wrong: it says %s, and %s says %s",
 		c.Now.UTC().Format(minutes), server, said.UTC().Format(minutes))
 }
 
@@ -152,8 +161,10 @@ func expiry(what string, at, now time.Time, from int) string {
 func (c *Client) warnings(p *parsed) []string {
 	var w []string
 	clock := c.Clock()
-	if text := clock.Warning(); text != "" {
-		w = append(w, text)
+	for _, text := range []string{clock.Warning(), clock.Ahead(p.expires())} {
+		if text != "" {
+			w = append(w, text)
+		}
 	}
 	for _, text := range []string{
 		FreshnessWarning("the manifest", p.expires(), clock.Time()),

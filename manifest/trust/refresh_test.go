@@ -256,6 +256,7 @@ func TestExpiredStickIsAWarning(t *testing.T) {
 	s.now = start.AddDate(2, 0, 0)
 	m := s.must(files, true)
 	want := []string{
+		"this computer's clock looks wrong, unless nothing new has come since 2026-11-21: it says 2028-11-21",
 		"the manifest expired on 2027-02-21: ask the central team for a newer one",
 		"the fleet's root expired on 2027-11-21: ask the central team for a newer one",
 	}

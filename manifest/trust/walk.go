@@ -89,7 +89,7 @@ func (w *walk) forgive() {
 	}
 	w.state.Floor = time.Time{}
 	if !w.offline {
-		w.set.RefTime = w.certain
+		w.Time, w.set.RefTime = w.certain, w.certain
 	}
 }
 

@@ -166,6 +166,11 @@ func checkClock(_ context.Context, p *patient) []finding {
 			return warn(setClock, "%s", text)
 		}
 	}
+	if current, err := p.trust.Current(); err == nil {
+		if text := clock.Ahead(current.Expires); text != "" {
+			return warn(setClock, "%s", text)
+		}
+	}
 	return good("%s", clock.Now.Local().Format("2006-01-02 15:04 MST"))
 }
 

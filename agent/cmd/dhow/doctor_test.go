@@ -46,7 +46,7 @@ func TestDoctorAndTheClock(t *testing.T) {
 			"✗ clock      this computer's clock looks wrong: it says 1970-01-01, but it is at least " + day(0) + clockRemedy,
 		}},
 		"a month ahead": {signed.AddDate(0, 0, 31), []string{
-			"! clock      this computer's clock may be wrong: it says " + signed.AddDate(0, 0, 31).Format("2006-01-02 15:04 MST") + ", and 127.0.0.1 says ",
+			"! clock      this computer's clock looks wrong: it says " + signed.AddDate(0, 0, 31).Format("2006-01-02 15:04 MST") + ", and 127.0.0.1 says ",
 		}},
 		"near the expiry": {signed.AddDate(0, 0, 70), []string{
 			"! clock      ", "! manifest   the manifest expires soon: on " + day(90) + ", in 20 days" + publish,
