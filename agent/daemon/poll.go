@@ -129,7 +129,8 @@ func (p *poller) look(now time.Time) {
 	}
 }
 
-// when is the next check: that of the schedule or a repetition, but not within a pause. Without a schedule nothing is repeated.
+// when is the next check: that of the schedule or a repetition, but not within a pause. Without a schedule nothing is repeated. Who asks for a
+// pause that leads out of the hours of the schedule is asked again in the next ones.
 func (p *poller) when(at time.Time) time.Time {
 	switch {
 	case at.IsZero():
@@ -139,10 +140,13 @@ func (p *poller) when(at time.Time) time.Time {
 	default:
 		p.retry = time.Time{}
 	}
-	if at.Before(p.until) {
-		return p.until
+	if !at.Before(p.until) {
+		return at
 	}
-	return at
+	if slot := p.next(p.until.Add(-retryFor)); slot.After(p.until) {
+		return slot
+	}
+	return p.until
 }
 
 func (p *poller) plan(at time.Time) {

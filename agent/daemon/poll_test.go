@@ -223,6 +223,27 @@ func TestAServerIsGivenThePauseThatItAsksFor(t *testing.T) {
 	planned(t, p, start.Add(3*time.Hour+time.Minute))
 }
 
+// A line that is cheap from midnight to four must not be used at ten because a server asked for a pause.
+func TestAPauseEndsWithinTheHoursOfTheSchedule(t *testing.T) {
+	start := time.Date(2026, 11, 21, 2, 59, 0, 0, time.UTC)
+	nightly := func(now time.Time) time.Time {
+		at := now.Truncate(time.Hour).Add(time.Hour)
+		for at.Hour() > 3 {
+			at = at.Add(time.Hour)
+		}
+		return at
+	}
+	clock := &tested{clock: clock{t: start}, chance: 0}
+	p, checks := clock.start(t, nightly)
+	planned(t, p, start.Add(time.Minute))
+	clock.set(start.Add(time.Minute))
+	<-checks
+	clock.answers <- Line{Down: true, Pause: 30 * time.Minute}
+	planned(t, p, start.Add(31*time.Minute))
+	clock.answer(true, 90*time.Minute)
+	planned(t, p, time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)) // not at 04:30
+}
+
 func TestNothingIsRepeatedWithoutASchedule(t *testing.T) {
 	clock := &tested{clock: clock{t: time.Date(2026, 11, 21, 10, 30, 0, 0, time.UTC)}}
 	p, checks := clock.start(t, never)
