@@ -15,7 +15,7 @@ import (
 func (f *FleetFile) SetRing(name, pin string) error {
 	return f.edit(func(root *yaml.Node) error {
 		ring := entry(entry(root, "rings"), name)
-		return setPin(ring, pin, false)
+		return rePin(ring, pin)
 	})
 }
 
@@ -146,7 +146,7 @@ func (f *FleetFile) PinSite(name, version string) error {
 	if _, ok := f.fleet.Sites[name]; !ok {
 		return fmt.Errorf("cannot pin: there is no site %q%s", name, meant(name, names(f.fleet.Sites)))
 	}
-	return f.edit(func(root *yaml.Node) error { return setPin(entry(entry(root, "sites"), name), version, false) })
+	return f.edit(func(root *yaml.Node) error { return rePin(entry(entry(root, "sites"), name), version) })
 }
 
 // RemoveSite takes a site out of the fleet.
@@ -176,6 +176,18 @@ func (f *FleetFile) edit(change func(root *yaml.Node) error) error {
 	}
 	*f = *next
 	return nil
+}
+
+// rePin is setPin that keeps the permission to go back when the pin stays the same.
+func rePin(n *yaml.Node, pin string) error {
+	old, given := child(n, "pin"), child(n, "downgrade")
+	keep := false
+	if old != nil && pin != "" && given != nil && given.Value == "true" {
+		wasExact, wasAsked, errWas := manifest.ParsePin(old.Value)
+		exact, asked, err := manifest.ParsePin(pin)
+		keep = errWas == nil && err == nil && exact == wasExact && asked == wasAsked
+	}
+	return setPin(n, pin, keep)
 }
 
 // setPin writes a pin. A permission to go back belongs to one pin only and goes with it.

@@ -3,21 +3,28 @@ package sign
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"dhow/manifest"
 )
 
-// Effect is what the next signing changes for sites, against what was signed last.
+// Effect is what the next signing changes for sites, against what they run by what was signed so far.
 type Effect struct {
-	Moves    []Move            `json:"moves"`    // by where they come from and go to
-	Held     []string          `json:"held"`     // sites that would move were they not held
-	Released []string          `json:"released"` // sites whose hold ends: they move unless they run their pin already
-	Removed  []string          `json:"removed"`  // sites that are told nothing any more
-	Settings []string          `json:"settings"` // sites that have other settings: they count from the next release that a site takes
-	To       map[string]string `json:"-"`        // the pin of every site that the fleet has
+	Moves    []Move   `json:"moves"`    // by where they come from and go to
+	Held     []string `json:"held"`     // sites that would move were they not held
+	Released []string `json:"released"` // sites whose hold ends; those of them that move are among the moves
+	Removed  []string `json:"removed"`  // sites that are told nothing any more
+	Settings []string `json:"settings"` // sites that have other settings: they count from the next release that a site takes
+	// Forbidden are sites that keep their pin, but whose permission to go back to it ends.
+	Forbidden []string          `json:"forbidden"`
+	To        map[string]string `json:"-"` // the pin of every site that the fleet has, TargetHeld where it is held
 }
 
-// Move is a group of sites that go the same way. From is empty for sites that had nothing assigned, To when nothing is any more.
+// TargetHeld stands in Effect.To for a site that is held.
+const TargetHeld = "held"
+
+// Move is a group of sites that go the same way. From is what they run, empty for new ones; To is empty when nothing is
+// assigned any more.
 type Move struct {
 	From  string   `json:"from"`
 	To    string   `json:"to"`
@@ -30,19 +37,27 @@ type Move struct {
 	Allowed bool `json:"allowed"`
 }
 
-// Effect compares a fleet, as Resolve returns it, with what was signed last.
+// Effect compares a fleet, as Resolve returns it, with what was signed last, and with what sites run by it.
 func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
-	last, _, err := r.Signed()
+	last, err := r.signed()
 	if err != nil {
 		return nil, err
 	}
+	return r.effect(last, now)
+}
+
+func (r *Repository) effect(signed *signed, now *manifest.Fleet) (*Effect, error) {
+	last := signed.fleet
 	if last == nil {
 		last = &manifest.Fleet{}
 	}
-	e := &Effect{Moves: []Move{}, Held: []string{}, Released: []string{}, Removed: []string{}, Settings: []string{}, To: map[string]string{}}
-	type way struct {
-		from, to  string
-		downgrade bool
+	runs, err := r.running(signed)
+	if err != nil {
+		return nil, err
+	}
+	e := &Effect{
+		Moves: []Move{}, Held: []string{}, Released: []string{}, Removed: []string{}, Settings: []string{}, Forbidden: []string{},
+		To: map[string]string{},
 	}
 	ways := map[way][]string{}
 	for _, name := range names(now.Sites) {
@@ -51,18 +66,27 @@ func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
 			return nil, err
 		}
 		e.To[name] = to.Pin
+		if to.Hold != nil {
+			e.To[name] = TargetHeld
+		}
 		from, _ := last.Assignment(name) // zero for a new site
+		is := runs[name]
 		if from.Site != "" && !maps.Equal(from.Settings, to.Settings) {
 			e.Settings = append(e.Settings, name)
 		}
-		switch {
-		case to.Hold != nil && from.Pin != to.Pin:
-			e.Held = append(e.Held, name)
-		case to.Hold != nil:
-		case from.Hold != nil:
+		if to.Hold == nil && from.Hold != nil {
 			e.Released = append(e.Released, name)
-		case from.Pin != to.Pin:
-			ways[way{from.Pin, to.Pin, to.Downgrade}] = append(ways[way{from.Pin, to.Pin, to.Downgrade}], name)
+		}
+		if from.Downgrade && !to.Downgrade && from.Pin == to.Pin {
+			e.Forbidden = append(e.Forbidden, name)
+		}
+		switch {
+		case to.Hold != nil && from.Pin != to.Pin && is != to.Pin:
+			e.Held = append(e.Held, name)
+		case to.Hold != nil, is == to.Pin, to.Pin == "" && from.Pin == "":
+		default:
+			w := way{is, to.Pin, to.Downgrade}
+			ways[w] = append(ways[w], name)
 		}
 	}
 	for _, name := range names(last.Sites) {
@@ -71,9 +95,8 @@ func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
 		}
 	}
 	for w, sites := range ways {
-		m := Move{From: w.from, To: w.to, Sites: sites, Allowed: w.downgrade}
-		m.Back = w.from != "" && w.to != "" && manifest.CompareVersions(w.to, w.from) < 0
-		if err := r.reaches(w.from, w.to, m.Back, w.downgrade); err != nil {
+		m := Move{From: w.from, To: w.to, Sites: sites, Back: w.back(), Allowed: w.downgrade}
+		if err := r.reaches(w); err != nil {
 			m.Cannot, m.Kind = err.Error(), err
 		}
 		e.Moves = append(e.Moves, m)
@@ -90,32 +113,50 @@ func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
 	return e, nil
 }
 
-// reaches reports whether a site that was signed for one release can go to another by its pin. It decides as the site does.
-func (r *Repository) reaches(from, to string, back, downgrade bool) error {
-	if from == "" || to == "" {
+// changes lists the sites that move, by their names.
+func (e *Effect) changes() (list []Change) {
+	for _, m := range e.Moves {
+		if m.Cannot != "" {
+			continue
+		}
+		for _, site := range m.Sites {
+			list = append(list, Change{Site: site, From: m.From, To: m.To})
+		}
+	}
+	slices.SortFunc(list, func(a, b Change) int { return strings.Compare(a.Site, b.Site) })
+	return list
+}
+
+func (w way) back() bool {
+	return w.from != "" && w.to != "" && manifest.CompareVersions(w.to, w.from) < 0
+}
+
+// reaches reports whether a site that runs one release can go to another by its pin. It decides as the site does.
+func (r *Repository) reaches(w way) error {
+	if w.from == "" || w.to == "" {
 		return nil
 	}
-	release, err := r.Release(to)
+	release, err := r.Release(w.to)
 	if err != nil {
 		return err
 	}
-	if back && !downgrade {
-		return manifest.NotAllowedBack(from, to)
+	if !w.back() {
+		return release.Allows(w.from)
 	}
-	if back {
-		known, err := r.Releases()
+	if !w.downgrade {
+		return manifest.NotAllowedBack(w.from, w.to)
+	}
+	known, err := r.Releases()
+	if err != nil {
+		return err
+	}
+	var left []*manifest.Release
+	for _, v := range manifest.Between(known, w.from, w.to) {
+		l, err := r.Release(v)
 		if err != nil {
 			return err
 		}
-		var left []*manifest.Release
-		for _, v := range manifest.Between(known, from, to) {
-			l, err := r.Release(v)
-			if err != nil {
-				return err
-			}
-			left = append(left, l)
-		}
-		return release.TakesBack(left) // its range is about the way up
+		left = append(left, l)
 	}
-	return release.Allows(from)
+	return release.TakesBack(left) // its range is about the way up
 }

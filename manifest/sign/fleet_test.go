@@ -138,7 +138,7 @@ func TestEffect(t *testing.T) {
 		"1.1.0→1.0.0 [kin-004] back=true ",
 		"1.1.0→2.0.0 [kin-003] back=false ",
 		"1.0.0→2.0.0 [kin-001] back=false release 2.0.0 cannot be reached directly from 1.0.0 (only from >=1.1.0)",
-		"→2.0.0 [kin-007] back=false ",
+		"→2.0.0 [kin-005 kin-007] back=false ",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("moves\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -20,6 +20,11 @@ type Repository struct {
 	dir   string
 	fleet *FleetFile
 	keys  Keyring // of UseKeys
+	// reckoned is what running found, and the list of targets that it is about.
+	reckoned struct {
+		of   []byte
+		runs map[string]string
+	}
 }
 
 // Open reads dir/fleet.yaml. Mistakes wrap ErrFleetFile and name file, line and column.

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
-
-	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/manifest"
 )
@@ -66,6 +63,9 @@ func (r *Repository) resolve(last *signed) (*manifest.Fleet, error) {
 		now.Sites[name] = site
 	}
 	if len(v.mistakes) == 0 && last.fleet != nil {
+		if v.runs, err = r.running(last); err != nil {
+			return nil, err
+		}
 		v.checkDowngrades(&now)
 	}
 	if len(v.mistakes) > 0 {
@@ -79,6 +79,7 @@ type resolver struct {
 	r        *Repository
 	last     *signed
 	known    []string
+	runs     map[string]string // what each site runs
 	previous map[string]string // by section and name
 	mistakes Mistakes
 }
@@ -162,28 +163,30 @@ func (v *resolver) findPrevious(now *manifest.Fleet) error {
 	return nil
 }
 
-// checkDowngrades refuses pins that take sites back from what they were signed for, unless fleet.yaml says that they may.
+// checkDowngrades refuses pins that take sites back from what they run, unless fleet.yaml says that they may. A held site would go back on the
+// day when its hold ends.
 func (v *resolver) checkDowngrades(now *manifest.Fleet) {
 	type back struct{ from, to string }
 	rings := map[string]int{}
 	first := map[string]back{}
 	for _, name := range names(now.Sites) {
 		to, err := now.Assignment(name)
-		if err != nil || to.Hold != nil || to.Downgrade {
+		if err != nil || to.Downgrade {
 			continue
 		}
 		from, err := v.last.fleet.Assignment(name)
-		if err != nil || from.Pin == "" || to.Pin == "" || manifest.CompareVersions(to.Pin, from.Pin) >= 0 {
+		runs := v.runs[name]
+		if err != nil || !(way{from: runs, to: to.Pin}).back() {
 			continue
 		}
 		ring := now.Sites[name].Ring
 		switch {
 		case now.Sites[name].Pin != "":
 			v.mistakes = append(v.mistakes, v.r.fleet.place("sites", name, "pin").says(ErrDowngrade,
-				"site %s %v: from %s to %s", name, ErrDowngrade, from.Pin, to.Pin))
+				"site %s %v: from %s to %s", name, ErrDowngrade, runs, to.Pin))
 		case from.Ring == ring && v.last.fleet.Rings[ring].Pin != to.Pin:
 			if rings[ring]++; rings[ring] == 1 {
-				first[ring] = back{from.Pin, to.Pin}
+				first[ring] = back{runs, to.Pin}
 			}
 		}
 	}
@@ -203,19 +206,14 @@ func plural(n int, what string) string {
 
 // fleetAt returns the fleet of an earlier manifest. It is fs.ErrNotExist when the documents are not here any more.
 func (r *Repository) fleetAt(number int64) (*manifest.Fleet, error) {
-	path := fmt.Sprintf("metadata/%d.targets.json", number)
-	data, err := os.ReadFile(r.path(path))
+	list, err := r.targetsAt(number)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read signed document: %w", err)
-	}
-	targets, err := metadata.Targets().FromBytes(data)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", r.path(path), err)
+		return nil, err
 	}
 	s := &signed{files: map[string][]byte{}}
-	fleet, err := s.readFleet(r, targets.Signed.Targets)
+	fleet, err := s.readFleet(r, list)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the fleet of %s: %w", r.path(path), err)
+		return nil, fmt.Errorf("cannot read the fleet of manifest %d: %w", number, err)
 	}
 	return fleet, nil
 }

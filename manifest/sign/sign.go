@@ -70,6 +70,10 @@ func (r *Repository) begin(now time.Time) (last *signed, unlock func(), err erro
 
 // complete signs snapshot and timestamp of next, whose root and targets are signed, and writes all of it.
 func (r *Repository) complete(last, next *signed, keys *authority, now time.Time) (*Documents, error) {
+	effect, err := r.effect(last, next.fleet)
+	if err != nil {
+		return nil, err
+	}
 	if err := freshen(last, next, keys, now); err != nil {
 		return nil, err
 	}
@@ -81,7 +85,7 @@ func (r *Repository) complete(last, next *signed, keys *authority, now time.Time
 	}
 	d := next.documents()
 	d.New = !bytes.Equal(next.files[timestampPath], last.files[timestampPath])
-	d.Changes = changes(last.fleet, next.fleet)
+	d.Changes = effect.changes()
 	return d, nil
 }
 

@@ -65,6 +65,7 @@ func (a *app) diff() *cobra.Command {
 func (a *app) tellDiff(d diffJSON) {
 	if len(d.Changes) == 0 {
 		a.printf("Nothing would change: fleet.yaml says what manifest %d says.\n", d.Manifest)
+		a.tellMoves(d) // that can't be
 		return
 	}
 	if d.Manifest == 0 {
@@ -80,19 +81,29 @@ func (a *app) tellDiff(d diffJSON) {
 		a.printf("  %s\n", c.Text)
 	}
 	a.printf("Next publish: %s\n", effectText(d.Effect))
+	a.tellMoves(d)
+	for _, more := range []struct {
+		what  string
+		sites []string
+	}{
+		{"held", d.Held},
+		{"no longer held", d.Released},
+		{"no longer allowed to go back to the pin", d.Forbidden},
+		{"removed", d.Removed},
+		{"other settings", d.Settings},
+	} {
+		if len(more.sites) > 0 {
+			a.printf("  %s: %s\n", more.what, sitesText(more.sites))
+		}
+	}
+}
+
+func (a *app) tellMoves(d diffJSON) {
 	for _, m := range d.Moves {
 		if m.Cannot == "" {
 			a.printf("  %s: %s\n", moveText(m), sitesText(m.Sites))
 		} else {
 			a.printf("  %s will stay on %s: %s\n", sitesText(m.Sites), m.From, m.Cannot)
-		}
-	}
-	for _, more := range []struct {
-		what  string
-		sites []string
-	}{{"held", d.Held}, {"no longer held", d.Released}, {"removed", d.Removed}, {"other settings", d.Settings}} {
-		if len(more.sites) > 0 {
-			a.printf("  %s: %s\n", more.what, sitesText(more.sites))
 		}
 	}
 }

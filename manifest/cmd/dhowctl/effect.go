@@ -28,12 +28,9 @@ func (a *app) edit(r *sign.Repository, allow bool, change func(f *sign.FleetFile
 func (a *app) apply(
 	r *sign.Repository, allow, dry bool, change func(f *sign.FleetFile) error, done func(now *manifest.Fleet) string,
 ) error {
-	before := map[string]string{} // what each site runs by what fleet.yaml says now, as far as that can be told
+	before := map[string]string{} // where each site goes by what fleet.yaml says now, as far as that can be told
 	if fleet, err := r.Resolve(); err == nil {
-		for name := range fleet.Sites {
-			to, _ := fleet.Assignment(name)
-			before[name] = to.Pin
-		}
+		before = targets(fleet)
 	}
 	if err := change(r.Fleet()); err != nil {
 		return usage(err)
@@ -116,10 +113,9 @@ func reachable(e *sign.Effect, before map[string]string) (warnings []string, err
 		cannot = append(cannot, m)
 	}
 	for _, m := range cannot {
-		text := fmt.Sprintf("%s would stay on %s: %s", sitesText(m.Sites), m.From, m.Cannot)
-		if m.Back && m.Allowed { // a release that failed may never have come to stay there
-			warnings = append(warnings, fmt.Sprintf("where %s runs, it stays (%s): %s; %s. Sites that went back to %s by themselves have nothing to do",
-				m.From, sitesText(m.Sites), m.Cannot, "a person there goes back with: dhow rollback --to "+m.To, m.To))
+		text, may := staysText(m)
+		if may {
+			warnings = append(warnings, text)
 			continue
 		}
 		if can == 0 {
@@ -173,6 +169,7 @@ func effectText(e *sign.Effect) string {
 	add(len(e.Held), "%d held")
 	add(len(e.Released), "%d no longer held")
 	add(stay, "%d can't and will stay")
+	add(len(e.Forbidden), "%d no longer allowed to go back to the pin")
 	add(len(e.Removed), "%d removed")
 	if n := len(e.Settings); n > 0 {
 		more = append(more, "other settings for "+count(n, "site")+", from the next release on that each takes")

@@ -30,6 +30,9 @@ func (a *app) promote() *cobra.Command {
 				return fail(api.CodeRefused, "cannot promote "+release.Version+": nothing was published yet, so no ring has run it",
 					"pin the first ring and publish: dhowctl pin "+release.Version+" --ring RING")
 			}
+			if from == to {
+				return fail(api.CodeUsage, "ring "+from+" cannot be promoted to itself", "name another ring with --to; dhowctl ring list shows them")
+			}
 			fleet := r.Fleet().Fleet()
 			for _, name := range []string{from, to} {
 				if _, ok := fleet.Rings[name]; !ok {

@@ -76,6 +76,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 		return err
 	}
 	var files []*sign.Ceremony
+	var stay []string
 	if o.finish != "" {
 		for _, name := range append([]string{o.finish}, more...) {
 			c, err := readCeremony(name)
@@ -87,6 +88,8 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	} else if fleet, err := r.Resolve(); err != nil {
 		return err
 	} else if _, err := published(r, fleet, store); err != nil { // before anything is signed
+		return err
+	} else if stay, err = follows(r, fleet); err != nil {
 		return err
 	}
 	r.By = by(ctx, r.Dir())
@@ -130,7 +133,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 			return a.overtaken(ctx, r, o.to[n], err)
 		}
 	}
-	warnings := a.expiryWarnings(r)
+	warnings := append(stay, a.expiryWarnings(r)...)
 	if o.json {
 		done := jsonPublished{
 			Manifest: signed.Number, Expires: signed.Expires, New: signed.New, To: o.to,
@@ -173,6 +176,17 @@ func (a *app) prepare(ctx context.Context, o publishOptions) error {
 		if err := a.mayReplace(ctx, r, place); err != nil {
 			return err
 		}
+	}
+	fleet, err := r.Resolve()
+	if err != nil {
+		return err
+	}
+	stay, err := follows(r, fleet)
+	if err != nil {
+		return err
+	}
+	for _, w := range stay {
+		a.warnf("%s", w)
 	}
 	c, err := r.Prepare(a.now())
 	if err != nil {
