@@ -286,6 +286,25 @@ var attacks = []attack{
 	{name: "root with a key of unknown kind", kind: trust.ErrDamaged, text: "is not known", make: func(f *forge) map[string][]byte {
 		return f.changedRoot(func(s *metadata.RootType) { s.Keys["x"] = &metadata.Key{Type: "x", Scheme: "y"} })
 	}},
+	{name: "root with another key under a known ID", kind: trust.ErrDamaged, text: "is another key than its ID says", make: func(f *forge) map[string][]byte {
+		return f.changedRoot(func(s *metadata.RootType) {
+			s.Keys[s.Roles[targets].KeyIDs[0]] = tufKey(newKey(f.t))
+		})
+	}},
+	{name: "root with one key under two IDs", kind: trust.ErrDamaged, text: "are one key", make: func(f *forge) map[string][]byte {
+		return f.changedRoot(func(s *metadata.RootType) {
+			again := tufKey(f.keys[targets][0])
+			again.UnrecognizedFields = map[string]any{"x": "y"}
+			if err := s.AddKey(again, targets); err != nil {
+				f.t.Fatal(err)
+			}
+		})
+	}},
+	{name: "root whose role has a key twice", kind: trust.ErrDamaged, text: "twice", make: func(f *forge) map[string][]byte {
+		return f.changedRoot(func(s *metadata.RootType) {
+			s.Roles[targets].KeyIDs = append(s.Roles[targets].KeyIDs, s.Roles[targets].KeyIDs[0])
+		})
+	}},
 	{name: "a role removed from the snapshot", kind: trust.ErrDamaged, make: func(f *forge) map[string][]byte {
 		f.onSnapshot = func(s *metadata.SnapshotType) { delete(s.Meta, "targets.json") }
 		return f.next()

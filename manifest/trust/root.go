@@ -5,11 +5,13 @@ import (
 	"crypto/pbkdf2"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
@@ -123,7 +125,7 @@ func checkRoot(path string, root *metadata.Metadata[metadata.RootType]) error {
 }
 
 // checkFleetRoot holds a root to what package sign makes, beyond what TUF asks for: a root that breaks it would leave sites without a way
-// on, so they stay with the one before.
+// on, or hides whose keys it names, so they stay with the one before.
 func checkFleetRoot(path string, root *metadata.Metadata[metadata.RootType]) error {
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("%s is %w: %s", path, ErrDamaged, fmt.Sprintf(format, args...))
@@ -131,18 +133,34 @@ func checkFleetRoot(path string, root *metadata.Metadata[metadata.RootType]) err
 	if !root.Signed.ConsistentSnapshot {
 		return fail("it has no consistent snapshots")
 	}
+	same := map[string]string{}
 	for id, key := range root.Signed.Keys {
 		if key.Scheme != metadata.KeySchemeEd25519 && key.Scheme != metadata.KeySchemeECDSA_SHA2_P256 {
 			return fail("key %.16q: scheme %.40q is not known", id, key.Scheme)
+		}
+		// People and programs compare keys by their IDs: another key under an ID that is known would be seen by nobody.
+		fresh := &metadata.Key{Type: key.Type, Scheme: key.Scheme, Value: key.Value, UnrecognizedFields: key.UnrecognizedFields}
+		if own, err := fresh.ID(); err != nil || own != id {
+			return fail("key %.16q is another key than its ID says", id)
+		}
+		if public, err := key.ToPublicKey(); err == nil {
+			der, err := x509.MarshalPKIXPublicKey(public)
+			if other := same[string(der)]; err != nil || other != "" {
+				return fail("the keys %.16q and %.16q are one key", min(id, other), max(id, other))
+			}
+			same[string(der)] = id
 		}
 	}
 	for name, role := range root.Signed.Roles {
 		if role.Threshold > len(role.KeyIDs) {
 			return fail("role %s can never be signed", name)
 		}
-		for _, id := range role.KeyIDs {
+		for i, id := range role.KeyIDs {
 			if root.Signed.Keys[id] == nil {
 				return fail("role %s has a key that is not there", name)
+			}
+			if slices.Contains(role.KeyIDs[:i], id) {
+				return fail("role %s has the key %.16q twice", name, id)
 			}
 		}
 	}
