@@ -48,6 +48,12 @@ func ParseCeremony(data []byte) (*Ceremony, error) {
 		return nil, fmt.Errorf("%w: "+format, append([]any{ErrCeremony}, args...)...)
 	}
 	limits := manifest.JSONLimits{Size: MaxCeremony, Depth: 16, Values: 2_000_000, NoNull: true}
+	switch text := bytes.TrimLeft(data, "\ufeff \t\r\n"); {
+	case bytes.HasPrefix(text, []byte("<")):
+		return fail("it is a web page, not a file of dhowctl publish --prepare")
+	case !bytes.HasPrefix(text, []byte("{")):
+		return fail("it was not made by dhowctl publish --prepare")
+	}
 	if err := manifest.CheckJSON(data, limits); err != nil {
 		return fail("%w", err)
 	}

@@ -35,7 +35,9 @@ func TestHostileCeremonyFiles(t *testing.T) {
 		name, data, want string
 		kind             error
 	}{
-		{"empty", ``, "not JSON at byte 0", sign.ErrCeremony},
+		{"empty", ``, "it was not made by dhowctl publish --prepare", sign.ErrCeremony},
+		{"page", "\ufeff\n <!DOCTYPE html><html>login</html>", "it is a web page, not a file of dhowctl publish --prepare", sign.ErrCeremony},
+		{"image", "\x89PNG", "it was not made by dhowctl publish --prepare", sign.ErrCeremony},
 		{"half", `{"format":1,"fleet":"drc","roots":[`, "not JSON at byte 35", sign.ErrCeremony},
 		{"other", `{"hello":"world"}`, "it was not made by dhowctl publish --prepare", sign.ErrCeremony},
 		{"list", `[1]`, "it was not made by dhowctl publish --prepare", sign.ErrCeremony},

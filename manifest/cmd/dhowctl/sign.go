@@ -15,6 +15,7 @@ import (
 	"dhow/agent/api"
 	"dhow/bundle/durable"
 	"dhow/manifest/sign"
+	"dhow/manifest/trust"
 )
 
 func (a *app) sign() *cobra.Command {
@@ -35,6 +36,13 @@ type signOptions struct {
 }
 
 func (a *app) signFile(file string, o signOptions) error {
+	if o.fingerprint != "" {
+		read, err := trust.ReadFingerprint(o.fingerprint)
+		if err != nil {
+			return fail(api.CodeUsage, fmt.Sprintf("--fingerprint: %v", err), "the central team reads it from: dhowctl root show")
+		}
+		o.fingerprint = read
+	}
 	r, err := a.anyRepository()
 	if err != nil {
 		return err
