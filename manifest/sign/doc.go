@@ -21,7 +21,9 @@
 // the folder of the repository and at other places; any that the root names for a role signs. PrepareRoot makes the next root of a
 // RootChange, signed by enough keys of the root before and of its own; one that lacks signatures is staged, takes up further changes, and
 // is completed by SignRoot, by a ceremony (Prepare, Proposal.Sign, Finish), or dropped by AbandonRoot. Numbers of manifests go on counting
-// under new keys; sites that a thief has led ahead forget his numbers with his keys.
+// under new keys; sites that a thief has led ahead forget his numbers with his keys. A root that comes from outside, in a ceremony or as
+// the staged one, is refused where a key in it could hide from the people who are shown what it changes: an ID that is not the key's own,
+// or a key for one half of the freshness.
 //
 // # Lifetimes
 //

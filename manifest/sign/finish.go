@@ -1,10 +1,8 @@
 package sign
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -85,6 +83,9 @@ func (r *Repository) adopt(p *Proposal, next *signed) error {
 				ErrMissing, w.Document, len(w.Signed), w.Need, list(w.Missing))
 		}
 	}
+	if err := r.unchanged(p); err != nil {
+		return err
+	}
 	if p.newRoot != nil {
 		data, err := encode(p.newRoot)
 		if err != nil {
@@ -136,21 +137,31 @@ func (r *Repository) adopt(p *Proposal, next *signed) error {
 	return nil
 }
 
-// unstage removes the staged root once it is in force.
-func (r *Repository) unstage(root *rootDocument) error {
-	data, err := os.ReadFile(r.path(stagedRoot))
-	if errors.Is(err, fs.ErrNotExist) {
+// unchanged refuses a ceremony whose new root lacks what was prepared here after it: that would be dropped unseen.
+func (r *Repository) unchanged(p *Proposal) error {
+	if p.newRoot == nil {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("cannot read the staged root: %w", err)
-	}
-	newest, err := encode(root)
-	if err != nil {
+	staged, err := r.staged()
+	if err != nil || staged == nil || staged.Signed.Version != p.newRoot.Signed.Version {
 		return err
 	}
-	if !sameSigned[metadata.RootType](data, newest) && !bytes.Equal(data, newest) {
-		return nil
+	ours, err := encode(staged)
+	if err != nil || sameSigned[metadata.RootType](p.ceremony.Root, ours) {
+		return err
+	}
+	return fmt.Errorf("cannot finish: %w: root %d that waits here (%s) is another than the one in it (%s)", ErrOutdated, staged.Signed.Version,
+		strings.Join(effect(p.root, staged), ", "), strings.Join(effect(p.root, p.newRoot), ", "))
+}
+
+// unstage removes the staged root once it, or one that was made of it, is in force.
+func (r *Repository) unstage(root *rootDocument) error {
+	staged, err := r.staged()
+	if errors.Is(err, ErrRoot) {
+		return nil // it is nobody's work: what reads it next says so
+	}
+	if err != nil || staged == nil || staged.Signed.Version > root.Signed.Version {
+		return err
 	}
 	if err := os.Remove(r.path(stagedRoot)); err != nil {
 		return fmt.Errorf("cannot remove the staged root: %w", err)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
 	"dhow/manifest/sign"
 )
 
@@ -21,6 +23,112 @@ func edited(t *testing.T, envelope json.RawMessage, change func(signed map[strin
 	data, err := json.Marshal(all)
 	must(t, err)
 	return data
+}
+
+type object = map[string]any
+
+// tufKey is a new key as it stands in a root, and its ID.
+func tufKey(t *testing.T, more object) (id string, key object) {
+	t.Helper()
+	made, err := sign.MakeKey("mallory", sign.RoleRelease)
+	must(t, err)
+	return idOf(t, strings.TrimPrefix(made.Public, "ed25519:"), more)
+}
+
+func idOf(t *testing.T, public string, more object) (id string, key object) {
+	t.Helper()
+	k := metadata.Key{
+		Type: metadata.KeyTypeEd25519, Scheme: metadata.KeySchemeEd25519, Value: metadata.KeyVal{PublicKey: public}, UnrecognizedFields: more,
+	}
+	id, err := k.ID()
+	must(t, err)
+	data, err := json.Marshal(&k)
+	must(t, err)
+	must(t, json.Unmarshal(data, &key))
+	return id, key
+}
+
+// hiding are changes of a root that people would not see where keys are compared by their IDs alone, with what is said of each.
+func hiding(t *testing.T) map[string]struct {
+	change func(root object)
+	want   string
+} {
+	keys := func(s object) object { return s["keys"].(object) }
+	role := func(s object, name string) object { return s["roles"].(object)[name].(object) }
+	add := func(s object, name, id string) { role(s, name)["keyids"] = append(role(s, name)["keyids"].([]any), id) }
+	first := func(s object, name string) string { return role(s, name)["keyids"].([]any)[0].(string) }
+	swap := func(name string) func(object) {
+		return func(s object) { _, keys(s)[first(s, name)] = tufKey(t, nil) }
+	}
+	return map[string]struct {
+		change func(root object)
+		want   string
+	}{
+		"root key swapped under its ID":      {swap("root"), "is another key than its ID says"},
+		"release key swapped under its ID":   {swap("targets"), "is another key than its ID says"},
+		"freshness key swapped under its ID": {swap("timestamp"), "is another key than its ID says"},
+		"one key under two IDs": {func(s object) {
+			public := keys(s)[first(s, "root")].(object)["keyval"].(object)["public"].(string)
+			id, key := idOf(t, public, object{"x": "y"})
+			keys(s)[id] = key
+			add(s, "root", id)
+		}, "are one key"},
+		"an ID twice": {func(s object) { add(s, "root", first(s, "root")) }, "twice"},
+		"a key for the timestamp alone": {func(s object) {
+			id, key := tufKey(t, nil)
+			keys(s)[id] = key
+			add(s, "timestamp", id)
+		}, "other keys sign the timestamp than the snapshot"},
+		"a key for the snapshot alone": {func(s object) {
+			id, key := tufKey(t, nil)
+			keys(s)[id] = key
+			add(s, "snapshot", id)
+		}, "other keys sign the timestamp than the snapshot"},
+		"more keys than a fleet has": {func(s object) {
+			for range 16 {
+				id, key := tufKey(t, nil)
+				keys(s)[id] = key
+				add(s, "targets", id)
+			}
+		}, "18 release keys, at most 16"},
+	}
+}
+
+func TestRootsThatHideAKey(t *testing.T) {
+	f := fleet(t)
+	f.Publish()
+	stage(t, f, nil)
+	prepared, err := f.Prepare(f.Now)
+	must(t, err)
+	staged := filepath.Join(f.Dir(), "metadata", "staged.root.json")
+	envelope, err := os.ReadFile(staged)
+	must(t, err)
+	for name, test := range hiding(t) {
+		refused := func(where string, err, kind error) {
+			t.Helper()
+			if !errors.Is(err, kind) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s (%s):\n got %v\nwant %s", name, where, err, test.want)
+			}
+		}
+		for where, r := range map[string]*sign.Repository{"here": f.Repository, "away": nil} {
+			c := carry(t, prepared)
+			c.Root = edited(t, c.Root, test.change)
+			_, err := c.Judge(r, f.Now)
+			refused(where, err, sign.ErrCeremony)
+		}
+		must(t, os.WriteFile(staged, edited(t, envelope, test.change), 0o644))
+		_, err := f.SignRoot(pass)
+		refused("key sign", err, sign.ErrRoot)
+		_, err = f.PrepareRoot(sign.RootChange{}, pass, f.Now)
+		refused("key renew", err, sign.ErrRoot)
+		_, err = f.Prepare(f.Now)
+		refused("prepare", err, sign.ErrRoot)
+		_, err = f.StagedRoot()
+		refused("key list", err, sign.ErrRoot)
+		if v, left, err := f.AbandonRoot(); err != nil || v != 0 || left {
+			t.Errorf("%s: abandon: %d, %v, %v", name, v, left, err)
+		}
+	}
 }
 
 // What a ceremony file may not say, each with its own message, with a repository at hand and without.

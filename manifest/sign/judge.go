@@ -84,7 +84,7 @@ func (j *judge) roots() error {
 	}
 	var root *metadata.Metadata[metadata.RootType]
 	for n, data := range j.c.Roots {
-		next, err := trust.ParseRoot(fmt.Sprintf("root %d", n+1), data)
+		next, err := strictRoot(fmt.Sprintf("root %d", n+1), data)
 		if err != nil {
 			return bad("%w", err)
 		}
@@ -162,7 +162,7 @@ func (j *judge) newRoot() error {
 	if j.c.Root == nil {
 		return nil
 	}
-	next, err := trust.ParseRoot("the new root", j.c.Root)
+	next, err := strictRoot("the new root", j.c.Root)
 	if err != nil {
 		return bad("%w", err)
 	}

@@ -9,8 +9,8 @@ import (
 // maxBy is the length in characters of a name in the history.
 const maxBy = 100
 
-// note is what the signed list says about its own making: the custom fields "made" (RFC 3339) and "by" (free text). Sites decide
-// nothing by it.
+// note is what a signed list or a new root says about its own making: the custom fields "made" (RFC 3339) and "by" (free text).
+// Sites decide nothing by it.
 func (r *Repository) note(now time.Time) map[string]any {
 	fields := map[string]any{"made": now.Format(time.RFC3339)}
 	if by := plainText(r.By); by != "" {

@@ -1,7 +1,6 @@
 package sign
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +11,6 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/manifest"
-	"dhow/manifest/trust"
 )
 
 // stagedRoot is where a new root waits, unsigned or partly signed, until a ceremony makes it metadata/N.root.json.
@@ -87,11 +85,11 @@ func (r *Repository) Prepare(now time.Time) (*Ceremony, error) {
 }
 
 // staged returns the new root that waits for signatures, or nil.
-func (r *Repository) staged() (*metadata.Metadata[metadata.RootType], json.RawMessage, error) {
+func (r *Repository) staged() (*rootDocument, error) {
 	path := r.path(stagedRoot)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if err == nil && info.Size() > maxRoot {
 		err = fmt.Errorf("it is larger than %d bytes", maxRoot)
@@ -101,8 +99,11 @@ func (r *Repository) staged() (*metadata.Metadata[metadata.RootType], json.RawMe
 		data, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read the new root %s: %w", path, err)
+		return nil, fmt.Errorf("cannot read the new root %s: %w", path, err)
 	}
-	root, err := trust.ParseRoot(path, data)
-	return root, data, err
+	root, err := strictRoot(path, data)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRoot, err)
+	}
+	return root, nil
 }

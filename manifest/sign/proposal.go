@@ -98,7 +98,7 @@ func (p *Proposal) Wanting() []Wanting {
 		what := fmt.Sprintf("root %d", p.newRoot.Signed.Version)
 		old := wanting(what+" by the present keys", p.root, metadata.ROOT, p.newRoot)
 		own := wanting(what+" by its own keys", p.newRoot, metadata.ROOT, p.newRoot)
-		if sameRole(p.root, p.newRoot, metadata.ROOT) {
+		if sameRole(p.root.Signed.Roles[metadata.ROOT], p.newRoot.Signed.Roles[metadata.ROOT]) {
 			old.Document = what
 			all = append(all, old)
 		} else {
@@ -109,12 +109,6 @@ func (p *Proposal) Wanting() []Wanting {
 		all = append(all, wanting(fmt.Sprintf("manifest %d", p.targets.Signed.Version), p.effective, metadata.TARGETS, p.targets))
 	}
 	return all
-}
-
-func sameRole(a, b *rootDocument, role string) bool {
-	x, y := a.Signed.Roles[role], b.Signed.Roles[role]
-	ids := func(r *metadata.Role) []string { return slices.Sorted(slices.Values(r.KeyIDs)) }
-	return x.Threshold == y.Threshold && slices.Equal(ids(x), ids(y))
 }
 
 func wanting[T metadata.Roles](what string, root *rootDocument, role string, m *metadata.Metadata[T]) Wanting {

@@ -25,6 +25,9 @@ type NextRoot struct {
 	Signed  []string  `json:"signed"` // keys whose signatures it has
 	// Missing says what it still needs; with nothing missing it is metadata/N.root.json and counts from the next publish on.
 	Missing []string `json:"missing,omitempty"`
+	// RootKeys is how many root keys it names, of which Need must sign its successor.
+	RootKeys int `json:"root_keys"`
+	Need     int `json:"root_keys_needed"`
 }
 
 // apply makes the root after last: base (the newest root, or one that is staged) with the change. Nobody has signed it.
@@ -127,7 +130,10 @@ func effect(last, next *rootDocument) (lines []string) {
 
 // describe says what next changes and lacks.
 func describe(last, next *rootDocument) *NextRoot {
-	n := &NextRoot{Version: next.Signed.Version, Expires: next.Signed.Expires, Effect: effect(last, next), Signed: []string{}}
+	n := &NextRoot{
+		Version: next.Signed.Version, Expires: next.Signed.Expires, Effect: effect(last, next), Signed: []string{},
+		RootKeys: len(next.Signed.Roles[metadata.ROOT].KeyIDs), Need: threshold(next, RoleRoot),
+	}
 	valid := func(root *rootDocument) (yes, no []string) {
 		for _, k := range rootKeys(root) {
 			if k.Role != RoleRoot {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"dhow/manifest/trust"
 )
 
 type rootDocument = metadata.Metadata[metadata.RootType]
@@ -76,6 +78,27 @@ func revokeKey(root *rootDocument, k Key) error {
 		delete(given, k.ID)
 	}
 	return nil
+}
+
+// strictRoot reads a root that came from outside, whoever signed it, and refuses one in which a key could hide from the people who are
+// shown it: another key under a known ID (trust.ParseRoot), or one that signs for half of what the freshness key signs.
+func strictRoot(what string, data []byte) (*rootDocument, error) {
+	root, err := trust.ParseRoot(what, data)
+	if err != nil {
+		return nil, err
+	}
+	if !sameRole(root.Signed.Roles[metadata.SNAPSHOT], root.Signed.Roles[metadata.TIMESTAMP]) {
+		return nil, fmt.Errorf("%s: other keys sign the timestamp than the snapshot; in a fleet these are the freshness keys, both", what)
+	}
+	if err := lockOut(root); err != nil {
+		return nil, fmt.Errorf("%s: %v", what, err) // not ErrLockOut: nobody here asked for it
+	}
+	return root, nil
+}
+
+// sameRole reports whether the same keys sign for two roles, and as many of them.
+func sameRole(a, b *metadata.Role) bool {
+	return a.Threshold == b.Threshold && slices.Equal(slices.Sorted(slices.Values(a.KeyIDs)), slices.Sorted(slices.Values(b.KeyIDs)))
 }
 
 func parseRoot(data []byte) (*rootDocument, error) {

@@ -1,13 +1,12 @@
 package sign
 
 import (
-	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
 
-	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/bundle/durable"
@@ -39,30 +38,29 @@ func (r *Repository) nextRoot(change RootChange, now time.Time) (*signed, *rootD
 		base = last.root
 	}
 	next, err := change.apply(last.root, base, now)
-	return last, next, err
+	if err != nil {
+		return nil, nil, err
+	}
+	if next.Signed.UnrecognizedFields == nil {
+		next.Signed.UnrecognizedFields = map[string]any{}
+	}
+	delete(next.Signed.UnrecognizedFields, "by")
+	maps.Copy(next.Signed.UnrecognizedFields, r.note(now.UTC().Truncate(time.Second)))
+	return last, next, nil
 }
 
-// stagedOn returns the staged root that follows last, or nil. What is left of one that was accepted does not count.
+// stagedOn returns the staged root that follows last, or nil. One that last has overtaken does not count: last was made of it, and power
+// was lost before it was removed.
 func (r *Repository) stagedOn(last *rootDocument) (*rootDocument, error) {
-	staged, _, err := r.staged()
-	if err != nil || staged == nil {
+	staged, err := r.staged()
+	if err != nil || staged == nil || staged.Signed.Version <= last.Signed.Version {
 		return nil, err
-	}
-	if sameRoot(staged, last) {
-		return nil, nil
 	}
 	if staged.Signed.Version != last.Signed.Version+1 {
 		return nil, fmt.Errorf("%w: root %d is prepared in %s, but the newest is root %d by now",
 			ErrRoot, staged.Signed.Version, r.path(stagedRoot), last.Signed.Version)
 	}
 	return staged, nil
-}
-
-// sameRoot reports whether two roots say the same, whoever has signed them.
-func sameRoot(a, b *rootDocument) bool {
-	x, errX := cjson.EncodeCanonical(a.Signed)
-	y, errY := cjson.EncodeCanonical(b.Signed)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // PrepareRoot makes the next root and signs it with the root keys of this computer. When these are enough it is the newest root from
@@ -147,7 +145,7 @@ func (r *Repository) saveRoot(last, next *rootDocument) (*NextRoot, error) {
 	}
 	n := describe(last, next)
 	if n.Missing == nil {
-		return n, r.unstage(next)
+		return n, r.unstage(next) // the staged root was what next was made of
 	}
 	return n, nil
 }
@@ -181,22 +179,27 @@ func (r *Repository) StagedRoot() (*NextRoot, error) {
 	return describe(s.root, next), nil
 }
 
-// AbandonRoot throws away the root that waits for signatures, and returns its version. Keys that were made for it stay where they are.
-func (r *Repository) AbandonRoot() (int64, error) {
+// AbandonRoot throws away the root that waits for signatures, and returns its version: 0 when it was damaged. left says that it was only
+// what remained of a root that is in force. Keys that were made for it stay where they are.
+func (r *Repository) AbandonRoot() (version int64, left bool, err error) {
 	unlock, err := lock(r.dir)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer unlock()
-	staged, _, err := r.staged()
-	if err != nil {
-		return 0, err
+	s := &signed{files: map[string][]byte{}}
+	if err := r.roots(s); err != nil {
+		return 0, false, err
 	}
-	if staged == nil {
-		return 0, ErrNoRoot
+	staged, err := r.staged()
+	if err == nil && staged == nil {
+		return 0, false, ErrNoRoot
+	}
+	if err == nil {
+		version, left = staged.Signed.Version, staged.Signed.Version <= s.root.Signed.Version
 	}
 	if err := os.Remove(r.path(stagedRoot)); err != nil {
-		return 0, fmt.Errorf("cannot remove the prepared root: %w", err)
+		return 0, false, fmt.Errorf("cannot remove the prepared root: %w", err)
 	}
-	return staged.Signed.Version, nil
+	return version, left, nil
 }

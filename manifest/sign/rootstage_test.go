@@ -150,15 +150,89 @@ func TestRootOverSeveralComputers(t *testing.T) {
 		t.Errorf("a root that counts is still staged: %+v, %v", again, err)
 	}
 	accept(t, site(t, f), f.Publish())
-	if v, err := f.AbandonRoot(); err != nil || v != 2 {
-		t.Errorf("abandon: %d, %v", v, err)
+	must(t, os.WriteFile(staged, envelope, 0o644))
+	if v, left, err := f.AbandonRoot(); err != nil || v != 2 || !left {
+		t.Errorf("abandon: %d (left over %v), %v", v, left, err)
 	}
-	if _, err := f.AbandonRoot(); !errors.Is(err, sign.ErrNoRoot) {
+	if _, _, err := f.AbandonRoot(); !errors.Is(err, sign.ErrNoRoot) {
 		t.Errorf("abandon twice: %v", err)
 	}
 	if _, err := f.SignRoot(pass); !errors.Is(err, sign.ErrNoRoot) {
 		t.Errorf("nothing staged: %v", err)
 	}
+}
+
+// A change on top of a root that waits takes its place when it is whole, and nothing stays behind that blocks the next one.
+func TestWholeRootOverAStagedOne(t *testing.T) {
+	f := fleet(t)
+	f.Publish()
+	stick := away(t, f, "root-2", "root-3")
+	_, err := f.PrepareRoot(sign.RootChange{Add: []sign.Key{newKey(t, f, "anna", sign.RoleRelease)}}, pass, f.Now)
+	must(t, err)
+	staged := filepath.Join(f.Dir(), "metadata", "staged.root.json")
+	envelope, err := os.ReadFile(staged)
+	must(t, err)
+	f.UseKeys(nil, stick)
+	f.By = "Marie"
+	n, err := f.PrepareRoot(sign.RootChange{}, pass, f.Now.Add(time.Hour))
+	must(t, err)
+	if got, want := describe(n), "root 2 adds anna; signed by root-1, root-2, root-3; missing "; got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+	if _, err := os.Stat(staged); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the staged root is still there: %v", err)
+	}
+	root, err := metadata.Root().FromFile(filepath.Join(f.Dir(), "metadata", "2.root.json"))
+	must(t, err)
+	if made, by := trust.MadeBy(root.Signed.UnrecognizedFields); by != "Marie" || !made.Equal(f.Now.Add(time.Hour).Truncate(time.Second)) {
+		t.Errorf("made %v by %q", made, by)
+	}
+	// Power was lost between the two: the next commands go on, and the next whole root clears it away.
+	must(t, os.WriteFile(staged, envelope, 0o644))
+	if again, err := f.StagedRoot(); err != nil || again != nil {
+		t.Errorf("staged: %+v, %v", again, err)
+	}
+	if _, err := f.Keys(); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.SignRoot(pass); !errors.Is(err, sign.ErrNoRoot) {
+		t.Errorf("nothing staged: %v", err)
+	}
+	accept(t, site(t, f), f.Publish())
+	n, err = f.PrepareRoot(sign.RootChange{Remove: []string{"anna"}}, pass, f.Now)
+	must(t, err)
+	if got, want := describe(n), "root 3 removes anna; signed by root-1, root-2, root-3; missing "; got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+	if _, err := os.Stat(staged); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the staged root is still there: %v", err)
+	}
+	accept(t, site(t, f), f.Publish())
+}
+
+// What was changed in the root that waits after a ceremony was prepared is not dropped unseen.
+func TestFinishOverAnotherStagedRoot(t *testing.T) {
+	f := fleet(t)
+	f.Publish()
+	stick := away(t, f, "root-2", "root-3")
+	_, err := f.PrepareRoot(sign.RootChange{Add: []sign.Key{newKey(t, f, "anna", sign.RoleRelease)}}, pass, f.Now)
+	must(t, err)
+	c, err := f.Prepare(f.Now)
+	must(t, err)
+	_, err = f.PrepareRoot(sign.RootChange{Add: []sign.Key{newKey(t, f, "ben", sign.RoleRelease)}}, pass, f.Now)
+	must(t, err)
+	c = signWith(t, c, f, sign.Keyring{Places: []string{stick}, Pass: pass}, "root-2", "root-3")
+	_, err = f.Finish([]*sign.Ceremony{c}, pass, f.Now)
+	want := "another than the one in it (adds anna, expires "
+	if !errors.Is(err, sign.ErrOutdated) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "(adds anna, ben, expires ") {
+		t.Fatalf("\n got %v\nwant … %s", err, want)
+	}
+	if _, left, err := f.AbandonRoot(); err != nil || left {
+		t.Errorf("abandon: left over %v, %v", left, err)
+	}
+	_, err = f.Finish([]*sign.Ceremony{c}, pass, f.Now)
+	must(t, err)
+	accept(t, site(t, f), f.Publish())
 }
 
 func TestRootsThatAreRefused(t *testing.T) {

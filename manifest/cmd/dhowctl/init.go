@@ -41,6 +41,8 @@ func (a *app) initCommand() *cobra.Command {
 				strings.TrimRight(args[0], "/"), count(keys, "root key"), threshold)
 			if threshold == 1 {
 				a.warnf("%s", oneKey)
+			} else if threshold == keys {
+				a.warnf(allKeys, keys)
 			}
 			if keys > 1 {
 				a.printf("Move the root keys to other places now, one each: dhowctl key export root-%d /media/usb (see README, \"Keys\"). "+
@@ -58,5 +60,9 @@ func (a *app) initCommand() *cobra.Command {
 	return c
 }
 
-// oneKey warns of a fleet that hangs on one key.
-const oneKey = "one root key alone decides: who steals it has the fleet, and when it is lost no key can ever be replaced"
+const (
+	// oneKey warns of a fleet that hangs on one key.
+	oneKey = "one root key alone decides: who steals it has the fleet, and when it is lost no key can ever be replaced"
+	// allKeys warns of a fleet that can't lose any.
+	allKeys = "all %d root keys must sign: losing one of them locks the fleet out; add one (dhowctl key create root-N --role root, then key add)"
+)

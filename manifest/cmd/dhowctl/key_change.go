@@ -15,12 +15,12 @@ import (
 
 func (a *app) keyAdd() *cobra.Command {
 	var n int
-	c := a.command("add FILE|PUBLIC", "Let a key sign, from the next root on", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
+	c := a.command("add FILE|PUBLIC", "Let a key sign, from the next root on", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		key, err := readKey(args[0])
 		if err != nil {
 			return err
 		}
-		return a.changeRoot(sign.RootChange{Add: []sign.Key{key}, Threshold: thresholdOf(key.Role, n)}, nil)
+		return a.changeRoot(ctx, sign.RootChange{Add: []sign.Key{key}, Threshold: thresholdOf(key.Role, n)}, nil)
 	})
 	c.Long = "FILE is a key file, of which only the public half is used; PUBLIC is the line that dhowctl key create prints."
 	c.Flags().IntVar(&n, "threshold", 0, "how many keys of its role must sign from then on")
@@ -29,7 +29,7 @@ func (a *app) keyAdd() *cobra.Command {
 
 func (a *app) keyRemove() *cobra.Command {
 	var n int
-	c := a.command("remove NAME", "Let a key sign no more, from the next root on", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
+	c := a.command("remove NAME", "Let a key sign no more, from the next root on", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		r, err := a.repository()
 		if err != nil {
 			return err
@@ -38,7 +38,7 @@ func (a *app) keyRemove() *cobra.Command {
 		if key, err := rootKey(r, args[0]); err == nil {
 			role = key.Role
 		}
-		return a.changeRoot(sign.RootChange{Remove: args, Threshold: thresholdOf(role, n)}, nil)
+		return a.changeRoot(ctx, sign.RootChange{Remove: args, Threshold: thresholdOf(role, n)}, nil)
 	})
 	c.Flags().IntVar(&n, "threshold", 0, "how many keys of its role must sign from then on")
 	return c
@@ -52,24 +52,24 @@ func thresholdOf(role string, n int) map[string]int {
 }
 
 func (a *app) keyThreshold() *cobra.Command {
-	return a.command("threshold ROLE NUMBER", "Say how many keys of a role must sign", cobra.ExactArgs(2), func(_ context.Context, args []string) error {
+	return a.command("threshold ROLE NUMBER", "Say how many keys of a role must sign", cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
 		n, err := strconv.Atoi(args[1])
 		if err != nil || n < 1 {
 			return fail(api.CodeUsage, fmt.Sprintf("%q is not a number of keys", args[1]), "dhowctl key threshold root 2")
 		}
-		return a.changeRoot(sign.RootChange{Threshold: map[string]int{args[0]: n}}, nil)
+		return a.changeRoot(ctx, sign.RootChange{Threshold: map[string]int{args[0]: n}}, nil)
 	})
 }
 
 func (a *app) keyRenew() *cobra.Command {
-	return a.command("renew", "Make a root with the same keys and a new lifetime", cobra.NoArgs, func(context.Context, []string) error {
-		return a.changeRoot(sign.RootChange{}, nil)
+	return a.command("renew", "Make a root with the same keys and a new lifetime", cobra.NoArgs, func(ctx context.Context, _ []string) error {
+		return a.changeRoot(ctx, sign.RootChange{}, nil)
 	})
 }
 
 func (a *app) keyRotate() *cobra.Command {
 	var with, as string
-	c := a.command("rotate NAME", "Replace a key by a new one in one new root", cobra.ExactArgs(1), func(_ context.Context, args []string) error {
+	c := a.command("rotate NAME", "Replace a key by a new one in one new root", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
 		r, err := a.repository()
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (a *app) keyRotate() *cobra.Command {
 			if key.Role != old.Role {
 				return fail(api.CodeUsage, fmt.Sprintf("key %s is for the role %s, and %s for %s", key.Name, key.Role, old.Name, old.Role), "")
 			}
-			return a.changeRoot(sign.RootChange{Add: []sign.Key{key}, Remove: args}, nil)
+			return a.changeRoot(ctx, sign.RootChange{Add: []sign.Key{key}, Remove: args}, nil)
 		}
 		if as == "" {
 			if as, err = r.NextName(old.Name); err != nil {
@@ -97,7 +97,7 @@ func (a *app) keyRotate() *cobra.Command {
 		if err != nil {
 			return usage(err)
 		}
-		return a.changeRoot(sign.RootChange{Add: []sign.Key{key.Key}, Remove: args}, key)
+		return a.changeRoot(ctx, sign.RootChange{Add: []sign.Key{key.Key}, Remove: args}, key)
 	})
 	c.Flags().StringVar(&with, "with", "", "the new key: a key file, or the public line that dhowctl key create prints")
 	c.Flags().StringVar(&as, "as", "", "name of the new key")

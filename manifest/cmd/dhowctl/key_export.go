@@ -38,7 +38,11 @@ func (a *app) keyExport() *cobra.Command {
 			return nil
 		}
 		a.printf("Key %s is in %s, read back, and no more on this computer. Keep it and its passphrase apart.\n", args[0], to)
-		a.printf("When it is needed: dhowctl … --keys %s\n", filepath.Dir(to))
+		keys := to
+		if filepath.Base(to) == args[0]+".json" {
+			keys = filepath.Dir(to)
+		}
+		a.printf("When it is needed: dhowctl … --keys %s\n", keys)
 		return nil
 	})
 	c.Flags().BoolVar(&keep, "keep", false, "copy it: the file here stays")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,11 +15,12 @@ import (
 
 // changeRoot shows what a change of the root would do, makes the new key where there is one, and signs the next root as far as the keys
 // here reach.
-func (a *app) changeRoot(change sign.RootChange, fresh *sign.NewKey) error {
+func (a *app) changeRoot(ctx context.Context, change sign.RootChange, fresh *sign.NewKey) error {
 	r, err := a.repository()
 	if err != nil {
 		return err
 	}
+	r.By = by(ctx, r.Dir())
 	plan, err := r.PlanRoot(change, a.now())
 	if err != nil {
 		return err
@@ -58,6 +60,9 @@ func (a *app) sayRoot(r *sign.Repository, next *sign.NextRoot) error {
 	by := "nobody yet"
 	if len(next.Signed) > 0 {
 		by = strings.Join(next.Signed, ", ")
+	}
+	if next.RootKeys == next.Need && next.Need > 1 {
+		a.warnf(allKeys, next.Need)
 	}
 	if len(next.Missing) > 0 {
 		a.printf("Root %d is signed by %s and waits for %s.\n", next.Version, by, strings.Join(next.Missing, ", and for "))
@@ -113,12 +118,20 @@ func (a *app) keyAbandon() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		version, err := r.AbandonRoot()
+		version, left, err := r.AbandonRoot()
 		if err != nil {
 			return err
 		}
-		a.printf("Root %d is dropped; nothing of it was signed for sites. Keys that were made for it are still in %s.\n",
-			version, filepath.Join(r.Dir(), "keys"))
+		what := fmt.Sprintf("Root %d", version)
+		switch {
+		case left:
+			a.printf("What was left of preparing root %d is removed; the newest root stays as it is.\n", version)
+			return nil
+		case version == 0:
+			what = "The damaged root"
+		}
+		a.printf("%s is dropped; nothing of it was signed for sites. Keys that were made for it are still in %s.\n",
+			what, filepath.Join(r.Dir(), "keys"))
 		return nil
 	})
 }
