@@ -56,7 +56,7 @@ func TestBadBundles(t *testing.T) {
 		{"a flipped bit in the tgz", func(t *testing.T) string { return flip(t, good, len(read(t, good))*3/4) }, []string{"damaged"}},
 		{"a flipped bit in a layer", func(t *testing.T) string { return flip(t, older, len(plain)*3/4) }, []string{"damaged"}},
 		{"a flipped bit in a blob of a folder", func(t *testing.T) string { return flipLargest(t, folder) }, []string{"damaged"}},
-		{"a changed manifest", func(t *testing.T) string { return forge(t, folder) }, []string{"signature"}},
+		{"a changed manifest", func(t *testing.T) string { return forge(t, folder) }, []string{"signed by the fleet's keys"}},
 		{"cut short", func(t *testing.T) string { return cut(t, good, len(read(t, good))/2) }, []string{"damaged"}},
 		{"cut short, not compressed", func(t *testing.T) string { return cut(t, older, len(plain)/2) }, []string{"damaged"}},
 		{"of another fleet", otherFleet, []string{"fleet"}},
@@ -265,11 +265,11 @@ func bomb(t *testing.T, s *Site) string {
 		t.Fatal(err)
 	}
 	write(t, c.documentPath(version), data)
-	c.must(t, "pin", version, "--site", s.name)
+	c.must(t, "pin", version, "--site", s.name, "--allow-downgrade")
 	c.must(t, "publish", "--to", folderSource(t))
 	path := filepath.Join(t.TempDir(), "bomb.tgz")
 	c.must(t, "bundle", "create", "--release", version, "-o", path)
-	c.must(t, "pin", "1.1.0", "--site", s.name)
+	c.must(t, "pin", "1.1.0", "--site", s.name, "--allow-downgrade")
 	return path
 }
 
@@ -278,7 +278,7 @@ func TestDockerLoad(t *testing.T) {
 	centre := newCentre(t, ledgerStack)
 	variant(t, "dhow-ledger/ledger", "1.1.0", "1.1.0-load", func(c *imageChange) { c.label = "load" })
 	centre.release(t, "1.1.0", "1.1.0-load")
-	centre.must(t, "pin", "1.1.0", "--ring", "pilot")
+	centre.must(t, "pin", "1.1.0", "--ring", "pilot", "--allow-downgrade")
 	centre.must(t, "publish", "--to", folderSource(t))
 	for _, name := range []string{"emr.tgz", "emr.tar"} {
 		path := filepath.Join(t.TempDir(), name)
