@@ -10,7 +10,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
@@ -89,9 +91,17 @@ func diff(old, now *state, opts Options) (list []Change) {
 	}
 	if whole {
 		list = append(list, fields("policy", "policy", "", parts(before.Policy), parts(now.fleet.Policy))...)
+		list = append(list, fields("fleet", "fleet", "", head(before), head(now.fleet))...)
 	}
 	list = append(list, rings(before, now.fleet, opts)...)
 	return append(list, sites(before, now.fleet, opts)...)
+}
+
+// head is what later formats of a fleet may have besides policy, rings and sites. Its name never changes: a fleet's keys sign for one.
+func head(f *manifest.Fleet) map[string]string {
+	top := *f
+	top.Rings, top.Sites = nil, nil
+	return parts(top, "format", "name", "policy", "rings", "sites")
 }
 
 // summary says what the first list says that is here, where the ones before are missing.
@@ -133,11 +143,10 @@ func rings(old, now *manifest.Fleet, opts Options) (list []Change) {
 		if !mine(name) || there && reflect.DeepEqual(a, b) {
 			continue
 		}
-		if !there {
+		switch {
+		case !there:
 			list = append(list, Change{What: "ring", Name: name, To: b.Pin, Text: "ring " + name + " added, pinned to " + nothing(b.Pin)})
-			continue
-		}
-		if a.Pin != b.Pin {
+		case a.Pin != b.Pin:
 			n := moved(now, name)
 			list = append(list, Change{
 				What: "ring", Name: name, From: a.Pin, To: b.Pin, Sites: n,
@@ -205,11 +214,15 @@ func site(name string, a, b manifest.Site, there bool) (list []Change) {
 	}
 	switch {
 	case a.Hold == nil && b.Hold != nil:
-		add("", b.Hold.Reason, "held ("+b.Hold.Reason+")")
+		add("", b.Hold.Reason, "held ("+readable(b.Hold.Reason)+")")
 	case a.Hold != nil && b.Hold == nil:
-		add(a.Hold.Reason, "", "no longer held (was: "+a.Hold.Reason+")")
-	case a.Hold != nil && !reflect.DeepEqual(a.Hold, b.Hold):
-		add(a.Hold.Reason, b.Hold.Reason, "held for another reason ("+b.Hold.Reason+")")
+		add(a.Hold.Reason, "", "no longer held (was: "+readable(a.Hold.Reason)+")")
+	case a.Hold != nil && a.Hold.Reason != b.Hold.Reason:
+		add(a.Hold.Reason, b.Hold.Reason, "held for another reason ("+readable(a.Hold.Reason)+" → "+readable(b.Hold.Reason)+")")
+	}
+	if a.Hold != nil && b.Hold != nil {
+		list = append(list, fields("site", "site "+name, name, parts(map[string]any{"hold": a.Hold}, "hold.reason"),
+			parts(map[string]any{"hold": b.Hold}, "hold.reason"))...)
 	}
 	return append(list, fields("site", "site "+name, name, parts(a, "ring", "pin", "hold"), parts(b, "ring", "pin", "hold"))...)
 }
@@ -217,14 +230,36 @@ func site(name string, a, b manifest.Site, there bool) (list []Change) {
 // fields compares whatever else an entry has, one level deep: fields of later formats show without a word of their own.
 func fields(what, subject, name string, a, b map[string]string) (list []Change) {
 	for _, key := range slices.Sorted(maps.Keys(merged(a, b))) {
-		if a[key] != b[key] {
+		from, had := a[key]
+		to, has := b[key]
+		if had != has || from != to {
 			list = append(list, Change{
-				What: what, Name: name, From: a[key], To: b[key],
-				Text: fmt.Sprintf("%s %s %s → %s", subject, key, nothing(a[key]), nothing(b[key])),
+				What: what, Name: name, From: from, To: to,
+				Text: fmt.Sprintf("%s %s %s → %s", subject, key, value(from, had), value(to, has)),
 			})
 		}
 	}
 	return list
+}
+
+// value is what a field says. An empty setting is another thing than none: it hides that of the ring.
+func value(s string, there bool) string {
+	switch {
+	case !there:
+		return nothing("")
+	case s == nothing(""):
+		return strconv.Quote(s)
+	}
+	return readable(s)
+}
+
+// readable quotes a text that people would not see, or would read as something else.
+func readable(s string) string {
+	if s == "" || strings.TrimSpace(s) != s || strings.Contains(s, "→") ||
+		strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.QuoteToGraphic(s)
+	}
+	return s
 }
 
 func merged(a, b map[string]string) map[string]string {
@@ -250,7 +285,9 @@ func parts(v any, without ...string) map[string]string {
 		case slices.Contains(without, key):
 		case json.Unmarshal(raw, &inner) == nil && inner != nil:
 			for sub, raw := range inner {
-				out[key+"."+sub] = plain(raw)
+				if !slices.Contains(without, key+"."+sub) {
+					out[key+"."+sub] = plain(raw)
+				}
 			}
 		default:
 			out[key] = plain(raw)

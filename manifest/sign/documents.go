@@ -25,14 +25,7 @@ type Documents struct {
 	New     bool            // whether this Sign made anything new
 	// NewRoot is the root that was made after these were signed, 0 when there is none: sites would not take them together.
 	NewRoot int64
-	Changes []Change // what this Sign changes for sites; nil in Documents
-}
-
-// Change says that a site is to move. From is empty for a new site or one that had nothing assigned.
-type Change struct {
-	Site string
-	From string
-	To   string
+	Effect  *Effect // what this signing changes for sites; nil in what Documents returns
 }
 
 const timestampPath = "metadata/timestamp.json"
@@ -175,25 +168,4 @@ func same(a, b map[string]*metadata.TargetFiles) bool {
 		}
 	}
 	return true
-}
-
-// changes lists the sites whose assignment is another than before. A held site does not move.
-func changes(old, now *manifest.Fleet) []Change {
-	var out []Change
-	for _, site := range names(now.Sites) {
-		next, err := now.Assignment(site)
-		if err != nil || next.Hold != nil {
-			continue
-		}
-		from := ""
-		if old != nil {
-			if before, err := old.Assignment(site); err == nil {
-				from = before.Pin
-			}
-		}
-		if from != next.Pin {
-			out = append(out, Change{Site: site, From: from, To: next.Pin})
-		}
-	}
-	return out
 }

@@ -3,7 +3,6 @@ package sign
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"dhow/manifest"
 )
@@ -46,14 +45,29 @@ func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
 	return r.effect(last, now)
 }
 
-func (r *Repository) effect(signed *signed, now *manifest.Fleet) (*Effect, error) {
-	last := signed.fleet
-	if last == nil {
-		last = &manifest.Fleet{}
-	}
-	runs, err := r.running(signed)
+func (r *Repository) effect(last *signed, now *manifest.Fleet) (*Effect, error) {
+	runs, err := r.running(last)
 	if err != nil {
 		return nil, err
+	}
+	return r.compare(last.fleet, now, runs)
+}
+
+// EffectOf compares two fleets, nil for none, where nothing but them is known: every site counts as one that runs its pin, and can move.
+func EffectOf(last, now *manifest.Fleet) (*Effect, error) {
+	runs := map[string]string{}
+	if last != nil {
+		for name := range last.Sites {
+			is, _ := last.Assignment(name)
+			runs[name] = is.Pin
+		}
+	}
+	return (*Repository)(nil).compare(last, now, runs)
+}
+
+func (r *Repository) compare(last, now *manifest.Fleet, runs map[string]string) (*Effect, error) {
+	if last == nil {
+		last = &manifest.Fleet{}
 	}
 	e := &Effect{
 		Moves: []Move{}, Held: []string{}, Released: []string{}, Removed: []string{}, Settings: []string{}, Forbidden: []string{},
@@ -113,27 +127,14 @@ func (r *Repository) effect(signed *signed, now *manifest.Fleet) (*Effect, error
 	return e, nil
 }
 
-// changes lists the sites that move, by their names.
-func (e *Effect) changes() (list []Change) {
-	for _, m := range e.Moves {
-		if m.Cannot != "" {
-			continue
-		}
-		for _, site := range m.Sites {
-			list = append(list, Change{Site: site, From: m.From, To: m.To})
-		}
-	}
-	slices.SortFunc(list, func(a, b Change) int { return strings.Compare(a.Site, b.Site) })
-	return list
-}
-
 func (w way) back() bool {
 	return w.from != "" && w.to != "" && manifest.CompareVersions(w.to, w.from) < 0
 }
 
-// reaches reports whether a site that runs one release can go to another by its pin. It decides as the site does.
+// reaches reports whether a site that runs one release can go to another by its pin. It decides as the site does. Without r every
+// site can.
 func (r *Repository) reaches(w way) error {
-	if w.from == "" || w.to == "" {
+	if r == nil || w.from == "" || w.to == "" {
 		return nil
 	}
 	release, err := r.Release(w.to)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -148,8 +149,11 @@ func TestSignedApart(t *testing.T) {
 	if len(added) != 1 || added[0].Name != "anna" || len(removed) != 0 || !slices.Equal(thresholds, []string{"targets is signed by 2 keys in place of 1"}) {
 		t.Errorf("keys: %+v, %+v, %v", added, removed, thresholds)
 	}
-	if want := []sign.Change{{Site: "kin-001", From: "1.0.0", To: "1.1.0"}}; !slices.Equal(p.Changes(), want) || len(p.Added)+len(p.Removed) != 0 {
-		t.Errorf("changes %v, added %v", p.Changes(), p.Added)
+	before, after := p.Fleets()
+	e, err := sign.EffectOf(before, after)
+	must(t, err)
+	if want := []sign.Move{{From: "1.0.0", To: "1.1.0", Sites: []string{"kin-001"}}}; !reflect.DeepEqual(e.Moves, want) || len(p.Added)+len(p.Removed) != 0 {
+		t.Errorf("moves %+v, added %v", e.Moves, p.Added)
 	}
 	if n, _ := p.Root(); n != 2 {
 		t.Errorf("root %d", n)

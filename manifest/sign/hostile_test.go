@@ -11,6 +11,7 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"dhow/manifest/audit"
 	"dhow/manifest/sign"
 )
 
@@ -242,11 +243,14 @@ func FuzzCeremony(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p.Changes()
 		p.Keys()
 		p.Wanting()
-		p.Policy()
-		p.Others()
+		if before, after := p.Fleets(); after != nil {
+			audit.Compare(before, after, p.Removed, p.Added)
+			if _, err := sign.EffectOf(before, after); err != nil {
+				t.Errorf("judged, but not compared: %v", err)
+			}
+		}
 		if next, err := p.Ceremony(); err != nil {
 			t.Errorf("judged, but not written: %v", err)
 		} else if _, err := next.Encode(); err != nil {

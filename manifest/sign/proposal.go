@@ -1,10 +1,8 @@
 package sign
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -44,9 +42,6 @@ type Wanting struct {
 
 // Done reports whether enough keys have signed.
 func (w Wanting) Done() bool { return len(w.Signed) >= w.Need }
-
-// Changes lists the sites that would move, those of before and after the fleets themselves; before is nil at the first signing.
-func (p *Proposal) Changes() []Change { return changes(p.before, p.after) }
 
 // Fleets returns what was signed last, nil at the first signing, and what is to be signed.
 func (p *Proposal) Fleets() (before, after *manifest.Fleet) { return p.before, p.after }
@@ -260,38 +255,6 @@ func (p *Proposal) Ceremony() (*Ceremony, error) {
 	return &c, err
 }
 
-// Policy lists what changes in the policy of all sites, as "window: 21:00-05:00 → 01:00-05:00".
-func (p *Proposal) Policy() []string {
-	fields := func(f *manifest.Fleet) map[string]any {
-		all := map[string]any{}
-		if f != nil {
-			data, _ := json.Marshal(f.Policy)
-			_ = json.Unmarshal(data, &all)
-		}
-		return all
-	}
-	before, after := fields(p.before), fields(p.after)
-	text := func(v any) string {
-		if v == nil {
-			return "nothing"
-		}
-		return fmt.Sprint(v)
-	}
-	var out []string
-	all := map[string]bool{}
-	for _, m := range []map[string]any{before, after} {
-		for k := range m {
-			all[k] = true
-		}
-	}
-	for _, k := range names(all) {
-		if x, y := text(before[k]), text(after[k]); x != y {
-			out = append(out, k+": "+x+" → "+y)
-		}
-	}
-	return out
-}
-
 // Found lists the names of those keys on this computer that may sign. Nothing is opened.
 func (p *Proposal) Found(keys Keyring) ([]string, error) {
 	ofRoot, ofTargets := p.signers()
@@ -306,30 +269,4 @@ func (p *Proposal) Found(keys Keyring) ([]string, error) {
 		}
 	}
 	return out, nil
-}
-
-// Others counts the sites that do not move, but are told another thing: other settings, a hold that begins or ends, another ring, or that
-// are taken out of the fleet.
-func (p *Proposal) Others() (settings, holds, rings, gone int) {
-	if p.before == nil || p.after == nil {
-		return 0, 0, 0, 0
-	}
-	for name := range p.before.Sites {
-		old, _ := p.before.Assignment(name)
-		now, err := p.after.Assignment(name)
-		if err != nil {
-			gone++
-			continue
-		}
-		if !maps.Equal(old.Settings, now.Settings) {
-			settings++
-		}
-		if (old.Hold == nil) != (now.Hold == nil) {
-			holds++
-		}
-		if old.Ring != now.Ring {
-			rings++
-		}
-	}
-	return settings, holds, rings, gone
 }

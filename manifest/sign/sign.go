@@ -85,7 +85,7 @@ func (r *Repository) complete(last, next *signed, keys *authority, now time.Time
 	}
 	d := next.documents()
 	d.New = !bytes.Equal(next.files[timestampPath], last.files[timestampPath])
-	d.Changes = effect.changes()
+	d.Effect = effect
 	return d, nil
 }
 

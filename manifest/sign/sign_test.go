@@ -61,9 +61,6 @@ func TestSignAndAccept(t *testing.T) {
 	if d.Number != 1 || !d.New || !d.Expires.Equal(f.Now.Add(90*24*time.Hour)) {
 		t.Errorf("got number %d, new %v, expires %s", d.Number, d.New, d.Expires)
 	}
-	if want := []sign.Change{{Site: "kin-001", To: "1.0.0"}}; !slices.Equal(d.Changes, want) {
-		t.Errorf("changes %v", d.Changes)
-	}
 	var paths []string
 	for path := range d.Files {
 		if strings.HasPrefix(path, "targets/") {
@@ -136,7 +133,7 @@ func TestWhatIsSignedAnew(t *testing.T) {
 	}
 }
 
-func TestChanges(t *testing.T) {
+func TestMoves(t *testing.T) {
 	f := fleet(t)
 	f.Assign("kin-002", "pilot", "1.0.0")
 	f.Assign("kin-003", "pilot", "1.0.0")
@@ -147,11 +144,13 @@ func TestChanges(t *testing.T) {
 	must(t, f.Fleet().SetSite("kin-004", manifest.Site{Ring: "pilot"}))
 	must(t, f.Fleet().Pin("pilot", "1.1"))
 	must(t, f.SaveFleet())
-	d, err := f.Sign(pass, f.Now)
+	now, err := f.Resolve()
 	must(t, err)
-	want := []sign.Change{{Site: "kin-001", From: "1.0.0", To: "1.1.0"}, {Site: "kin-004", To: "1.1.0"}}
-	if !slices.Equal(d.Changes, want) {
-		t.Errorf("changes %v, want %v", d.Changes, want)
+	e, err := f.Effect(now)
+	must(t, err)
+	want := []sign.Move{{From: "1.0.0", To: "1.1.0", Sites: []string{"kin-001"}}, {To: "1.1.0", Sites: []string{"kin-004"}}}
+	if !reflect.DeepEqual(e.Moves, want) || !slices.Equal(e.Held, []string{"kin-002"}) {
+		t.Errorf("moves %+v, want %+v; held %v", e.Moves, want, e.Held)
 	}
 }
 

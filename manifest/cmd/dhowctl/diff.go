@@ -65,7 +65,9 @@ func (a *app) diff() *cobra.Command {
 func (a *app) tellDiff(d diffJSON) {
 	if len(d.Changes) == 0 {
 		a.printf("Nothing would change: fleet.yaml says what manifest %d says.\n", d.Manifest)
-		a.tellMoves(d) // that can't be
+		for _, text := range effectLines(d.Effect) { // moves that can't be
+			a.printf("  %s\n", text)
+		}
 		return
 	}
 	if d.Manifest == 0 {
@@ -81,31 +83,35 @@ func (a *app) tellDiff(d diffJSON) {
 		a.printf("  %s\n", c.Text)
 	}
 	a.printf("Next publish: %s\n", effectText(d.Effect))
-	a.tellMoves(d)
+	for _, text := range effectLines(d.Effect) {
+		a.printf("  %s\n", text)
+	}
+}
+
+// effectLines name the sites of an effect.
+func effectLines(e *sign.Effect) (lines []string) {
+	for _, m := range e.Moves {
+		if m.Cannot == "" {
+			lines = append(lines, moveText(m)+": "+sitesText(m.Sites))
+		} else {
+			lines = append(lines, fmt.Sprintf("%s will stay on %s: %s", sitesText(m.Sites), m.From, m.Cannot))
+		}
+	}
 	for _, more := range []struct {
 		what  string
 		sites []string
 	}{
-		{"held", d.Held},
-		{"no longer held", d.Released},
-		{"no longer allowed to go back to the pin", d.Forbidden},
-		{"removed", d.Removed},
-		{"other settings", d.Settings},
+		{"held", e.Held},
+		{"no longer held", e.Released},
+		{"no longer allowed to go back to the pin", e.Forbidden},
+		{"removed", e.Removed},
+		{"other settings", e.Settings},
 	} {
 		if len(more.sites) > 0 {
-			a.printf("  %s: %s\n", more.what, sitesText(more.sites))
+			lines = append(lines, more.what+": "+sitesText(more.sites))
 		}
 	}
-}
-
-func (a *app) tellMoves(d diffJSON) {
-	for _, m := range d.Moves {
-		if m.Cannot == "" {
-			a.printf("  %s: %s\n", moveText(m), sitesText(m.Sites))
-		} else {
-			a.printf("  %s will stay on %s: %s\n", sitesText(m.Sites), m.From, m.Cannot)
-		}
-	}
+	return lines
 }
 
 // orNone is a list of words for people.

@@ -144,6 +144,8 @@ func sitesText(sites []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(sites[:fewSites], ", "), len(sites)-fewSites)
 }
 
+const noMoves = "no site will move"
+
 // effectText is a sentence about all sites: "14 sites will move: 12 × 1.0.0 → 1.1.0, 2 new → 1.1.0; 1 held."
 func effectText(e *sign.Effect) string {
 	total := 0
@@ -157,7 +159,7 @@ func effectText(e *sign.Effect) string {
 		total += len(m.Sites)
 		moves = append(moves, moveText(m))
 	}
-	text := "no site will move"
+	text := noMoves
 	if total > 0 {
 		text = count(total, "site") + " will move: " + strings.Join(moves, ", ")
 	}

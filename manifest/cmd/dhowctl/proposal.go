@@ -2,14 +2,58 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"dhow/manifest/audit"
 	"dhow/manifest/sign"
 )
 
+// signLines is how many changes a signer is shown; --json has all.
+const signLines = 20
+
+// proposal is what is shown of a ceremony: everything that its documents change against those that were signed last.
+type proposal struct {
+	*sign.Proposal
+	changes []audit.Change
+	effect  *sign.Effect // nil when only the keys change
+}
+
+// propose compares the fleets of a ceremony. r may be nil; it tells what releases let sites do as far as it has those of the ceremony.
+func propose(r *sign.Repository, p *sign.Proposal) (*proposal, error) {
+	out := &proposal{Proposal: p}
+	if number, _ := p.Manifest(); number == 0 {
+		return out, nil
+	}
+	if p.Behind {
+		r = nil
+	}
+	if r != nil {
+		known, err := r.Releases()
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range p.Added {
+			if !slices.Contains(known, v) {
+				r = nil
+				break
+			}
+		}
+	}
+	before, after := p.Fleets()
+	out.changes = audit.Compare(before, after, p.Removed, p.Added)
+	var err error
+	if r != nil {
+		out.effect, err = r.Effect(after)
+	} else {
+		out.effect, err = sign.EffectOf(before, after)
+	}
+	return out, err
+}
+
 // proposalText shows people what a ceremony would change.
-func proposalText(p *sign.Proposal, dir string) string {
+func proposalText(p *proposal, dir string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	held := "not held against anything: there is no fleet repository here"
@@ -41,28 +85,21 @@ func proposalText(p *sign.Proposal, dir string) string {
 		if p.Unproven {
 			line("           what was signed before it is not signed by the present keys: everything is shown as new")
 		}
-		for _, text := range p.Policy() {
-			line("policy     %s", text)
+		texts := changeTexts(p.changes)
+		head := "changes   "
+		for _, text := range texts[:min(len(texts), signLines)] {
+			line("%s %s", head, text)
+			head = "          "
 		}
-		for _, v := range p.Added {
-			line("release    %s is new", v)
+		switch more := len(texts) - signLines; {
+		case len(texts) == 0:
+			line("changes    none")
+		case more > 0:
+			line("           and %d more, see --json", more)
 		}
-		for _, v := range p.Removed {
-			line("release    %s is removed", v)
-		}
-		if moves := strings.TrimSpace(movesText(p.Changes())); moves != "" {
-			line("sites      %s", moves)
-		} else {
-			line("sites      none will move")
-		}
-		settings, holds, rings, gone := p.Others()
-		for _, o := range []struct {
-			n    int
-			what string
-		}{{settings, "with other settings"}, {holds, "whose hold begins or ends"}, {rings, "in another ring"}, {gone, "no longer in the fleet"}} {
-			if o.n > 0 {
-				line("           %s %s", count(o.n, "site"), o.what)
-			}
+		line("sites      %s", effectText(p.effect))
+		for _, text := range effectLines(p.effect) {
+			line("           %s", text)
 		}
 	}
 	for _, w := range p.Wanting() {
@@ -87,7 +124,8 @@ func wantingText(w sign.Wanting) string {
 type jsonProposal struct {
 	Fleet       string        `json:"fleet"`
 	Fingerprint string        `json:"fingerprint"`
-	Compared    bool          `json:"compared"`
+	Compared    bool          `json:"compared"` // with a repository of the fleet
+	Behind      bool          `json:"behind"`   // which is older than the file
 	By          string        `json:"by,omitempty"`
 	Root        *jsonRoot     `json:"root,omitempty"`
 	Manifest    *jsonManifest `json:"manifest,omitempty"`
@@ -110,18 +148,11 @@ type jsonKey struct {
 }
 
 type jsonManifest struct {
-	Number  int64      `json:"number"`
-	Expires time.Time  `json:"expires"`
-	Added   []string   `json:"added,omitempty"`
-	Removed []string   `json:"removed,omitempty"`
-	Policy  []string   `json:"policy,omitempty"`
-	Moves   []jsonMove `json:"moves,omitempty"`
-}
-
-type jsonMove struct {
-	Site string `json:"site"`
-	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"`
+	Number   int64          `json:"number"`
+	Expires  time.Time      `json:"expires"`
+	Unproven bool           `json:"unproven"` // what was signed last can't be believed: everything counts as new
+	Changes  []audit.Change `json:"changes"`  // as those of diff --json
+	*sign.Effect
 }
 
 type jsonWanting struct {
@@ -131,8 +162,8 @@ type jsonWanting struct {
 	Missing  []string `json:"missing,omitempty"`
 }
 
-func proposalJSON(p *sign.Proposal) jsonProposal {
-	out := jsonProposal{Fleet: p.Fleet, Fingerprint: p.Fingerprint, Compared: p.Compared, By: p.By, Complete: true}
+func proposalJSON(p *proposal) jsonProposal {
+	out := jsonProposal{Fleet: p.Fleet, Fingerprint: p.Fingerprint, Compared: p.Compared, Behind: p.Behind, By: p.By, Complete: true}
 	if number, expires := p.Root(); number > 0 {
 		added, removed, thresholds := p.Keys()
 		keys := func(list []sign.Key) (out []jsonKey) {
@@ -144,18 +175,11 @@ func proposalJSON(p *sign.Proposal) jsonProposal {
 		out.Root = &jsonRoot{number, expires, keys(added), keys(removed), thresholds}
 	}
 	if number, expires := p.Manifest(); number > 0 {
-		out.Manifest = &jsonManifest{number, expires, p.Added, p.Removed, p.Policy(), movesJSON(p.Changes())}
+		out.Manifest = &jsonManifest{number, expires, p.Unproven, p.changes, p.effect}
 	}
 	for _, w := range p.Wanting() {
 		out.Signatures = append(out.Signatures, jsonWanting{w.Document, w.Need, w.Signed, w.Missing})
 		out.Complete = out.Complete && w.Done()
-	}
-	return out
-}
-
-func movesJSON(changes []sign.Change) (out []jsonMove) {
-	for _, c := range changes {
-		out = append(out, jsonMove(c))
 	}
 	return out
 }

@@ -133,18 +133,18 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 			return a.overtaken(ctx, r, o.to[n], err)
 		}
 	}
-	warnings := append(stay, a.expiryWarnings(r)...)
+	warnings := append(append([]string{}, stay...), a.expiryWarnings(r)...) // never null
 	if o.json {
 		done := jsonPublished{
 			Manifest: signed.Number, Expires: signed.Expires, New: signed.New, To: o.to,
-			Releases: []string{}, Moves: movesJSON(signed.Changes), Warnings: warnings,
+			Releases: []string{}, Effect: signed.Effect, Warnings: warnings,
 		}
 		for _, release := range releases {
 			done.Releases = append(done.Releases, release.Version)
 		}
 		return a.printJSON(done)
 	}
-	a.printf("Published: %s.%s\n", publishedText(signed, releases), movesText(signed.Changes))
+	a.printf("Published: %s.%s\n", publishedText(signed, releases), alsoText(signed.Effect))
 	for _, w := range warnings {
 		a.warnf("%s", w)
 	}
@@ -153,13 +153,13 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 
 // jsonPublished is what publish --json prints.
 type jsonPublished struct {
-	Manifest int64      `json:"manifest"`
-	Expires  time.Time  `json:"expires"`
-	New      bool       `json:"new"` // something was signed
-	To       []string   `json:"to"`
-	Releases []string   `json:"releases"`
-	Moves    []jsonMove `json:"moves,omitempty"`
-	Warnings []string   `json:"warnings"`
+	Manifest     int64     `json:"manifest"`
+	Expires      time.Time `json:"expires"`
+	New          bool      `json:"new"` // something was signed
+	To           []string  `json:"to"`
+	Releases     []string  `json:"releases"`
+	Warnings     []string  `json:"warnings"`
+	*sign.Effect           // against what was signed before
 }
 
 // prepare writes the file of a ceremony.
@@ -196,6 +196,10 @@ func (a *app) prepare(ctx context.Context, o publishOptions) error {
 	if err != nil {
 		return err
 	}
+	shown, err := propose(r, p)
+	if err != nil {
+		return err
+	}
 	data, err := c.Encode()
 	if err != nil {
 		return err
@@ -204,9 +208,9 @@ func (a *app) prepare(ctx context.Context, o publishOptions) error {
 		return fmt.Errorf("cannot write %s: %w", o.prepare, err)
 	}
 	if o.json {
-		return a.printJSON(proposalJSON(p))
+		return a.printJSON(proposalJSON(shown))
 	}
-	a.printf("%sWritten to %s. Where the keys are: dhowctl sign %s\n", proposalText(p, a.fleet), o.prepare, o.prepare)
+	a.printf("%sWritten to %s. Where the keys are: dhowctl sign %s\n", proposalText(shown, a.fleet), o.prepare, o.prepare)
 	return nil
 }
 
@@ -303,24 +307,11 @@ func publishedText(signed *sign.Documents, releases []*manifest.Release) string 
 	return text + what + strings.Join(versions, ", ") + ", " + author.SizeText(size)
 }
 
-func movesText(changes []sign.Change) string {
-	var moves []string
-	for _, c := range changes {
-		from, to := c.From, c.To
-		if from == "" {
-			from = "new"
-		}
-		if to == "" {
-			to = "nothing"
-		}
-		moves = append(moves, fmt.Sprintf("%s (%s → %s)", c.Site, from, to))
-	}
-	if len(moves) == 0 {
+// alsoText is a sentence more about sites, when there is something to say.
+func alsoText(e *sign.Effect) string {
+	text := effectText(e)
+	if text == noMoves+"." {
 		return ""
 	}
-	n := count(len(moves), "site")
-	if len(moves) > 10 {
-		moves = append(moves[:10], "…")
-	}
-	return " " + n + " will move: " + strings.Join(moves, ", ") + "."
+	return " " + strings.ToUpper(text[:1]) + text[1:]
 }

@@ -55,15 +55,19 @@ func (a *app) signFile(file string, o signOptions) error {
 		return fail(api.CodeNotTrusted, fmt.Sprintf("%s is of a fleet with another root: its fingerprint is %s", file, p.Fingerprint),
 			"do not sign it; ask where it comes from")
 	}
+	shown, err := propose(r, p)
+	if err != nil {
+		return err
+	}
 	if o.json {
-		return a.printJSON(proposalJSON(p))
+		return a.printJSON(proposalJSON(shown))
 	}
 	keyring := sign.Keyring{Places: append([]string{filepath.Join(a.fleet, "keys")}, a.keys...), Ask: a.askSecret}
 	found, err := p.Found(keyring)
 	if err != nil {
 		return err
 	}
-	a.printf("%s", proposalText(p, a.fleet))
+	a.printf("%s", proposalText(shown, a.fleet))
 	if len(found) == 0 {
 		if len(o.merge) > 0 {
 			return a.saveCeremony(p, file)
