@@ -45,7 +45,7 @@ func fleet(t *testing.T) *manifesttest.Fleet {
 	edit("jean", func() error { return f.Fleet().SetRing("pilot", "1.1.0") })
 	edit("jean", func() error {
 		return f.Fleet().SetSite("kin-002", manifest.Site{
-			Ring: "pilot", Pin: "1.0.0", Hold: &manifest.Hold{Reason: "audit", Since: f.Now},
+			Ring: "pilot", Pin: "1.1.0", Hold: &manifest.Hold{Reason: "audit", Since: f.Now},
 		})
 	})
 	edit("", func() error { return f.Fleet().SetSite("kin-003", manifest.Site{Ring: "pilot"}) })
@@ -95,12 +95,12 @@ func check(t *testing.T, h *audit.History, want ...string) {
 func TestHistory(t *testing.T) {
 	f := fleet(t)
 	five := []string{
-		"manifest 5 13:00 marie release: site kin-002 follows its ring again (was pinned to 1.0.0)",
+		"manifest 5 13:00 marie release: site kin-002 follows its ring again (was pinned to 1.1.0)",
 		"manifest 5 13:00 marie release: site kin-002 no longer held (was: audit)",
 	}
 	four := "manifest 4 12:00  release: site kin-003 added to ring pilot"
 	three := []string{
-		"manifest 3 11:00 jean release: site kin-002 pinned to 1.0.0 by itself",
+		"manifest 3 11:00 jean release: site kin-002 pinned to 1.1.0 by itself",
 		"manifest 3 11:00 jean release: site kin-002 held (audit)",
 	}
 	ring := "manifest 2 10:00 jean release: ring pilot 1.0.0 → 1.1.0 (2 sites)"
@@ -165,7 +165,7 @@ func TestGapsAndDamage(t *testing.T) {
 	}
 	opts := audit.Options{Ring: "pilot"}
 	newest := []string{
-		"manifest 5 13:00 marie release: site kin-002 follows its ring again (was pinned to 1.0.0)",
+		"manifest 5 13:00 marie release: site kin-002 follows its ring again (was pinned to 1.1.0)",
 		"manifest 5 13:00 marie release: site kin-002 no longer held (was: audit)",
 		"manifest 4 12:00  release: site kin-003 added to ring pilot",
 	}
@@ -181,7 +181,7 @@ func TestGapsAndDamage(t *testing.T) {
 		must(t, err)
 		check(t, h, append(append(append([]string{}, newest[:2]...),
 			"manifest 4 12:00  release: ring pilot 1.0.0 → 1.1.0 (2 sites)",
-			"manifest 4 12:00  release: site kin-002 pinned to 1.0.0 by itself", "manifest 4 12:00  release: site kin-002 held (audit)",
+			"manifest 4 12:00  release: site kin-002 pinned to 1.1.0 by itself", "manifest 4 12:00  release: site kin-002 held (audit)",
 			newest[2],
 			"manifest 2 -  : to 3: ! not here; what it changed shows with the next one"), first...)...)
 		if len(h.Damaged) != 0 {
@@ -191,7 +191,7 @@ func TestGapsAndDamage(t *testing.T) {
 	rest := func(problem string) []string {
 		return append(append(append([]string{}, newest...),
 			"manifest 3 11:00 jean release: ring pilot 1.0.0 → 1.1.0 (1 site)",
-			"manifest 3 11:00 jean release: site kin-002 pinned to 1.0.0 by itself", "manifest 3 11:00 jean release: site kin-002 held (audit)",
+			"manifest 3 11:00 jean release: site kin-002 pinned to 1.1.0 by itself", "manifest 3 11:00 jean release: site kin-002 held (audit)",
 			"manifest 2 -  : ! "+problem), first...)
 	}
 	deep := strings.Repeat(`{"a":`, 20) + "1" + strings.Repeat("}", 20)
