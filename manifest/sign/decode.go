@@ -231,7 +231,10 @@ func (d *decoder) site(key, n *yaml.Node) (s manifest.Site, ring *yaml.Node) {
 func (d *decoder) hold(n *yaml.Node) *manifest.Hold {
 	h := &manifest.Hold{}
 	d.mapping(n, "hold", map[string]func(*yaml.Node){
-		"reason": func(n *yaml.Node) { h.Reason = d.text(n) },
+		"reason": func(n *yaml.Node) {
+			h.Reason = d.text(n)
+			d.fits(n, "reason", heldFor(h.Reason), maxReason)
+		},
 		"since": func(n *yaml.Node) {
 			var err error
 			if h.Since, err = parseTime(d.text(n)); err != nil {
@@ -240,6 +243,17 @@ func (d *decoder) hold(n *yaml.Node) *manifest.Hold {
 		},
 	})
 	return h
+}
+
+// maxReason bounds the reason of a hold, in bytes.
+const maxReason = 1000
+
+// heldFor is a fleet of one site that is held.
+func heldFor(reason string) manifest.Fleet {
+	return manifest.Fleet{
+		Format: manifest.FleetFormat, Name: "x", Rings: map[string]manifest.Ring{"x": {}},
+		Sites: map[string]manifest.Site{"x": {Ring: "x", Hold: &manifest.Hold{Reason: reason}}},
+	}
 }
 
 func (d *decoder) settings(n *yaml.Node) map[string]string {

@@ -46,11 +46,7 @@ func (r *Repository) Effect(now *manifest.Fleet) (*Effect, error) {
 }
 
 func (r *Repository) effect(last *signed, now *manifest.Fleet) (*Effect, error) {
-	runs, err := r.running(last)
-	if err != nil {
-		return nil, err
-	}
-	return r.compare(last.fleet, now, runs)
+	return r.compare(last.fleet, now, r.running(last))
 }
 
 // EffectOf compares two fleets, nil for none, where nothing but them is known: every site counts as one that runs its pin, and can move.

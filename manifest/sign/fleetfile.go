@@ -2,7 +2,9 @@ package sign
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -52,7 +54,17 @@ func openFleetFile(path string) (*FleetFile, error) {
 // parseFleetFile reads the text of a fleet.yaml. path stands in errors only.
 func parseFleetFile(path string, data []byte) (*FleetFile, error) {
 	f := &FleetFile{path: path, data: data, doc: &yaml.Node{}}
-	if err := yaml.Unmarshal(data, f.doc); err != nil {
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	if err := documents.Decode(f.doc); err != nil && !errors.Is(err, io.EOF) {
+		return nil, Mistakes{syntaxMistake(path, err)}
+	}
+	var second yaml.Node
+	if err := documents.Decode(&second); err == nil {
+		return nil, Mistakes{{
+			Path: path, Line: second.Line, Column: second.Column,
+			Text: "a second document begins here: fleet.yaml has one only, so take the line --- away",
+		}}
+	} else if !errors.Is(err, io.EOF) {
 		return nil, Mistakes{syntaxMistake(path, err)}
 	}
 	if err := f.decode(); err != nil {
@@ -138,10 +150,10 @@ func (f *FleetFile) unchanged() error {
 }
 
 // place is where the value of a key of a ring or site stands, or else its name. It is for messages.
-func (f *FleetFile) place(section, name, key string) Mistake {
+func (f *FleetFile) place(section, name string, keys ...string) Mistake {
 	m := Mistake{Path: f.path, Section: section, Name: name}
 	n := f.doc.Content[0]
-	for _, step := range []string{section, name, key} {
+	for _, step := range append([]string{section, name}, keys...) {
 		next := child(n, step)
 		if next == nil {
 			break

@@ -162,26 +162,18 @@ func (l *siteList) header(row []string, at func(int) (int, int)) {
 // row adds the site of one line.
 func (l *siteList) row(row []string, at func(int) (int, int)) {
 	line, _ := at(0)
-	if len(row) > len(l.columns) {
-		_, column := at(len(l.columns))
+	if len(row) != len(l.columns) {
+		_, column := at(min(len(row)-1, len(l.columns)))
 		l.fail(line, column, "%d columns here, %d in the first line", len(row), len(l.columns))
 		return
 	}
-	name := ""
-	if i := slices.Index(l.columns, columnSite); i < len(row) {
-		name = strings.TrimSpace(row[i])
-	}
+	name := strings.TrimSpace(row[slices.Index(l.columns, columnSite)])
 	s := l.f.fleet.Sites[name]
 	s.Settings = maps.Clone(s.Settings)
 	for i, column := range l.columns {
-		cell, place := "", i
-		if i < len(row) {
-			cell = strings.TrimSpace(row[i])
-		} else {
-			place = len(row) - 1
-		}
+		cell := strings.TrimSpace(row[i])
 		fail := func(format string, args ...any) {
-			line, pos := at(place)
+			line, pos := at(i)
 			l.fail(line, pos, format, args...)
 		}
 		switch column {
@@ -199,7 +191,7 @@ func (l *siteList) row(row []string, at func(int) (int, int)) {
 		case columnPin:
 			l.pin(&s, cell, fail)
 		case columnHold:
-			s.Hold = l.hold(s.Hold, cell)
+			s.Hold = l.hold(s.Hold, cell, fail)
 		default:
 			s.Settings = l.setting(s.Settings, column, cell, fail)
 		}
@@ -225,14 +217,36 @@ func (l *siteList) pin(s *manifest.Site, cell string, fail func(string, ...any))
 }
 
 // hold returns the hold for a reason; the one that is there keeps its date.
-func (l *siteList) hold(old *manifest.Hold, reason string) *manifest.Hold {
+func (l *siteList) hold(old *manifest.Hold, reason string, fail func(string, ...any)) *manifest.Hold {
+	f := heldFor(reason)
 	switch {
 	case reason == "":
 		return nil
+	case slices.Contains([]string{"no", "false", "0"}, strings.ToLower(reason)):
+		fail("hold: %q is no reason: leave the cell empty for a site that is not held", reason)
+	case slices.Contains([]string{"yes", "true", "1", "-", "x"}, strings.ToLower(reason)):
+		fail("hold: %q is no reason: write why the site is held, or leave the cell empty", reason)
+	case f.Validate() != nil:
+		fail("hold: the reason must be one line of at most %d bytes", maxReason)
 	case old != nil && old.Reason == reason:
 		return old
 	}
 	return &manifest.Hold{Reason: reason, Since: l.now}
+}
+
+// LookAlikes lists the groups of sites whose names differ in capital letters only.
+func (f *FleetFile) LookAlikes() (groups [][]string) {
+	by := map[string][]string{}
+	for _, name := range names(f.fleet.Sites) {
+		lower := strings.ToLower(name)
+		by[lower] = append(by[lower], name)
+	}
+	for _, lower := range names(by) {
+		if len(by[lower]) > 1 {
+			groups = append(groups, by[lower])
+		}
+	}
+	return groups
 }
 
 func (l *siteList) setting(list map[string]string, name, value string, fail func(string, ...any)) map[string]string {

@@ -40,7 +40,10 @@ func (d *decoder) policy(n *yaml.Node, p *manifest.Policy) {
 		},
 		"backup":    func(n *yaml.Node) { d.backup(n, &p.Backup) },
 		"languages": func(n *yaml.Node) { p.Languages = d.languages(n) },
-		"contact":   func(n *yaml.Node) { p.Contact = d.text(n) },
+		"contact": func(n *yaml.Node) {
+			p.Contact = d.text(n)
+			d.fits(n, "contact", manifest.Fleet{Policy: manifest.Policy{Contact: p.Contact}}, 500)
+		},
 		"backupKey": func(n *yaml.Node) {
 			p.BackupKey = d.text(n)
 			if _, err := age.ParseX25519Recipient(p.BackupKey); err != nil && p.BackupKey != "" {
@@ -53,7 +56,13 @@ func (d *decoder) policy(n *yaml.Node, p *manifest.Policy) {
 // schedule reads five fields of cron, and "never" where that makes sense.
 func (d *decoder) schedule(n *yaml.Node, what, like string, never bool) string {
 	s := d.text(n)
-	if _, err := cron.ParseStandard(s); err == nil || s == "" || never && s == "never" {
+	if s == "" || never && s == "never" {
+		return s
+	}
+	if _, err := cron.ParseStandard(s); err == nil {
+		if Shortest(s) < time.Minute {
+			d.fail(n, "%s: %q comes round more than once a minute", what, s)
+		}
 		return s
 	}
 	if never {
@@ -61,6 +70,32 @@ func (d *decoder) schedule(n *yaml.Node, what, like string, never bool) string {
 	}
 	d.fail(n, "%s: %q is not a schedule such as \"%s\"", what, s, like)
 	return s
+}
+
+// Shortest is the shortest time between two of the next times of a schedule, an hour where there is none that is shorter.
+func Shortest(schedule string) time.Duration {
+	shortest := time.Hour
+	s, err := cron.ParseStandard(schedule)
+	if err != nil {
+		return shortest
+	}
+	at := s.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	for range 200 {
+		next := s.Next(at)
+		if next.IsZero() {
+			break
+		}
+		shortest, at = min(shortest, next.Sub(at)), next
+	}
+	return shortest
+}
+
+// fits reports a text that a signed fleet can't have: f is a fleet of nothing else.
+func (d *decoder) fits(n *yaml.Node, what string, f manifest.Fleet, limit int) {
+	f.Format, f.Name = manifest.FleetFormat, "x"
+	if f.Validate() != nil {
+		d.fail(n, "%s: one line of at most %d bytes is expected, without control characters", what, limit)
+	}
 }
 
 func (d *decoder) backup(n *yaml.Node, b *manifest.BackupPolicy) {

@@ -62,10 +62,11 @@ func (r *Repository) resolve(last *signed) (*manifest.Fleet, error) {
 		site.Pin = v.settle("sites", name, site.Pin, site.Asked)
 		now.Sites[name] = site
 	}
+	if err := v.checkPasswords(&now); err != nil {
+		return nil, err
+	}
 	if len(v.mistakes) == 0 && last.fleet != nil {
-		if v.runs, err = r.running(last); err != nil {
-			return nil, err
-		}
+		v.runs = r.running(last)
 		v.checkDowngrades(&now)
 	}
 	if len(v.mistakes) > 0 {

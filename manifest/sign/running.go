@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"reflect"
 
@@ -26,19 +25,16 @@ type told struct {
 // running reckons what the sites of the fleet that was signed last run: the last pin that each could take. A site that is held, or that can't
 // go from what it runs to its pin, stays where it is. What went wrong at a site, or never reached it, the centre doesn't know. Where the
 // history is longer than what is looked at, it begins with sites that run their pins.
-func (r *Repository) running(last *signed) (map[string]string, error) {
+func (r *Repository) running(last *signed) map[string]string {
 	if last.targets == nil {
-		return map[string]string{}, nil
+		return map[string]string{}
 	}
 	newest := last.targets.Signed.Version
 	data := last.files[fmt.Sprintf("metadata/%d.targets.json", newest)]
 	if r.reckoned.runs != nil && bytes.Equal(r.reckoned.of, data) {
-		return r.reckoned.runs, nil
+		return r.reckoned.runs
 	}
-	steps, whole, err := r.history(last)
-	if err != nil {
-		return nil, err
-	}
+	steps, whole := r.history(last)
 	w := walk{r: r, can: map[way]bool{}}
 	runs := map[string]string{}
 	for i := len(steps) - 1; i >= 0; i-- {
@@ -46,28 +42,27 @@ func (r *Repository) running(last *signed) (map[string]string, error) {
 		runs = w.take(runs, steps[i], begin)
 	}
 	r.reckoned.of, r.reckoned.runs = bytes.Clone(data), runs
-	return runs, nil
+	return runs
 }
 
 // history returns what was told, the newest first, and whether that is all of it. What repeats the one before is left out.
-func (r *Repository) history(last *signed) (steps []told, whole bool, err error) {
+func (r *Repository) history(last *signed) (steps []told, whole bool) {
 	steps = []told{{last.fleet.Rings, last.fleet.Sites}}
 	list, read := last.targets.Signed.Targets, len(last.fleet.Sites)
+	oldest := last.targets.Signed.Version
 	for number := last.targets.Signed.Version - 1; number >= 1; number-- {
 		before, err := r.targetsAt(number)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // somebody has cleared it away
-		}
 		if err != nil {
-			return nil, false, err
+			continue // somebody has cleared it away or damaged it: that is for dhowctl audit to tell
 		}
 		next := &steps[len(steps)-1]
 		same := before[manifest.SitesPath] != nil && list[manifest.SitesPath].Equal(*before[manifest.SitesPath])
 		if same && before[manifest.FleetPath] != nil && list[manifest.FleetPath].Equal(*before[manifest.FleetPath]) {
+			oldest = number
 			continue
 		}
 		if !same && read > historySites {
-			return steps, false, nil
+			return steps, false
 		}
 		s := &signed{files: map[string][]byte{}}
 		var fleet *manifest.Fleet
@@ -76,11 +71,8 @@ func (r *Repository) history(last *signed) (steps []told, whole bool, err error)
 		} else {
 			fleet, err = s.readFleet(r, before)
 		}
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
-			return nil, false, fmt.Errorf("cannot read the fleet of manifest %d: %w", number, err)
+			continue
 		}
 		now := told{fleet.Rings, fleet.Sites}
 		if same {
@@ -88,13 +80,13 @@ func (r *Repository) history(last *signed) (steps []told, whole bool, err error)
 		} else {
 			read += len(fleet.Sites)
 		}
-		list = before
+		list, oldest = before, number
 		if same && reflect.DeepEqual(pinsOf(now.rings), pinsOf(next.rings)) {
 			continue
 		}
 		steps = append(steps, now)
 	}
-	return steps, true, nil
+	return steps, oldest == 1
 }
 
 // pinsOf is what of the rings moves sites.

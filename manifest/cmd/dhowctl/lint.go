@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +21,9 @@ const (
 	levelWarning = "warning" // it is doubtful
 	levelNote    = "note"    // good to know
 )
+
+// oftenFetch is the time between two fetches below which it is doubtful.
+const oftenFetch = 5 * time.Minute
 
 // finding is one thing that lint has to say. Place is "fleet.yaml:3:5", or empty.
 type finding struct {
@@ -132,6 +136,13 @@ func (l *linter) run(r *sign.Repository) (err error) {
 	}
 	l.rings()
 	l.sites()
+	for _, group := range r.Fleet().LookAlikes() {
+		l.add(levelWarning, l.at("sites", group[0]), "%s: %s", strings.Join(group, ", "), lookAlike)
+	}
+	if every := sign.Shortest(l.fleet.Policy.Fetch); every < oftenFetch {
+		l.add(levelWarning, l.at("policy", "fetch"), "sites ask for news every %s: a dear connection pays for each time",
+			count(int(every/time.Minute), "minute"))
+	}
 	l.settings()
 	l.pins()
 	for _, w := range l.a.expiryWarnings(r) {

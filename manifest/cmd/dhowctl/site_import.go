@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,9 @@ const maxImport = 32 << 20
 
 // toldMistakes is how many mistakes one message lists.
 const toldMistakes = 10
+
+// lookAlike is what is said of sites such as kin-001 and KIN-001.
+const lookAlike = "these names differ in capital letters only; are they one computer?"
 
 func (a *app) siteImport() *cobra.Command {
 	var dry, allow bool
@@ -53,12 +57,21 @@ func (a *app) siteImport() *cobra.Command {
 		if dry {
 			done = fmt.Sprintf("Would import %s: %d new, %d changed, %d as before. Nothing was changed.", args[0], added, len(changed)-added, same)
 		}
-		return a.apply(r, allow, dry, func(f *sign.FleetFile) error { return f.SetSites(changed) },
-			func(*manifest.Fleet) string { return done })
+		if err := a.apply(r, allow, dry, func(f *sign.FleetFile) error { return f.SetSites(changed) },
+			func(*manifest.Fleet) string { return done }); err != nil {
+			return err
+		}
+		for _, group := range r.Fleet().LookAlikes() {
+			if slices.ContainsFunc(group, func(name string) bool { _, ok := changed[name]; return ok }) {
+				a.printf("warning: %s: %s\n", strings.Join(group, ", "), lookAlike)
+			}
+		}
+		return nil
 	})
 	c.Long = "Reads a list of sites as spreadsheets save it: CSV with commas, semicolons or tabs, in UTF-8. The first line names the columns: site and\n" +
 		"ring, and where wanted pin, hold (its reason), and settings that are no secrets, each under its own name. Sites that are new are added;\n" +
-		"those that are there keep what the list has no column for, and an empty cell takes a value away. With a mistake anywhere nothing is changed."
+		"those that are there keep what the list has no column for, and an empty cell takes a value away. Every line has a\n" +
+		"cell for each column. With a mistake anywhere nothing is changed."
 	c.Flags().BoolVar(&dry, "dry-run", false, "say what would change, and change nothing")
 	c.Flags().BoolVar(&allow, "allow-downgrade", false, "also to older releases, where the releases permit it")
 	return c
