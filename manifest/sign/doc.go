@@ -14,6 +14,7 @@
 // targets; freshness keys snapshot and timestamp. timestamp.json is written last and names everything else, so a Sign that was
 // interrupted has changed nothing and is simply repeated. One change at a time works on a folder; a second one fails with ErrBusy.
 // What fleet.yaml asks for as a line (1.2.x) or as "previous" is found when it is signed (see Resolve): sites are told exact versions only.
+// Effect holds it against what sites run as far as the centre can tell: the last pin of the signed history that each could take.
 //
 // # Keys
 //
