@@ -54,7 +54,5 @@ func Size(wants []Want) (total int64) {
 
 // in reports whether the store has it in one of its forms.
 func (w Want) in(store *bundle.Store) bool {
-	return store.Has(w.Blob) || w.DiffID != "" && store.Has(w.unpacked())
+	return store.HasLayer(manifest.Layer{Blob: w.Blob, DiffID: w.DiffID, DiffSize: w.DiffSize})
 }
-
-func (w Want) unpacked() manifest.Blob { return manifest.Blob{Digest: w.DiffID, Size: w.DiffSize} }

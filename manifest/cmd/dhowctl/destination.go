@@ -194,7 +194,7 @@ func signedVersion(data []byte) int64 {
 // otherFleet names the fleet whose manifest is at a place, as far as that verifies with the root that stands beside it.
 func (a *app) otherFleet(ctx context.Context, src bundle.Source, place string) error {
 	hint := "publish to another place, or name the right fleet repository with -C"
-	root, err := src.Document(ctx, bundle.MetadataDir+"/1.root.json", maxRoot)
+	root, err := src.Document(ctx, bundle.RootPath(1), maxRoot)
 	if err != nil {
 		return err
 	}
