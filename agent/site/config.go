@@ -30,6 +30,7 @@ type Config struct {
 	Language string   `yaml:"language,omitempty"`
 	Contact  string   `yaml:"contact,omitempty"`
 	Engine   string   `yaml:"engine,omitempty"`
+	Serve    string   `yaml:"serve,omitempty"`
 	Adopt    *Adopt   `yaml:"adopt,omitempty"`
 	Restore  *Restore `yaml:"restore,omitempty"`
 	Backup   Backup   `yaml:"backup,omitempty"`
@@ -95,6 +96,7 @@ func ParseConfig(data []byte) (*Config, error) {
 		"language":  text(&c.Language, nil),
 		"contact":   text(&c.Contact, nil),
 		"engine":    text(&c.Engine, nil),
+		"serve":     text(&c.Serve, CheckServe),
 		"adopt": {func(n *yaml.Node) error {
 			c.Adopt = &Adopt{}
 			if err := readMapping(n, map[string]field{

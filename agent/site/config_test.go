@@ -13,7 +13,7 @@ import (
 func TestConfigIsReadBackAsItWasSaved(t *testing.T) {
 	want := &Config{
 		Site: "kin-001", Sources: []string{"oci://registry.example.org/emr", "/srv/releases"}, Project: "emr", Fetch: "0 20 * * *",
-		Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Language: "fr", Contact: "+243 000: office", Engine: "unix:///run/x.sock",
+		Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Language: "fr", Contact: "+243 000: office", Engine: "unix:///run/x.sock", Serve: ":8911",
 		Adopt: &Adopt{Dir: "/opt/emr", Files: []string{"compose.yaml"}, Project: "emr"},
 	}
 	path := filepath.Join(t.TempDir(), "dhow.yaml")
@@ -35,7 +35,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
 		{
 			"site: a\npassword: x\n",
-			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, contact, engine, fetch, language, project, rate, restore, site, sources, time_zone, window)`,
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, contact, engine, fetch, language, project, rate, restore, serve, site, sources, time_zone, window)`,
 		},
 		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
 		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},
@@ -52,6 +52,9 @@ func TestConfigMistakes(t *testing.T) {
 		},
 		{"site: a\ntime_zone: Kinshasa\n", `dhow.yaml:2:12: time zone "Kinshasa" is not known: write it like Africa/Kinshasa`},
 		{"site: a\nrate: slowly\n", `dhow.yaml:2:7: "slowly" is no speed: write it like "64 kB/s" or "512 kbit/s", at least 1 kB/s`},
+		{"site: a\nserve: 8911\n", `dhow.yaml:2:8: serve must look like ":8911", or "192.168.1.5:8911" for one network`},
+		{"site: a\nserve: \":0\"\n", `dhow.yaml:2:8: serve must look like ":8911", or "192.168.1.5:8911" for one network`},
+		{"site: a\nserve: lan:8911\n", `dhow.yaml:2:8: serve: the host must be an address of this computer, or be left out`},
 		{"site: a\nadopt: {dir: /opt}\n", "dhow.yaml:2:8: adopt needs dir, files and project"},
 		{"site: a\nadopt: {folder: /opt}\n", `dhow.yaml:2:9: unknown key "folder" (known are dir, files, project)`},
 		{"site: a\n\tsources: b\n", "dhow.yaml:2:1: found a tab character that violates indentation"},

@@ -19,6 +19,7 @@
 //	language: fr                  # of pages and notes; empty means the first of the fleet's, or English
 //	contact: "+243 000 000 000"   # whom people call
 //	engine: unix:///var/run/docker.sock
+//	serve: ":8911"                # give what is here to other sites on the LAN; empty means no
 //	backup:                       # all of it may be left out; then the fleet's policy counts, field by field
 //	  at: "0 2 * * *"             # cron, or never; empty means every night at two
 //	  drill: "0 3 1 * *"          # when the newest backup is restored beside the system, to try it
