@@ -220,8 +220,8 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	moved, err := fetch.Blobs(ctx, m.Store, sources, wants, fetch.Options{Rate: m.config().BytesPerSecond(), Progress: func(done, total int64) {
 		t.Progress(change.Progress{Done: done, Total: total})
 	}})
-	note.Moved += moved
-	if moved > 0 {
+	note.Moved += moved.Bytes
+	if moved.Bytes > 0 {
 		note.Idle = 0
 	} else {
 		note.Idle++
@@ -242,9 +242,8 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 func (m *Manager) dropBrought(wants []fetch.Want) error {
 	var errs []error
 	for _, w := range wants {
-		errs = append(errs, m.Store.Remove(w.Blob.Digest))
-		if w.DiffID != "" {
-			errs = append(errs, m.Store.Remove(w.DiffID))
+		for _, form := range w.Forms {
+			errs = append(errs, m.Store.Remove(form.Digest))
 		}
 	}
 	return errors.Join(errs...)

@@ -274,7 +274,7 @@ func (m *Manager) needsNow(ctx context.Context, c *change.Change) ([]need, error
 // missingBytes is how much of what is wanted is still to be fetched.
 func (m *Manager) missingBytes(wants []fetch.Want) (n int64) {
 	for _, w := range wants {
-		n += w.Blob.Size - m.Store.PartialSize(w.Blob)
+		n += w.Size() - m.Store.PartialSize(w.Forms[0])
 	}
 	return n
 }

@@ -97,7 +97,7 @@ func items(t *testing.T, p published) []item {
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
 	for _, w := range p.wants {
-		list = append(list, item{name: bundle.BlobPath(w.Blob.Digest), data: string(contentOf(t, p.store, w.Blob))})
+		list = append(list, item{name: bundle.BlobPath(w.Forms[0].Digest), data: string(contentOf(t, p.store, w.Forms[0]))})
 	}
 	return list
 }
@@ -125,7 +125,7 @@ func TestBlobsFromArchives(t *testing.T) {
 			}
 			site := bundletest.Store(t)
 			moved, err := fetch.Blobs(ctx, site, []bundle.Source{src}, p.wants, quick)
-			if err != nil || moved != fetch.Size(p.wants) {
+			if err != nil || moved.Bytes != fetch.Size(p.wants) {
 				t.Errorf("moved %d, error %v", moved, err)
 			}
 			all(t, site, p.wants)

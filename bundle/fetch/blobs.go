@@ -25,15 +25,25 @@ type Options struct {
 	Rate int64
 	// StallTimeout is how long a source may be silent; 0 means a minute.
 	StallTimeout time.Duration
+	// Gate is called for each piece of n bytes that came over a line and is kept: not from this computer, nor from the LAN. Its error ends
+	// all transfers at once and is returned as it is; parts stay.
+	Gate func(ctx context.Context, n int) error
 	// Pause is the time before a source that broke off is asked again; 0 means a second.
 	Pause time.Duration
 }
 
-// Blobs brings wants into the store, from the first of sources that has them, and returns how many bytes came from sources. It leaves
+// Moved is what came from sources. Line is the part of Bytes that came over a line: not from this computer, nor from the LAN. Active is the
+// time in which something was under way over a line, waits and new connections included.
+type Moved struct {
+	Bytes, Line int64
+	Active      time.Duration
+}
+
+// Blobs brings wants into the store, each in the first of its forms that the first of sources has, and returns what came. It leaves
 // out what the store has. A transfer that breaks off goes on where it was, as long as bytes come; then the next source is tried. A source
 // that is read front to back (bundle.Streamer) is read to its end, and when it turns out to be damaged or unsafe nothing that came from
 // it stays, unless a later source completes what is missing. When ctx ends Blobs returns at once, and parts stay for another time.
-func Blobs(ctx context.Context, store *bundle.Store, sources []bundle.Source, wants []Want, opts Options) (moved int64, err error) {
+func Blobs(ctx context.Context, store *bundle.Store, sources []bundle.Source, wants []Want, opts Options) (Moved, error) {
 	if opts.StallTimeout <= 0 {
 		opts.StallTimeout = stallTimeout
 	}
@@ -43,16 +53,16 @@ func Blobs(ctx context.Context, store *bundle.Store, sources []bundle.Source, wa
 	j := &job{store: store, opts: opts, pace: pace{rate: opts.Rate}}
 	seen := map[digest.Digest]bool{}
 	for _, w := range wants {
-		if err := checkWant(w); err != nil {
-			return 0, err
+		if err := w.check(); err != nil {
+			return Moved{}, err
 		}
-		if seen[w.Blob.Digest] {
+		if seen[w.Forms[0].Digest] {
 			continue
 		}
-		seen[w.Blob.Digest] = true
-		j.total += w.Blob.Size
-		if w.in(store) {
-			j.done += w.Blob.Size
+		seen[w.Forms[0].Digest] = true
+		j.total += w.Size()
+		if w.In(store) {
+			j.done += w.Size()
 			continue
 		}
 		j.left = append(j.left, w)
@@ -67,6 +77,9 @@ func Blobs(ctx context.Context, store *bundle.Store, sources []bundle.Source, wa
 		err := j.from(ctx, src)
 		if ctx.Err() != nil {
 			return j.moved, context.Cause(ctx)
+		}
+		if g := (*gateError)(nil); errors.As(err, &g) {
+			return j.moved, g.err
 		}
 		if err == nil {
 			continue
@@ -83,13 +96,6 @@ func Blobs(ctx context.Context, store *bundle.Store, sources []bundle.Source, wa
 		return j.moved, nil
 	}
 	return j.moved, j.refuse(fmt.Errorf("cannot fetch %s: %w", some(len(j.left), count), failed.orMissing(j.left[0])))
-}
-
-func checkWant(w Want) error {
-	if !bundle.IsDigest(w.Blob.Digest) || w.Blob.Size < 0 || w.DiffID != "" && (!bundle.IsDigest(w.DiffID) || w.DiffSize < 0) {
-		return fmt.Errorf("internal error: %q can't be fetched: wrong digest or size", w.Blob.Digest)
-	}
-	return nil
 }
 
 func some(n, of int) string {
@@ -109,6 +115,11 @@ func ofSource(err error) bool {
 	return isNotExist(err)
 }
 
+// gateError is an error of Options.Gate, whatever it wraps.
+type gateError struct{ err error }
+
+func (g *gateError) Error() string { return g.err.Error() }
+
 // failures are what each source said, in one line.
 type failures []error
 
@@ -125,7 +136,7 @@ func (f failures) Unwrap() []error { return f }
 func (f failures) orMissing(w Want) error {
 	switch len(f) {
 	case 0:
-		return absent(fmt.Sprintf("no source has blob %s", w.Blob.Digest))
+		return absent(fmt.Sprintf("no source has blob %s", w.Forms[0].Digest))
 	case 1:
 		return f[0]
 	}
@@ -139,7 +150,7 @@ type job struct {
 	left  []Want
 	total int64
 	done  int64 // bytes of wants that are complete
-	moved int64
+	moved Moved
 	pace  pace
 	took  []manifest.Blob // what came from a stream that is refused
 }
@@ -158,9 +169,9 @@ func (j *job) from(ctx context.Context, src bundle.Source) error {
 	var first error
 	var left []Want
 	for i, w := range j.left {
-		err := j.one(ctx, src, w.Blob)
+		err := j.anyForm(ctx, src, w)
 		if err == nil {
-			j.done += w.Blob.Size
+			j.done += w.Size()
 			j.progress(0)
 			continue
 		}
@@ -174,6 +185,21 @@ func (j *job) from(ctx context.Context, src bundle.Source) error {
 		}
 	}
 	j.left = left
+	return first
+}
+
+// anyForm brings the first form of w that a source has.
+func (j *job) anyForm(ctx context.Context, src bundle.Source, w Want) error {
+	var first error
+	for _, b := range w.Forms {
+		err := j.one(ctx, src, b)
+		if !isNotExist(err) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
 	return first
 }
 
@@ -193,7 +219,7 @@ func (j *job) one(ctx context.Context, src bundle.Source, b manifest.Blob) error
 	for tries := 0; ; {
 		before := part.Size()
 		n, err := j.piece(ctx, src, b, part)
-		j.moved += n
+		j.moved.Bytes += n
 		if err == nil {
 			err = part.Finish(ctx)
 			if err == nil || fresh || !errors.Is(err, bundle.ErrDamaged) {
@@ -262,6 +288,10 @@ func (j *job) piece(parent context.Context, src bundle.Source, b manifest.Blob, 
 	defer body.Close()
 	skip := part.Size() - start // the server began anew: what is here already passes by, and stays if the line breaks before
 	limited := strings.Contains(src.Name(), "://")
+	if limited {
+		begin := time.Now()
+		defer func() { j.moved.Active += time.Since(begin); j.moved.Line += n }()
+	}
 	buf := make([]byte, 64<<10)
 	if limited {
 		buf = buf[:j.pace.piece(len(buf))]
@@ -285,6 +315,11 @@ func (j *job) piece(parent context.Context, src bundle.Source, b manifest.Blob, 
 				return n, fmt.Errorf("cannot store blob: %w", err)
 			}
 			j.progress(part.Size())
+			if limited && j.opts.Gate != nil {
+				if err := j.opts.Gate(ctx, m); err != nil {
+					return n, &gateError{err}
+				}
+			}
 		}
 		switch {
 		case err == nil:

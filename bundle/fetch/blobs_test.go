@@ -60,11 +60,11 @@ func TestBlobsFromEverySource(t *testing.T) {
 				t.Fatal(err)
 			}
 			all(t, site, p.wants)
-			if want := fetch.Size(p.wants); moved != want || done != want || total != want {
+			if want := fetch.Size(p.wants); moved.Bytes != want || done != want || total != want {
 				t.Errorf("moved %d, done %d of %d, want %d", moved, done, total, want)
 			}
 			moved, err = fetch.Blobs(ctx, site, nil, p.wants, quick)
-			if moved != 0 || err != nil {
+			if moved.Bytes != 0 || err != nil {
 				t.Errorf("again: moved %d, error %v", moved, err)
 			}
 		})
@@ -78,7 +78,7 @@ func TestRate(t *testing.T) {
 	limited := quick
 	limited.Rate = size * 2
 	begin := time.Now()
-	if moved, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, files(t, p).URL)}, p.wants, limited); err != nil || moved != size {
+	if moved, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, files(t, p).URL)}, p.wants, limited); err != nil || moved.Bytes != size {
 		t.Fatalf("moved %d, error %v", moved, err)
 	}
 	if took := time.Since(begin); took < 450*time.Millisecond || took > 20*time.Second {
@@ -105,7 +105,7 @@ func TestCutLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	all(t, site, p.wants)
-	if want := fetch.Size(p.wants); moved != want {
+	if want := fetch.Size(p.wants); moved.Bytes != want {
 		t.Errorf("moved %d bytes of %d", moved, want)
 	}
 	if n := web.count("bytes="); n < 10 {
@@ -117,7 +117,7 @@ func TestCutLine(t *testing.T) {
 func TestResumeAfterRestart(t *testing.T) {
 	p := publish(t, 200_000)
 	w := largest(p.wants)
-	data := contentOf(t, p.store, w.Blob)
+	data := contentOf(t, p.store, w.Forms[0])
 	size := len(data)
 	for _, c := range []struct {
 		name  string
@@ -137,13 +137,13 @@ func TestResumeAfterRestart(t *testing.T) {
 				c.fault(web)
 			}
 			site := bundletest.Store(t)
-			part(t, site, w.Blob, c.part)
+			part(t, site, w.Forms[0], c.part)
 			moved, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
 			if err != nil {
 				t.Fatal(err)
 			}
 			all(t, site, []fetch.Want{w})
-			if moved != int64(c.moved) {
+			if moved.Bytes != int64(c.moved) {
 				t.Errorf("moved %d bytes, want %d", moved, c.moved)
 			}
 		})
@@ -154,11 +154,11 @@ func TestResumeAfterRestart(t *testing.T) {
 func TestServerThatBeginsAnewLosesNothing(t *testing.T) {
 	p := publish(t, 200_000)
 	w := largest(p.wants)
-	data := contentOf(t, p.store, w.Blob)
+	data := contentOf(t, p.store, w.Forms[0])
 	web := files(t, p)
 	web.noRange, web.cut = true, 10_000
 	site := bundletest.Store(t)
-	part(t, site, w.Blob, data[:50_000])
+	part(t, site, w.Forms[0], data[:50_000])
 	ended, cancel := context.WithCancel(ctx)
 	opts := quick
 	calls := 0
@@ -170,7 +170,7 @@ func TestServerThatBeginsAnewLosesNothing(t *testing.T) {
 	if _, err := fetch.Blobs(ended, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, opts); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if got := site.PartialSize(w.Blob); got != 50_000 {
+	if got := site.PartialSize(w.Forms[0]); got != 50_000 {
 		t.Errorf("the part has %d bytes", got)
 	}
 }
@@ -178,8 +178,8 @@ func TestServerThatBeginsAnewLosesNothing(t *testing.T) {
 func TestServersThatAnswerWrongly(t *testing.T) {
 	p := publish(t, 100_000)
 	w := largest(p.wants)
-	data := contentOf(t, p.store, w.Blob)
-	path := "/" + bundle.BlobPath(w.Blob.Digest)
+	data := contentOf(t, p.store, w.Forms[0])
+	path := "/" + bundle.BlobPath(w.Forms[0].Digest)
 	for _, c := range []struct {
 		name  string
 		part  int
@@ -202,16 +202,16 @@ func TestServersThatAnswerWrongly(t *testing.T) {
 			c.fault(web)
 			site := bundletest.Store(t)
 			if c.part > 0 {
-				part(t, site, w.Blob, data[:c.part])
+				part(t, site, w.Forms[0], data[:c.part])
 			}
 			_, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), web.URL) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
-			if site.Has(w.Blob) {
+			if site.Has(w.Forms[0]) {
 				t.Error("it was stored")
 			}
-			if got := site.PartialSize(w.Blob); got != int64(c.part) {
+			if got := site.PartialSize(w.Forms[0]); got != int64(c.part) {
 				t.Errorf("the part has %d bytes, had %d", got, c.part)
 			}
 		})
@@ -222,7 +222,7 @@ func TestServersThatAnswerWrongly(t *testing.T) {
 func TestRangesThatDoNotFit(t *testing.T) {
 	p := publish(t, 100_000)
 	w := largest(p.wants)
-	data := contentOf(t, p.store, w.Blob)
+	data := contentOf(t, p.store, w.Forms[0])
 	size := len(data)
 	for _, c := range []struct {
 		name   string
@@ -249,7 +249,7 @@ func TestRangesThatDoNotFit(t *testing.T) {
 				_, _ = w.Write(data)
 			}))
 			site := bundletest.Store(t)
-			part(t, site, w.Blob, data[:1000])
+			part(t, site, w.Forms[0], data[:1000])
 			if _, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick); err != nil {
 				t.Fatal(err)
 			}
@@ -261,7 +261,7 @@ func TestRangesThatDoNotFit(t *testing.T) {
 // TestLengthThatIsNotSaid: without a Content-Length the bytes themselves tell.
 func TestLengthThatIsNotSaid(t *testing.T) {
 	data := bundletest.Bytes(1, 50_000)
-	w := fetch.Want{Blob: bundletest.BlobOf(data)}
+	w := want(bundletest.BlobOf(data))
 	for _, c := range []struct {
 		name string
 		body []byte
@@ -285,8 +285,8 @@ func TestLengthThatIsNotSaid(t *testing.T) {
 			if !errors.Is(err, c.kind) || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
-			if site.Has(w.Blob) != (c.kind == nil) {
-				t.Errorf("stored: %v", site.Has(w.Blob))
+			if site.Has(w.Forms[0]) != (c.kind == nil) {
+				t.Errorf("stored: %v", site.Has(w.Forms[0]))
 			}
 		})
 	}
@@ -295,14 +295,14 @@ func TestLengthThatIsNotSaid(t *testing.T) {
 func TestTotalOfAnotherFile(t *testing.T) {
 	p := publish(t, 100_000)
 	w := largest(p.wants)
-	data := contentOf(t, p.store, w.Blob)
+	data := contentOf(t, p.store, w.Forms[0])
 	web := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Range", rangeHeader(1000, 1999, 2000))
 		rw.WriteHeader(http.StatusPartialContent)
 		_, _ = rw.Write(data[1000:2000])
 	}))
 	site := bundletest.Store(t)
-	part(t, site, w.Blob, data[:1000])
+	part(t, site, w.Forms[0], data[:1000])
 	_, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
 	if !errors.Is(err, bundle.ErrDamaged) || !strings.Contains(err.Error(), "the server has 2000 bytes") {
 		t.Errorf("error %v", err)
@@ -320,8 +320,8 @@ func TestSilentLine(t *testing.T) {
 	if err != nil { // every piece ends in silence, and yet it arrives
 		t.Fatal(err)
 	}
-	if moved != w.Blob.Size {
-		t.Errorf("moved %d bytes of %d", moved, w.Blob.Size)
+	if moved.Bytes != w.Forms[0].Size {
+		t.Errorf("moved %d bytes of %d", moved, w.Forms[0].Size)
 	}
 	hung := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	_, err = fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, hung.URL)}, []fetch.Want{w}, opts)

@@ -115,7 +115,7 @@ func TestDamagedArchiveThenAnotherSource(t *testing.T) {
 	if web.count("/blobs/") != 1 {
 		t.Errorf("%d blobs came over the line", web.count("/blobs/"))
 	}
-	if moved <= fetch.Size(p.wants)/2 {
+	if moved.Bytes <= fetch.Size(p.wants)/2 {
 		t.Errorf("moved %d bytes", moved)
 	}
 }
@@ -140,7 +140,7 @@ func TestArchiveThatLacksABlob(t *testing.T) {
 }
 
 func readBlob(src bundle.Source, w fetch.Want) ([]byte, error) {
-	r, err := src.Blob(ctx, w.Blob, 0)
+	r, err := src.Blob(ctx, w.Forms[0], 0)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func TestCancelWhileStreaming(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if !site.Has(p.wants[0].Blob) && !site.Has(p.wants[1].Blob) && !site.Has(p.wants[2].Blob) {
+	if !site.Has(p.wants[0].Forms[0]) && !site.Has(p.wants[1].Forms[0]) && !site.Has(p.wants[2].Forms[0]) {
 		t.Error("what had come is gone")
 	}
 }

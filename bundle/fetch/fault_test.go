@@ -168,15 +168,20 @@ func open(t *testing.T, spec string) bundle.Source {
 func all(t *testing.T, s *bundle.Store, wants []fetch.Want) {
 	t.Helper()
 	for _, w := range wants {
-		_, err := s.Read(w.Blob, 1<<30)
-		if err != nil && w.DiffID != "" {
-			_, err = s.Read(manifest.Blob{Digest: w.DiffID, Size: w.DiffSize}, 1<<30)
+		var err error
+		for _, b := range w.Forms {
+			if _, err = s.Read(b, 1<<30); err == nil {
+				break
+			}
 		}
 		if err != nil {
 			t.Error(err)
 		}
 	}
 }
+
+// want is content that has the given forms.
+func want(forms ...manifest.Blob) fetch.Want { return fetch.Want{Forms: forms} }
 
 func part(t *testing.T, s *bundle.Store, b manifest.Blob, data []byte) {
 	t.Helper()
@@ -193,9 +198,9 @@ func part(t *testing.T, s *bundle.Store, b manifest.Blob, data []byte) {
 }
 
 func largest(wants []fetch.Want) fetch.Want {
-	var w fetch.Want
+	w := want(manifest.Blob{})
 	for _, x := range wants {
-		if x.Blob.Size > w.Blob.Size {
+		if x.Forms[0].Size > w.Forms[0].Size {
 			w = x
 		}
 	}

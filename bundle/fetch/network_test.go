@@ -178,7 +178,7 @@ func TestServersThatLieAboutChanges(t *testing.T) {
 	if _, err = src.Document(ctx, bundle.RootPath(1), 1000); !errors.Is(err, bundle.ErrUnreachable) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := src.Blob(ctx, p.wants[0].Blob, 0); !errors.Is(err, bundle.ErrUnreachable) {
+	if _, err := src.Blob(ctx, p.wants[0].Forms[0], 0); !errors.Is(err, bundle.ErrUnreachable) {
 		t.Errorf("error %v", err)
 	}
 	web.set(nil)

@@ -84,7 +84,8 @@ func TestDockerSave(t *testing.T) {
 	image := p.release.Images[0].Platforms[0]
 	var wants []fetch.Want
 	for _, w := range p.wants {
-		if w.Blob.Digest == image.Config.Digest || w.DiffID == image.Layers[0].DiffID || w.DiffID == image.Layers[1].DiffID {
+		switch w.Forms[len(w.Forms)-1].Digest {
+		case image.Config.Digest, image.Layers[0].DiffID, image.Layers[1].DiffID:
 			wants = append(wants, w)
 		}
 	}

@@ -31,7 +31,7 @@ func TestDocuments(t *testing.T) {
 		if _, err := src.Document(ctx, bundle.TimestampPath, 5); !errors.Is(err, bundle.ErrTooLarge) {
 			t.Errorf("%s: error %v", spec, err)
 		}
-		for _, evil := range []string{"../x", "/etc/passwd", "metadata/../../x", bundle.BlobPath(p.wants[0].Blob.Digest), ""} {
+		for _, evil := range []string{"../x", "/etc/passwd", "metadata/../../x", bundle.BlobPath(p.wants[0].Forms[0].Digest), ""} {
 			if data, err := src.Document(ctx, evil, 1000); err == nil {
 				t.Errorf("%s: %s: %q", spec, evil, data)
 			}
@@ -73,7 +73,7 @@ func TestLinksOutOfAFolder(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	blob := p.wants[0].Blob
+	blob := p.wants[0].Forms[0]
 	src := open(t, p.dir)
 	for path, target := range map[string]string{
 		filepath.Join(p.dir, "metadata", "timestamp.json"):                     secret,

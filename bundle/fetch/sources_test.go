@@ -17,6 +17,7 @@ import (
 	"dhow/bundle"
 	"dhow/bundle/bundletest"
 	"dhow/bundle/fetch"
+	"dhow/manifest"
 )
 
 func TestNextSource(t *testing.T) {
@@ -27,8 +28,8 @@ func TestNextSource(t *testing.T) {
 		fault func(*server)
 	}{
 		{"first is down", func(s *server) { s.status = 503 }},
-		{"first lacks one", func(s *server) { s.replace["/"+bundle.BlobPath(w.Blob.Digest)] = " " }},
-		{"first is damaged", func(s *server) { s.flip = w.Blob.Digest.Encoded() }},
+		{"first lacks one", func(s *server) { s.replace["/"+bundle.BlobPath(w.Forms[0].Digest)] = " " }},
+		{"first is damaged", func(s *server) { s.flip = w.Forms[0].Digest.Encoded() }},
 		{"first is a login page", func(s *server) { s.page = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,7 +44,7 @@ func TestNextSource(t *testing.T) {
 		})
 	}
 	first, second := files(t, p), files(t, p)
-	first.status, second.flip = 503, w.Blob.Digest.Encoded()
+	first.status, second.flip = 503, w.Forms[0].Digest.Encoded()
 	_, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, first.URL), open(t, second.URL)}, p.wants, quick)
 	if !errors.Is(err, bundle.ErrUnreachable) || !errors.Is(err, bundle.ErrDamaged) || !strings.Contains(err.Error(), "cannot fetch 1 of 6 blobs: ") {
 		t.Errorf("error %v", err)
@@ -71,7 +72,7 @@ func TestCancelKeepsTheParts(t *testing.T) {
 	if _, err := fetch.Blobs(ended, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, opts); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if got := site.PartialSize(w.Blob); got != 100_000 {
+	if got := site.PartialSize(w.Forms[0]); got != 100_000 {
 		t.Errorf("the part has %d bytes", got)
 	}
 }
@@ -80,7 +81,7 @@ func TestFullDisk(t *testing.T) {
 	p := publish(t, 50_000)
 	w := largest(p.wants)
 	site := bundletest.Store(t)
-	if err := os.Symlink("/dev/full", filepath.Join(site.Dir(), "partial", w.Blob.Digest.Encoded())); err != nil {
+	if err := os.Symlink("/dev/full", filepath.Join(site.Dir(), "partial", w.Forms[0].Digest.Encoded())); err != nil {
 		t.Fatal(err)
 	}
 	src := open(t, p.dir)
@@ -93,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 func TestImpossibleWants(t *testing.T) {
 	good := bundletest.BlobOf([]byte("a"))
 	for _, w := range []fetch.Want{
-		{}, {Blob: good, DiffID: "x"}, {Blob: good, DiffID: good.Digest, DiffSize: -1},
+		{}, want(manifest.Blob{}), want(good, manifest.Blob{Digest: "x"}), want(good, manifest.Blob{Digest: good.Digest, Size: -1}),
 	} {
 		if _, err := fetch.Blobs(ctx, bundletest.Store(t), nil, []fetch.Want{w}, quick); err == nil {
 			t.Errorf("%v is no error", w)
@@ -104,14 +105,14 @@ func TestImpossibleWants(t *testing.T) {
 // TestFileThatIsAWebPage: web servers guess types, and a release may hold a web page.
 func TestFileThatIsAWebPage(t *testing.T) {
 	page := []byte("<html><body>maintenance</body></html>")
-	w := fetch.Want{Blob: bundletest.BlobOf(page)}
+	w := want(bundletest.BlobOf(page))
 	web := serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		http.ServeContent(rw, r, "", bundletest.Made, bytes.NewReader(page))
 	}))
 	for _, n := range []int{0, 10} {
 		site := bundletest.Store(t)
 		if n > 0 {
-			part(t, site, w.Blob, page[:n])
+			part(t, site, w.Forms[0], page[:n])
 		}
 		if _, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w, w}, quick); err != nil {
 			t.Error(err)
@@ -122,11 +123,11 @@ func TestFileThatIsAWebPage(t *testing.T) {
 
 func TestEmptyBlob(t *testing.T) {
 	site := bundletest.Store(t)
-	w := fetch.Want{Blob: bundletest.BlobOf(nil)}
+	w := want(bundletest.BlobOf(nil))
 	if _, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, publish(t, 10).dir)}, []fetch.Want{w}, quick); err != nil {
 		t.Error(err)
 	}
-	if !site.Has(w.Blob) {
+	if !site.Has(w.Forms[0]) {
 		t.Error("it is not there")
 	}
 }
@@ -137,10 +138,10 @@ func TestBlobFromOffset(t *testing.T) {
 	web, old := files(t, p), files(t, p)
 	old.noRange = true
 	w := largest(p.wants)
-	data := contentOf(t, p.store, w.Blob)
+	data := contentOf(t, p.store, w.Forms[0])
 	for _, spec := range []string{p.dir, web.URL, old.URL, archive(t, p, ".tgz")} {
 		for _, offset := range []int{0, 1, len(data) - 1} {
-			r, err := open(t, spec).Blob(ctx, w.Blob, int64(offset))
+			r, err := open(t, spec).Blob(ctx, w.Forms[0], int64(offset))
 			if err != nil {
 				t.Fatal(err)
 			}

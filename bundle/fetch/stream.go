@@ -26,7 +26,7 @@ func (j *job) stream(ctx context.Context, src bundle.Streamer) error {
 		j.took = j.took[:before]
 	}
 	if err == nil && len(j.left) > 0 {
-		err = absent(fmt.Sprintf("it does not hold blob %s", j.left[0].Blob.Digest))
+		err = absent(fmt.Sprintf("it does not hold blob %s", j.left[0].Forms[0].Digest))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", src.Name(), err)
@@ -36,9 +36,9 @@ func (j *job) stream(ctx context.Context, src bundle.Streamer) error {
 
 // takeNamed stores or verifies content that the source names.
 func (j *job) takeNamed(ctx context.Context, open *openWants, b manifest.Blob, r io.Reader) error {
-	want, wanted := open.find(b.Digest)
-	if wanted && b.Size != want.size(b.Digest) {
-		return fmt.Errorf("blob %s is %w: it has %d bytes, not %d", b.Digest, bundle.ErrDamaged, b.Size, want.size(b.Digest))
+	form, wanted := open.find(b.Digest)
+	if wanted && b.Size != form.Size {
+		return fmt.Errorf("blob %s is %w: it has %d bytes, not %d", b.Digest, bundle.ErrDamaged, b.Size, form.Size)
 	}
 	if !wanted {
 		_, err := io.Copy(io.Discard, bundle.NewVerifier(r, b, "blob "+b.Digest.String()))
@@ -47,7 +47,7 @@ func (j *job) takeNamed(ctx context.Context, open *openWants, b manifest.Blob, r
 	if err := j.store.Put(ctx, b, &progressReader{r: j.counted(r), j: j}); err != nil {
 		return err
 	}
-	j.taken(open, want, b)
+	j.taken(open, b)
 	return nil
 }
 
@@ -58,22 +58,21 @@ func (j *job) takeUnnamed(ctx context.Context, open *openWants, size int64, r io
 		return err
 	}
 	b, kept, err := j.store.ImportIf(ctx, j.counted(r), size, func(b manifest.Blob) bool {
-		want, ok := open.find(b.Digest)
-		return ok && want.size(b.Digest) == b.Size
+		form, ok := open.find(b.Digest)
+		return ok && form.Size == b.Size
 	})
 	if err != nil {
 		return err
 	}
 	if kept {
-		want, _ := open.find(b.Digest)
-		j.taken(open, want, b)
+		j.taken(open, b)
 	}
 	return nil
 }
 
-func (j *job) taken(open *openWants, w Want, b manifest.Blob) {
-	for _, same := range open.close(w, b.Digest) {
-		j.done += same.Blob.Size
+func (j *job) taken(open *openWants, b manifest.Blob) {
+	for _, same := range open.close(b.Digest) {
+		j.done += same.Size()
 	}
 	j.took = append(j.took, b)
 	j.progress(0)
@@ -101,7 +100,7 @@ func also(err, second error) error {
 }
 
 // counted counts the bytes that come from a source.
-func (j *job) counted(r io.Reader) io.Reader { return countReader{r, &j.moved} }
+func (j *job) counted(r io.Reader) io.Reader { return countReader{r, &j.moved.Bytes} }
 
 type countReader struct {
 	r io.Reader
@@ -128,66 +127,51 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// openWants finds wants by either of their digests.
+// openWants finds wants by the digests of their forms.
 type openWants struct {
 	wants []Want
-	got   map[digest.Digest]bool
-	by    map[digest.Digest]int
+	met   []bool
+	by    map[digest.Digest][]int
 	sizes map[int64]bool
 }
 
 func newOpenWants(wants []Want) *openWants {
-	o := &openWants{wants: wants, got: map[digest.Digest]bool{}, by: map[digest.Digest]int{}, sizes: map[int64]bool{}}
+	o := &openWants{wants: wants, met: make([]bool, len(wants)), by: map[digest.Digest][]int{}, sizes: map[int64]bool{}}
 	for i, w := range wants {
-		o.by[w.Blob.Digest] = i
-		o.sizes[w.Blob.Size] = true
-		if w.DiffID != "" {
-			if _, ok := o.by[w.DiffID]; !ok {
-				o.by[w.DiffID] = i
-			}
-			o.sizes[w.DiffSize] = true
+		for _, b := range w.Forms {
+			o.by[b.Digest] = append(o.by[b.Digest], i)
+			o.sizes[b.Size] = true
 		}
 	}
 	return o
 }
 
-// find returns the want that d answers, if one is still open.
-func (o *openWants) find(d digest.Digest) (Want, bool) {
-	i, ok := o.by[d]
-	if !ok || o.got[d] || o.satisfied(o.wants[i]) {
-		return Want{}, false
+// find returns the form with the digest d of a want that is still open.
+func (o *openWants) find(d digest.Digest) (manifest.Blob, bool) {
+	for _, i := range o.by[d] {
+		if !o.met[i] {
+			return o.wants[i].form(d)
+		}
 	}
-	return o.wants[i], true
-}
-
-func (o *openWants) satisfied(w Want) bool {
-	return o.got[w.Blob.Digest] || w.DiffID != "" && o.got[w.DiffID]
+	return manifest.Blob{}, false
 }
 
 // close notes that d has come, and returns the wants that are answered by it.
-func (o *openWants) close(_ Want, d digest.Digest) (answered []Want) {
-	for _, w := range o.wants {
-		if !o.satisfied(w) && (w.Blob.Digest == d || w.DiffID == d) {
-			answered = append(answered, w)
+func (o *openWants) close(d digest.Digest) (answered []Want) {
+	for _, i := range o.by[d] {
+		if !o.met[i] {
+			o.met[i] = true
+			answered = append(answered, o.wants[i])
 		}
 	}
-	o.got[d] = true
 	return answered
 }
 
 func (o *openWants) rest() (rest []Want) {
-	for _, w := range o.wants {
-		if !o.satisfied(w) {
+	for i, w := range o.wants {
+		if !o.met[i] {
 			rest = append(rest, w)
 		}
 	}
 	return rest
-}
-
-// size is the length of the form of w that has the digest d.
-func (w Want) size(d digest.Digest) int64 {
-	if d == w.DiffID {
-		return w.DiffSize
-	}
-	return w.Blob.Size
 }

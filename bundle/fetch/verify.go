@@ -23,10 +23,10 @@ func Verify(ctx context.Context, src bundle.Source, wants []Want, progress func(
 		err = verifyStream(ctx, s, newOpenWants(wants), func(n int64) { done += n; progress(done, total) })
 	} else {
 		for _, w := range wants {
-			if err = verifyBlob(ctx, src, w.Blob); err != nil {
+			if err = verifyAny(ctx, src, w); err != nil {
 				break
 			}
-			done += w.Blob.Size
+			done += w.Size()
 			progress(done, total)
 		}
 	}
@@ -34,6 +34,20 @@ func Verify(ctx context.Context, src bundle.Source, wants []Want, progress func(
 		return fmt.Errorf("%s: %w", src.Name(), err)
 	}
 	return nil
+}
+
+// verifyAny reads the first form that the source has.
+func verifyAny(ctx context.Context, src bundle.Source, w Want) (first error) {
+	for _, b := range w.Forms {
+		err := verifyBlob(ctx, src, b)
+		if !isNotExist(err) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 func verifyBlob(ctx context.Context, src bundle.Source, b manifest.Blob) error {
@@ -60,9 +74,9 @@ func verifyStream(ctx context.Context, src bundle.Streamer, open *openWants, cam
 		} else if _, err := io.Copy(io.Discard, bundle.NewVerifier(r, b, "blob "+d)); err != nil {
 			return err
 		}
-		if w, ok := open.find(b.Digest); ok && w.size(b.Digest) == size {
-			for _, same := range open.close(w, b.Digest) {
-				came(same.Blob.Size)
+		if form, ok := open.find(b.Digest); ok && form.Size == size {
+			for _, same := range open.close(b.Digest) {
+				came(same.Size())
 			}
 		}
 		return nil
@@ -71,7 +85,7 @@ func verifyStream(ctx context.Context, src bundle.Streamer, open *openWants, cam
 		return err
 	}
 	if rest := open.rest(); len(rest) > 0 {
-		return absent(fmt.Sprintf("it does not hold blob %s", rest[0].Blob.Digest))
+		return absent(fmt.Sprintf("it does not hold blob %s", rest[0].Forms[0].Digest))
 	}
 	return nil
 }

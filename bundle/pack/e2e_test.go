@@ -147,7 +147,7 @@ func TestDebianRegistry(t *testing.T) {
 	}
 	site := bundletest.Store(t)
 	wants := append(wantsOf(t, r), wantsOf(t, next)...)
-	last := wants[len(wantsOf(t, r))-1].Blob
+	last := wants[len(wantsOf(t, r))-1].Forms[0]
 	p, err := site.Partial(last)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestDebianRegistry(t *testing.T) {
 		t.Errorf("%d blobs are missing, error %v", len(missing), err)
 	}
 	all := fetch.Size(wantsOf(t, r)) + fetch.Size(wantsOf(t, next)) - shared(wantsOf(t, r), wantsOf(t, next))
-	if moved != all-2_000_000 {
+	if moved.Bytes != all-2_000_000 {
 		t.Errorf("moved %d bytes, want %d", moved, all-2_000_000)
 	}
 	for _, i := range append(r.Images, next.Images...) {
@@ -203,8 +203,8 @@ func TestDebianRegistry(t *testing.T) {
 func shared(a, b []fetch.Want) (n int64) {
 	for _, x := range a {
 		for _, y := range b {
-			if x.Blob.Digest == y.Blob.Digest {
-				n += x.Blob.Size
+			if x.Forms[0].Digest == y.Forms[0].Digest {
+				n += x.Forms[0].Size
 			}
 		}
 	}

@@ -157,7 +157,7 @@ func TestPublishOCI(t *testing.T) {
 	}
 	site := bundletest.Store(t)
 	moved, err := fetch.Blobs(ctx, site, []bundle.Source{src}, wantsOf(t, r), quick)
-	if err != nil || moved != fetch.Size(wantsOf(t, r)) {
+	if err != nil || moved.Bytes != fetch.Size(wantsOf(t, r)) {
 		t.Errorf("moved %d, error %v", moved, err)
 	}
 	for _, i := range r.Images {
@@ -233,8 +233,8 @@ func TestReleaseTag(t *testing.T) {
 		}
 	}
 	for _, w := range wantsOf(t, r) {
-		if !found[w.Blob.Digest] {
-			t.Errorf("the tag does not lead to %s", w.Blob.Digest)
+		if !found[w.Forms[0].Digest] {
+			t.Errorf("the tag does not lead to %s", w.Forms[0].Digest)
 		}
 	}
 	if got := parse(get("manifest")).ArtifactType; got != bundle.ManifestArtifactType {
@@ -251,7 +251,7 @@ func TestFetchOverACutLine(t *testing.T) {
 	reg.cut = 50_000
 	site := bundletest.Store(t)
 	moved, err := fetch.Blobs(ctx, site, []bundle.Source{source(t, reg.spec())}, wantsOf(t, r), quick)
-	if err != nil || moved != fetch.Size(wantsOf(t, r)) {
+	if err != nil || moved.Bytes != fetch.Size(wantsOf(t, r)) {
 		t.Errorf("moved %d of %d, error %v", moved, fetch.Size(wantsOf(t, r)), err)
 	}
 }

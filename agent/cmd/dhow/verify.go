@@ -140,9 +140,7 @@ func (s *shell) verifyBytes(ctx context.Context, src bundle.Source, release *man
 	if err != nil {
 		return api.Fail(api.CodeRefused, "ask the central team for a release for this computer", "%v", err)
 	}
-	for _, w := range wants {
-		v.Bytes += w.Blob.Size
-	}
+	v.Bytes = fetch.Size(wants)
 	free, err := site.Free(s.paths().State())
 	if err != nil {
 		return err
