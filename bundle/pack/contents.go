@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 
@@ -27,6 +28,9 @@ type Contents struct {
 	Hint bundle.Hint
 	// Extra are further blobs of the store to carry.
 	Extra []manifest.Blob
+	// AsHere takes layers unpacked where the store has them only so, and images without their manifests, as sites have them. Then the
+	// bundle's index leaves out the images that an OCI tool could not read.
+	AsHere bool
 }
 
 // Summary says what was written.
@@ -43,6 +47,7 @@ type Summary struct {
 type image struct {
 	manifest.PlatformImage
 	refs []string
+	bare bool // without its manifest
 }
 
 // plan is what is written, in its order.
@@ -73,7 +78,12 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 			return nil, err
 		}
 		for _, i := range images {
-			add(i.Manifest)
+			if c.AsHere {
+				i.asHere(c.Store)
+			}
+			if !i.bare {
+				add(i.Manifest)
+			}
 			add(i.Config)
 			for _, l := range i.Layers {
 				add(l.Blob)
@@ -82,7 +92,7 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 			if !ok {
 				at = len(p.images)
 				byManifest[i.Manifest.Digest] = at
-				p.images = append(p.images, image{PlatformImage: i.PlatformImage})
+				p.images = append(p.images, image{PlatformImage: i.PlatformImage, bare: i.bare})
 			}
 			p.images[at].refs = appendNew(p.images[at].refs, i.refs[0])
 		}
@@ -103,13 +113,24 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 	return p, p.addDocuments(c, forBundle)
 }
 
+// asHere puts the form that the store has in place of each layer that it has not as it is carried.
+func (i *image) asHere(store *bundle.Store) {
+	i.bare = !store.Has(i.Manifest)
+	i.Layers = slices.Clone(i.Layers)
+	for n, l := range i.Layers {
+		if plain := (manifest.Blob{Digest: l.DiffID, Size: l.DiffSize}); !store.Has(l.Blob) && store.Has(plain) {
+			i.Layers[n].Blob, i.bare = plain, true
+		}
+	}
+}
+
 // choose returns the images of a release for a platform, or for all, each with its reference.
 func choose(r *manifest.Release, platform string) ([]image, error) {
 	var images []image
 	if platform == "" {
 		for _, i := range r.Images {
 			for _, p := range i.Platforms {
-				images = append(images, image{p, []string{i.Ref}})
+				images = append(images, image{PlatformImage: p, refs: []string{i.Ref}})
 			}
 		}
 		return images, nil
@@ -119,7 +140,7 @@ func choose(r *manifest.Release, platform string) ([]image, error) {
 		return nil, err
 	}
 	for n, p := range chosen {
-		images = append(images, image{p, []string{r.Images[n].Ref}})
+		images = append(images, image{PlatformImage: p, refs: []string{r.Images[n].Ref}})
 	}
 	return images, nil
 }
@@ -220,6 +241,9 @@ func (i image) describe() descriptor {
 func (p *plan) index() ([]byte, error) {
 	index := ociIndex{SchemaVersion: 2, MediaType: bundle.OCIIndexMediaType, Manifests: []descriptor{}}
 	for _, i := range p.images {
+		if i.bare {
+			continue
+		}
 		d := i.describe()
 		d.Annotations = map[string]string{"io.containerd.image.name": i.refs[0]}
 		index.Manifests = append(index.Manifests, d)
