@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -50,6 +51,15 @@ type Delta struct {
 
 // WaysPath is the TUF target path of the ways to a release.
 func WaysPath(version string) string { return "ways/" + version + ".json" }
+
+// WaysOfPath returns the version of the release that the ways at a TUF target path lead to.
+func WaysOfPath(path string) (version string, ok bool) {
+	version, ok = strings.CutPrefix(path, "ways/")
+	if ok {
+		version, ok = strings.CutSuffix(version, ".json")
+	}
+	return version, ok
+}
 
 // Of returns the ways to a layer; it is empty when there are none. w may be nil.
 func (w *Ways) Of(diffID digest.Digest) LayerWays {

@@ -44,10 +44,10 @@ type Client struct {
 	slots   *slots // nil: nothing is written
 
 	// mu is held for moments only: status is told while a source is silent.
-	mu       sync.Mutex
-	state    state
-	parsed   *parsed           // of state.Done; nil until asked for
-	releases map[string][]byte // where nothing is written: release documents by file name
+	mu     sync.Mutex
+	state  state
+	parsed *parsed           // of state.Done; nil until asked for
+	kept   map[string][]byte // where nothing is written: documents by folder and file name
 }
 
 // Manifest is a verified manifest. Callers must not change it.
@@ -67,7 +67,7 @@ func Init(dir string, root []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(filepath.Join(dir, "releases"), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Join(dir, releasesDir), 0o700); err != nil {
 		return fmt.Errorf("cannot make the trust folder: %w", err)
 	}
 	path := filepath.Join(dir, "root.json")
@@ -116,7 +116,7 @@ func Open(dir string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(dir, "root.json"), err)
 	}
-	c.dir, c.slots, c.releases = dir, &slots{dir: dir}, nil
+	c.dir, c.slots, c.kept = dir, &slots{dir: dir}, nil
 	value, err := c.slots.load()
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func Restore(dir string, roots [][]byte) error {
 		if len(roots) == 0 {
 			return fail(err)
 		}
-		if err := durable.MkdirAll(filepath.Join(dir, "releases"), 0o700); err != nil {
+		if err := durable.MkdirAll(filepath.Join(dir, releasesDir), 0o700); err != nil {
 			return fail(err)
 		}
 		if err := durable.WriteFile(path, roots[0], 0o600); err != nil {
@@ -178,7 +178,7 @@ func Scratch(root []byte, opts Options) (*Client, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	c := &Client{opts: opts, first: root, state: state{Root: root}, releases: map[string][]byte{}}
+	c := &Client{opts: opts, first: root, state: state{Root: root}, kept: map[string][]byte{}}
 	c.raise(c.state)
 	return c, nil
 }
@@ -187,7 +187,7 @@ func Scratch(root []byte, opts Options) (*Client, error) {
 func (c *Client) Scratch() *Client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	other := &Client{opts: c.opts, first: c.first, state: c.state, releases: map[string][]byte{}}
+	other := &Client{opts: c.opts, first: c.first, state: c.state, kept: map[string][]byte{}}
 	other.raise(c.state)
 	return other
 }
@@ -254,7 +254,7 @@ func (c *Client) clean() error {
 	if c.cleaned {
 		return nil
 	}
-	for _, dir := range []string{c.dir, filepath.Join(c.dir, "releases")} {
+	for _, dir := range []string{c.dir, filepath.Join(c.dir, releasesDir), filepath.Join(c.dir, waysDir)} {
 		if err := durable.Clean(dir); err != nil {
 			return fmt.Errorf("cannot clean the trust folder: %w", err)
 		}

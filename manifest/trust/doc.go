@@ -5,7 +5,7 @@
 // to. A Client stands on it: it begins with the root of trust given at install, ends with the fleet document, and asks for
 // more than TUF where a fleet must never be led back or left without a way on. A Client promises that what Refresh and Current return was
 // signed by the fleet's own keys, belongs together, and is not older than what this site has accepted before; and that Release
-// returns the very document that the manifest names. Where the bytes come from does not matter: a Source is never trusted, and
+// and Ways return the very documents that the manifest names. Where the bytes come from does not matter: a Source is never trusted, and
 // every document is bounded before it is read and before it is parsed.
 //
 // Online sources keep to the order of the specification: each document that was verified is kept at once, so that a line that
@@ -23,6 +23,7 @@
 //	root.json                        the root of trust given at install
 //	state-0, state-1                 two slots; the valid one with the higher generation counts, the other is overwritten next
 //	releases/VERSION.SHA256.json     release documents that were verified; they stay when a newer manifest leaves them out
+//	ways/VERSION.SHA256.json         documents of ways that were verified; the one that takes their place removes them
 //
 // A slot is a line "dhow-trust 1 GENERATION SHA256 LENGTH" and the JSON of type state. The checksum guards against disks and power
 // cuts, not against root. One process at a time writes the folder; others may read it. Who keeps Roots, the number and the floor at

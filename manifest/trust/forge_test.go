@@ -43,6 +43,7 @@ type forge struct {
 	made    time.Time
 	fleet   manifest.Fleet
 	docs    map[string][]byte // release documents by version
+	ways    map[string][]byte // documents of ways by version
 	files   map[string][]byte // all that was published so far
 
 	onTargets   func(*metadata.TargetsType)
@@ -60,7 +61,7 @@ func newForge(t testing.TB, name string) *forge {
 			Format: 1, Name: name, Rings: map[string]manifest.Ring{"pilot": {}},
 			Sites: map[string]manifest.Site{"kin-001": {Ring: "pilot"}},
 		},
-		docs: map[string][]byte{}, files: map[string][]byte{},
+		docs: map[string][]byte{}, ways: map[string][]byte{}, files: map[string][]byte{},
 	}
 	for role, n := range map[string]int{root: 3, timestamp: 1, snapshot: 1, targets: 1} {
 		for range n {
@@ -180,6 +181,9 @@ func (f *forge) publish() map[string][]byte {
 	}
 	for version, doc := range f.docs {
 		put("releases/", manifest.ReleasePath(version), version+".json", doc)
+	}
+	for version, doc := range f.ways {
+		put("ways/", manifest.WaysPath(version), version+".json", doc)
 	}
 	if f.onTargets != nil {
 		f.onTargets(&list.Signed)

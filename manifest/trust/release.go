@@ -4,17 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
-	"dhow/bundle/durable"
 	"dhow/manifest"
 )
 
@@ -42,7 +37,7 @@ func (c *Client) Release(ctx context.Context, src Source, version string) (*mani
 	if err != nil {
 		return nil, "", err
 	}
-	if err := c.keepRelease(releaseFile(version, info), data); err != nil {
+	if err := c.keepDocument(releasesDir, documentFile(version, info), data); err != nil {
 		return nil, "", err
 	}
 	return r, d, nil
@@ -61,7 +56,7 @@ func (c *Client) listed(version string) (p *parsed, info *metadata.TargetFiles, 
 	if err != nil || normal != version || info == nil {
 		return nil, nil, nil, fmt.Errorf("%.80q: %w (manifest %d)", version, ErrUnknownRelease, p.targets.Signed.Version)
 	}
-	data, err = c.readRelease(releaseFile(version, info))
+	data, err = c.readKept(releasesDir, documentFile(version, info), manifest.MaxRelease)
 	if err != nil || info.VerifyLengthHashes(data) != nil {
 		data = nil
 	}
@@ -82,21 +77,17 @@ func (c *Client) CachedRelease(version string) (*manifest.Release, digest.Digest
 	}
 	if p, err := c.done(); err == nil {
 		if info := p.targets.Signed.Targets[manifest.ReleasePath(version)]; info != nil {
-			names = append([]string{releaseFile(version, info)}, names...)
+			names = append([]string{documentFile(version, info)}, names...)
 		}
 	}
 	for _, name := range names {
-		data, err := c.readRelease(name)
+		data, err := c.readKept(releasesDir, name, manifest.MaxRelease)
 		if err != nil || name != version+"."+sum(data)+".json" {
 			continue
 		}
 		return decodeRelease(data, version, "")
 	}
 	return nil, "", fmt.Errorf("the document of release %s: %w", version, ErrNothing)
-}
-
-func releaseFile(version string, info *metadata.TargetFiles) string {
-	return version + "." + hex.EncodeToString(info.Hashes["sha256"]) + ".json"
 }
 
 func sum(data []byte) string {
@@ -119,52 +110,11 @@ func decodeRelease(data []byte, version, fleet string) (*manifest.Release, diges
 	return r, digest.NewDigestFromEncoded(digest.SHA256, sum(data)), nil
 }
 
-func (c *Client) readRelease(name string) ([]byte, error) {
-	if c.dir == "" {
-		if data, ok := c.releases[name]; ok {
-			return data, nil
-		}
-		return nil, fs.ErrNotExist
-	}
-	return readFile(filepath.Join(c.dir, "releases", name), manifest.MaxRelease)
-}
-
-// keepRelease puts a document into the folder. The caller holds work, and not mu.
-func (c *Client) keepRelease(name string, data []byte) error {
-	if c.dir == "" {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.releases[name] = data
-		return nil
-	}
-	if err := c.clean(); err != nil {
-		return err
-	}
-	dir := filepath.Join(c.dir, "releases")
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("cannot keep the release document: %w", err)
-	}
-	if err := durable.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-		return fmt.Errorf("cannot keep the release document: %w", err)
-	}
-	return nil
-}
-
 // releaseFiles lists the documents of a version that are here.
 func (c *Client) releaseFiles(version string) ([]string, error) {
-	var all []string
-	if c.dir == "" {
-		for name := range c.releases {
-			all = append(all, name)
-		}
-	} else {
-		entries, err := os.ReadDir(filepath.Join(c.dir, "releases"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("cannot list release documents: %w", err)
-		}
-		for _, e := range entries {
-			all = append(all, e.Name())
-		}
+	all, err := c.keptFiles(releasesDir)
+	if err != nil {
+		return nil, err
 	}
 	var names []string
 	for _, name := range all {
