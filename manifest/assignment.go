@@ -106,6 +106,14 @@ func (p Policy) check(c *checker) {
 	if _, err := ParseRate(p.Rate); err != nil && p.Rate != "" {
 		c.fail("rate: %w", err)
 	}
+	if _, err := ParseQuiet(p.Quiet); err != nil {
+		c.fail("quiet: %w", err)
+	}
+	for what, amount := range map[string]string{"day": p.Budget.Day, "month": p.Budget.Month} {
+		if _, err := ParseSize(amount); err != nil && amount != "" {
+			c.fail("budget: %s: %w", what, err)
+		}
+	}
 	c.text("backup: at", p.Backup.At, 200, true)
 	c.text("backup: drill", p.Backup.Drill, 200, true)
 	if p.Backup.Keep < 0 || p.Backup.Keep > 100_000 || p.Backup.Days < 0 || p.Backup.Days > 100_000 {

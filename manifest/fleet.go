@@ -18,12 +18,20 @@ type Policy struct {
 	Window    string       `json:"window,omitempty"`    // "21:00-05:00" in TimeZone; empty means any hour
 	TimeZone  string       `json:"timeZone,omitempty"`  // IANA name; empty means the computer's
 	Rate      string       `json:"rate,omitempty"`      // the most that a site fetches, see ParseRate; empty means no limit
+	Quiet     string       `json:"quiet,omitempty"`     // hours in which nothing is fetched over a line, see ParseQuiet
+	Budget    Budget       `json:"budget,omitzero"`     // the most that crosses a metered line
 	Keep      int          `json:"keep,omitempty"`      // snapshots to keep, at least 2
 	Backup    BackupPolicy `json:"backup,omitzero"`     // portable backups
 	Languages []string     `json:"languages,omitempty"` // of the notes that people at the sites read, the best first
 	Contact   string       `json:"contact,omitempty"`   // whom a site calls
 	// BackupKey is the age public key (age1…) that copies of backups are encrypted to; without it sites make none.
 	BackupKey string `json:"backupKey,omitempty"`
+}
+
+// Budget is how much may be fetched over a line in a day and in a month of the time zone, see ParseSize; empty means any amount.
+type Budget struct {
+	Day   string `json:"day,omitempty" yaml:"day,omitempty"`
+	Month string `json:"month,omitempty" yaml:"month,omitempty"`
 }
 
 // BackupPolicy says when sites make portable backups by themselves, and what becomes of them. Empty fields mean what the site says itself.

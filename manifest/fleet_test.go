@@ -14,6 +14,7 @@ func sampleFleet() *Fleet {
 		Policy: Policy{
 			Fetch: "*/30 * * * *", Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Keep: 3, Contact: "+243 1",
 			Rate: "64 kB/s", Languages: []string{"fr", "en"},
+			Quiet: "08:00-17:00", Budget: Budget{Day: "50 MB", Month: "1 GB"},
 			Backup:    BackupPolicy{At: "0 2 * * *", Drill: "never", Keep: 14, Days: 60, Space: "20 GB"},
 			BackupKey: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
 		},
@@ -69,6 +70,8 @@ func TestFleetValidate(t *testing.T) {
 		"setting":    {func(f *Fleet) { f.Rings["all"] = Ring{Settings: map[string]string{"A B": ""}} }, `"A B" is not the name of a variable`},
 		"value":      {func(f *Fleet) { f.Rings["all"] = Ring{Settings: map[string]string{"A": "1\n2"}} }, `the value of "A" has control characters`},
 		"rate":       {func(f *Fleet) { f.Policy.Rate = "fast" }, `policy: not valid: rate: "fast" is no speed: write it like "64 kB/s"`},
+		"quiet":      {func(f *Fleet) { f.Policy.Quiet = "by day" }, `policy: not valid: quiet: quiet hours "by day" are not understood`},
+		"budget":     {func(f *Fleet) { f.Policy.Budget.Month = "much" }, `policy: not valid: budget: month: "much" is no amount of space`},
 		"space":      {func(f *Fleet) { f.Policy.Backup.Space = "much" }, `backup: space: "much" is no amount of space`},
 		"days":       {func(f *Fleet) { f.Policy.Backup.Days = -1 }, `backup: keep and days are whole numbers`},
 		"languages":  {func(f *Fleet) { f.Policy.Languages = []string{"f"} }, `"f" is not a language code`},

@@ -20,20 +20,22 @@ const maxFile = 1 << 20
 
 // Config is the content of dhow.yaml. Empty fields mean what the package comment says.
 type Config struct {
-	Site     string   `yaml:"site"`
-	Sources  []string `yaml:"sources,omitempty"`
-	Project  string   `yaml:"project,omitempty"`
-	Fetch    string   `yaml:"fetch,omitempty"`
-	Window   string   `yaml:"window,omitempty"`
-	TimeZone string   `yaml:"time_zone,omitempty"`
-	Rate     string   `yaml:"rate,omitempty"`
-	Language string   `yaml:"language,omitempty"`
-	Contact  string   `yaml:"contact,omitempty"`
-	Engine   string   `yaml:"engine,omitempty"`
-	Serve    string   `yaml:"serve,omitempty"`
-	Adopt    *Adopt   `yaml:"adopt,omitempty"`
-	Restore  *Restore `yaml:"restore,omitempty"`
-	Backup   Backup   `yaml:"backup,omitempty"`
+	Site     string          `yaml:"site"`
+	Sources  []string        `yaml:"sources,omitempty"`
+	Project  string          `yaml:"project,omitempty"`
+	Fetch    string          `yaml:"fetch,omitempty"`
+	Window   string          `yaml:"window,omitempty"`
+	TimeZone string          `yaml:"time_zone,omitempty"`
+	Rate     string          `yaml:"rate,omitempty"`
+	Quiet    string          `yaml:"quiet,omitempty"`
+	Budget   manifest.Budget `yaml:"budget,omitempty"`
+	Language string          `yaml:"language,omitempty"`
+	Contact  string          `yaml:"contact,omitempty"`
+	Engine   string          `yaml:"engine,omitempty"`
+	Serve    string          `yaml:"serve,omitempty"`
+	Adopt    *Adopt          `yaml:"adopt,omitempty"`
+	Restore  *Restore        `yaml:"restore,omitempty"`
+	Backup   Backup          `yaml:"backup,omitempty"`
 }
 
 // Adopt names a stack that ran here before Dhow. Dir is absolute; Files are relative to it.
@@ -93,10 +95,15 @@ func ParseConfig(data []byte) (*Config, error) {
 		"window":    text(&c.Window, func(s string) error { return second(ParseWindow(s, "")) }),
 		"time_zone": text(&c.TimeZone, func(s string) error { return second(zone(s)) }),
 		"rate":      text(&c.Rate, func(s string) error { return second(manifest.ParseRate(s)) }),
-		"language":  text(&c.Language, nil),
-		"contact":   text(&c.Contact, nil),
-		"engine":    text(&c.Engine, nil),
-		"serve":     text(&c.Serve, CheckServe),
+		"quiet":     text(&c.Quiet, func(s string) error { return second(manifest.ParseQuiet(s)) }),
+		"budget": {func(n *yaml.Node) error {
+			size := func(s string) error { return second(manifest.ParseSize(s)) }
+			return readMapping(n, map[string]field{"day": text(&c.Budget.Day, size), "month": text(&c.Budget.Month, size)})
+		}},
+		"language": text(&c.Language, nil),
+		"contact":  text(&c.Contact, nil),
+		"engine":   text(&c.Engine, nil),
+		"serve":    text(&c.Serve, CheckServe),
 		"adopt": {func(n *yaml.Node) error {
 			c.Adopt = &Adopt{}
 			if err := readMapping(n, map[string]field{
@@ -130,6 +137,13 @@ func ParseConfig(data []byte) (*Config, error) {
 func (c *Config) BytesPerSecond() int64 {
 	n, _ := manifest.ParseRate(c.Rate) // checked when it was read
 	return n
+}
+
+// Budgets are the amounts of Budget in bytes, 0 for any.
+func (c *Config) Budgets() (day, month int64) {
+	day, _ = manifest.ParseSize(c.Budget.Day) // checked when they were read
+	month, _ = manifest.ParseSize(c.Budget.Month)
+	return day, month
 }
 
 // Save puts the configuration at path, readable by everybody: it holds no secret.

@@ -8,12 +8,15 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"dhow/manifest"
 )
 
 func TestConfigIsReadBackAsItWasSaved(t *testing.T) {
 	want := &Config{
 		Site: "kin-001", Sources: []string{"oci://registry.example.org/emr", "/srv/releases"}, Project: "emr", Fetch: "0 20 * * *",
 		Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Language: "fr", Contact: "+243 000: office", Engine: "unix:///run/x.sock", Serve: ":8911",
+		Rate: "64 kB/s", Quiet: "08:00-12:00, 13:00-17:00", Budget: manifest.Budget{Day: "50 MB", Month: "1 GB"},
 		Adopt: &Adopt{Dir: "/opt/emr", Files: []string{"compose.yaml"}, Project: "emr"},
 	}
 	path := filepath.Join(t.TempDir(), "dhow.yaml")
@@ -35,7 +38,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
 		{
 			"site: a\npassword: x\n",
-			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, contact, engine, fetch, language, project, rate, restore, serve, site, sources, time_zone, window)`,
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, budget, contact, engine, fetch, language, project, quiet, rate, restore, serve, site, sources, time_zone, window)`,
 		},
 		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
 		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},
@@ -55,6 +58,12 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\nserve: 8911\n", `dhow.yaml:2:8: serve must look like ":8911", or "192.168.1.5:8911" for one network`},
 		{"site: a\nserve: \":0\"\n", `dhow.yaml:2:8: serve must look like ":8911", or "192.168.1.5:8911" for one network`},
 		{"site: a\nserve: lan:8911\n", `dhow.yaml:2:8: serve: the host must be an address of this computer, or be left out`},
+		{
+			"site: a\nquiet: by day\n",
+			`dhow.yaml:2:8: quiet hours "by day" are not understood: write them like 08:00-17:00, or 08:00-12:00, 13:00-17:00`,
+		},
+		{"site: a\nbudget: {day: much}\n", `dhow.yaml:2:15: "much" is no amount of space: write it like "20 GB"`},
+		{"site: a\nbudget: {days: 50 MB}\n", `dhow.yaml:2:10: unknown key "days" (did you mean "day"?)`},
 		{"site: a\nadopt: {dir: /opt}\n", "dhow.yaml:2:8: adopt needs dir, files and project"},
 		{"site: a\nadopt: {folder: /opt}\n", `dhow.yaml:2:9: unknown key "folder" (known are dir, files, project)`},
 		{"site: a\n\tsources: b\n", "dhow.yaml:2:1: found a tab character that violates indentation"},

@@ -11,7 +11,7 @@ import (
 )
 
 // Never stands in place of a schedule for what is not to happen by itself.
-const Never = "never"
+const Never = manifest.Never
 
 // Defaults of Backup.
 const (

@@ -16,6 +16,8 @@ import (
 // layered fills what the configuration of this site does not say with the fleet's policy: the site's word counts.
 func layered(c site.Config, p manifest.Policy) *site.Config {
 	c.Window, c.TimeZone = cmp.Or(c.Window, p.Window), cmp.Or(c.TimeZone, p.TimeZone)
+	c.Quiet = cmp.Or(c.Quiet, p.Quiet)
+	c.Budget.Day, c.Budget.Month = cmp.Or(c.Budget.Day, p.Budget.Day), cmp.Or(c.Budget.Month, p.Budget.Month)
 	c.Rate, c.Contact = cmp.Or(c.Rate, p.Rate), cmp.Or(c.Contact, p.Contact)
 	if c.Language == "" && len(p.Languages) > 0 {
 		c.Language = p.Languages[0]

@@ -25,6 +25,7 @@ func full() *manifest.Fleet {
 		Format: manifest.FleetFormat, Name: "drc",
 		Policy: manifest.Policy{
 			Fetch: "0 * * * *", Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Rate: "64 kB/s", Keep: 3, Contact: "Marie", BackupKey: "age1a",
+			Quiet: "08:00-17:00", Budget: manifest.Budget{Day: "50 MB", Month: "1 GB"},
 			Languages: []string{"fr", "en"}, Backup: manifest.BackupPolicy{At: "0 1 * * *", Drill: "never", Keep: 5, Days: 30, Space: "20 GB"},
 		},
 		Rings: map[string]manifest.Ring{
@@ -146,6 +147,7 @@ func TestCompareTexts(t *testing.T) {
 	now := full()
 	now.Policy = manifest.Policy{
 		Fetch: "5 * * * *", Window: "01:00-05:00", Rate: "1 MB/s", Keep: 4, Contact: "Marie \u202e1", BackupKey: "age1b",
+		Quiet: "never", Budget: manifest.Budget{Month: "2 GB"},
 		Languages: []string{"en"}, Backup: manifest.BackupPolicy{At: "never", Drill: "0 2 * * 0", Keep: 6, Days: 31, Space: "2 GB"},
 	}
 	now.Rings["pilot"] = manifest.Ring{Pin: "1.1.0", Asked: "previous", Settings: map[string]string{"LANG": "", "EMPTY": "nothing"}}
@@ -155,8 +157,8 @@ func TestCompareTexts(t *testing.T) {
 	want := []string{
 		"release 1.1.0 added", "release 0.9.0 removed",
 		"policy backup.at 0 1 * * * → never", "policy backup.days 30 → 31", "policy backup.drill never → 0 2 * * 0", "policy backup.keep 5 → 6",
-		"policy backup.space 20 GB → 2 GB", "policy backupKey age1a → age1b", `policy contact Marie → "Marie \u202e1"`,
-		"policy fetch 0 * * * * → 5 * * * *", "policy keep 3 → 4", "policy languages fr, en → en", "policy rate 64 kB/s → 1 MB/s",
+		"policy backup.space 20 GB → 2 GB", "policy backupKey age1a → age1b", "policy budget.day 50 MB → nothing", "policy budget.month 1 GB → 2 GB", `policy contact Marie → "Marie \u202e1"`,
+		"policy fetch 0 * * * * → 5 * * * *", "policy keep 3 → 4", "policy languages fr, en → en", "policy quiet 08:00-17:00 → never", "policy rate 64 kB/s → 1 MB/s",
 		"policy timeZone Africa/Kinshasa → nothing", "policy window 21:00-05:00 → 01:00-05:00",
 		"ring pilot asked 1.x → previous", "ring pilot downgrade true → nothing", `ring pilot settings.EMPTY "" → "nothing"`,
 		`ring pilot settings.LANG fr → ""`,

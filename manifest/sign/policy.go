@@ -33,6 +33,18 @@ func (d *decoder) policy(n *yaml.Node, p *manifest.Policy) {
 				d.fail(n, "rate: %v", err)
 			}
 		},
+		"quiet": func(n *yaml.Node) {
+			p.Quiet = d.text(n)
+			if _, err := manifest.ParseQuiet(p.Quiet); err != nil {
+				d.fail(n, "quiet: %v", err)
+			}
+		},
+		"budget": func(n *yaml.Node) {
+			d.mapping(n, "budget", map[string]func(*yaml.Node){
+				"day":   func(n *yaml.Node) { p.Budget.Day = d.size(n, "day") },
+				"month": func(n *yaml.Node) { p.Budget.Month = d.size(n, "month") },
+			})
+		},
 		"keep": func(n *yaml.Node) {
 			if p.Keep = d.number(n, 0); p.Keep < 2 {
 				d.fail(n, "keep: at least 2 snapshots must be kept")
@@ -104,13 +116,17 @@ func (d *decoder) backup(n *yaml.Node, b *manifest.BackupPolicy) {
 		"drill": func(n *yaml.Node) { b.Drill = d.schedule(n, "drill", "0 3 1 * *", true) },
 		"keep":  func(n *yaml.Node) { b.Keep = d.number(n, 1) },
 		"days":  func(n *yaml.Node) { b.Days = d.number(n, 1) },
-		"space": func(n *yaml.Node) {
-			b.Space = d.text(n)
-			if _, err := manifest.ParseSize(b.Space); err != nil && b.Space != "" {
-				d.fail(n, "space: %v", err)
-			}
-		},
+		"space": func(n *yaml.Node) { b.Space = d.size(n, "space") },
 	})
+}
+
+// size reads an amount of bytes.
+func (d *decoder) size(n *yaml.Node, what string) string {
+	s := d.text(n)
+	if _, err := manifest.ParseSize(s); err != nil && s != "" {
+		d.fail(n, "%s: %v", what, err)
+	}
+	return s
 }
 
 // languages reads a list of language codes.

@@ -19,6 +19,10 @@ policy:                       # for all sites; a site's own /etc/dhow/dhow.yaml 
   window: 21:00-05:00         # when a site may be down for an update; without it at any hour
   timeZone: Africa/Kinshasa   # of the hours here; without it that of each site's computer
   rate: 64 kB/s               # the most that a site fetches over a line; also MB/s, kbit/s, Mbit/s
+  quiet: 08:00-17:00          # hours in which nothing is fetched over a line, several with commas between; looking for news goes on
+  budget:                     # the most that crosses a metered line, looking for news included
+    day: 50 MB
+    month: 1 GB
   keep: 3                     # how many earlier releases a site keeps with their data, 2 or more
   backup:                     # portable backups
     at: "0 2 * * *"           # when one is made, or never

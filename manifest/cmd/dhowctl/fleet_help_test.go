@@ -25,7 +25,7 @@ func TestFleetReference(t *testing.T) {
 	}
 	f := r.Fleet().Fleet()
 	if f.Rings["pilot"].Asked != "1.2.x" || !f.Rings["wave1"].Downgrade || f.Sites["kin-002"].Settings["CLINIC_NAME"] != "Kinshasa 2" ||
-		f.Policy.Backup.Space != "20 GB" || len(f.Policy.Languages) != 2 || f.Sites["kin-002"].Hold == nil {
+		f.Policy.Backup.Space != "20 GB" || f.Policy.Quiet != "08:00-17:00" || f.Policy.Budget.Month != "1 GB" || len(f.Policy.Languages) != 2 || f.Sites["kin-002"].Hold == nil {
 		t.Errorf("read as %+v", f)
 	}
 	for _, key := range fleetKeys {
@@ -38,6 +38,6 @@ func TestFleetReference(t *testing.T) {
 // fleetKeys are all keys of fleet.yaml, as package sign reads them.
 var fleetKeys = []string{
 	"format", "name", "policy", "rings", "sites",
-	"fetch", "window", "timeZone", "rate", "keep", "backup", "languages", "contact", "backupKey",
+	"fetch", "window", "timeZone", "rate", "quiet", "budget", "day", "month", "keep", "backup", "languages", "contact", "backupKey",
 	"at", "days", "space", "drill", "pin", "downgrade", "settings", "ring", "hold", "reason", "since",
 }
