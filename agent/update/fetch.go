@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -58,37 +57,35 @@ const (
 	idleDelay    = 5 * time.Second
 )
 
-// sources opens what the fetch may use; with none that opens it returns the last error. A file with images and no manifest (docker save)
-// gives bytes only: what else a release needs comes from the configured sources.
+// sources opens what the fetch may use, in the order in which bytes are asked for: what a person gives, then the nearest first; with none
+// that opens it returns the last error. A file with images and no manifest (docker save) gives bytes only: what else a release needs comes
+// from the configured sources.
 func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, error) {
 	sources := m.config().Sources
 	if p.From == "" {
 		if len(sources) == 0 {
 			return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source")
 		}
-		return m.openAll(ctx, sources)
+		open, err := m.Network.OpenAll(ctx, sources)
+		return open, untrusted(err)
 	}
-	given, err := m.openAll(ctx, []string{p.From})
-	if err != nil || !bytesOnly(ctx, given[0]) {
-		return given, err
+	given, err := m.Network.Open(ctx, p.From)
+	if err != nil {
+		return nil, untrusted(err)
 	}
-	others, _ := m.openAll(ctx, sources)
-	return append(given, others...), nil
+	if !bytesOnly(ctx, given) {
+		return []bundle.Source{given}, nil
+	}
+	others, _ := m.Network.OpenAll(ctx, sources)
+	return append([]bundle.Source{given}, others...), nil
 }
 
-func (m *Manager) openAll(ctx context.Context, specs []string) (open []bundle.Source, last error) {
-	for _, spec := range specs {
-		src, err := m.Network.Open(ctx, spec)
-		if err != nil {
-			last = err
-			continue
-		}
-		open = append(open, src)
+// forDocuments is the order in which the sources are asked for what is newest.
+func forDocuments(p fetchPlan, sources []bundle.Source) []bundle.Source {
+	if p.From == "" {
+		return fetch.FarFirst(sources)
 	}
-	if len(open) == 0 {
-		return nil, untrusted(last)
-	}
-	return open, nil
+	return append(sources[:1:1], fetch.FarFirst(sources[1:])...)
 }
 
 // bytesOnly reports whether a source has images but no signed manifest.
@@ -103,10 +100,7 @@ func closeAll(sources []bundle.Source) {
 	}
 }
 
-// isLocal reports whether a source is a path: its metadata may then be older than now without anybody being attacked.
-func isLocal(name string) bool { return !strings.Contains(name, "://") }
-
-// refreshManifest asks the sources in order until one brings a manifest that is trusted.
+// refreshManifest asks the sources, the farthest first, until one brings a manifest that is trusted.
 func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 	var p fetchPlan
 	if err := t.Change.ReadPlan(&p); err != nil {
@@ -165,8 +159,9 @@ func (m *Manager) refresh(ctx context.Context, p fetchPlan, note *refreshNote) e
 	defer closeAll(sources)
 	var worst error
 	noManifest := false
-	for _, src := range sources {
-		mf, err := m.Trust.Refresh(ctx, src, isLocal(src.Name()))
+	for _, src := range forDocuments(p, sources) {
+		// The metadata of a path may be older than now without anybody being attacked.
+		mf, err := m.Trust.Refresh(ctx, src, fetch.Reach(src) == fetch.Local)
 		if err == nil {
 			note.Warnings = mf.Warnings
 			return nil

@@ -17,7 +17,9 @@ import (
 // may be used by several goroutines. Nothing of it is trusted: a document that a server calls unchanged is verified like any other.
 type Network struct {
 	transport *http.Transport
-	clock     Clock // nil: the computer's clock is right
+	clock     Clock                    // nil: the computer's clock is right
+	mirrors   func() map[string]string // nil: none
+	traffic   traffic
 
 	mu     sync.Mutex
 	kept   keeper
@@ -34,7 +36,9 @@ func NewNetwork() *Network {
 	t.TLSClientConfig = tlsConfig()
 	// One request at a time over a connection that ends soon: HTTP/2 only adds to it.
 	t.ForceAttemptHTTP2 = false
-	return &Network{transport: t, logins: map[string]*login{}}
+	n := &Network{transport: t, logins: map[string]*login{}}
+	n.traffic.watch(t)
+	return n
 }
 
 // tlsConfig makes handshakes small. The post-quantum key share alone is larger than everything else of a poll together, and what is read

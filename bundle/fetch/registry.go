@@ -73,16 +73,17 @@ func loopback(host string) bool {
 
 // registry is a repository whose tag "manifest" lists the documents, and which holds every blob.
 type registry struct {
-	net   *Network
-	name  string
-	repo  name.Repository
-	plain bool
+	net    *Network
+	name   string
+	repo   name.Repository
+	plain  bool
+	mirror bool // of another one
 
 	mu   sync.Mutex
 	docs map[string]manifest.Blob // what the tag said when it was asked; asked once
 }
 
-func (n *Network) openRegistry(spec string) (bundle.Source, error) {
+func (n *Network) openRegistry(spec string) (*registry, error) {
 	repo, plain, err := Repository(spec)
 	if err != nil {
 		return nil, err
@@ -91,6 +92,15 @@ func (n *Network) openRegistry(spec string) (bundle.Source, error) {
 }
 
 func (r *registry) Name() string { return r.name }
+
+// Distance is how far away it is, see Reach.
+func (r *registry) Distance() Distance {
+	d := hostDistance(r.repo.RegistryStr())
+	if d == Line && r.mirror {
+		return Mirror
+	}
+	return d
+}
 
 func (r *registry) Close() error {
 	r.net.Close()
