@@ -26,6 +26,8 @@ type Hint struct {
 	Releases []string  `json:"releases"`
 	Site     string    `json:"site,omitempty"` // the site or ring that it was made for; empty means everybody
 	Ring     string    `json:"ring,omitempty"`
+	// Since is a release that the site must have: the bundle leaves out what that holds. Empty means that nothing is left out.
+	Since string `json:"since,omitempty"`
 }
 
 // ParseHint reads bundle.json.
@@ -45,7 +47,7 @@ func ParseHint(data []byte) (Hint, error) {
 		return Hint{}, fmt.Errorf("cannot read %s: its format is %d and this program reads up to %d: update dhow", HintPath, h.Format, HintFormat)
 	case h.Format < 1:
 		return Hint{}, fmt.Errorf("cannot read %s: %w: it has no format", HintPath, ErrDamaged)
-	case strings.ContainsFunc(h.Fleet+h.Site+h.Ring+strings.Join(h.Releases, ""), unicode.IsControl):
+	case strings.ContainsFunc(h.Fleet+h.Site+h.Ring+h.Since+strings.Join(h.Releases, ""), unicode.IsControl):
 		return Hint{}, fmt.Errorf("cannot read %s: %w: it has control characters", HintPath, ErrDamaged)
 	case len(h.Releases) > 1000:
 		return Hint{}, fmt.Errorf("cannot read %s: %w: %d releases, at most 1000", HintPath, ErrTooLarge, len(h.Releases))

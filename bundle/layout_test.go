@@ -54,7 +54,7 @@ func TestBlobPaths(t *testing.T) {
 func TestHint(t *testing.T) {
 	h := bundle.Hint{
 		Fleet: "clinic", Made: time.Date(2026, 3, 1, 12, 0, 0, 999, time.FixedZone("", 3600)),
-		Releases: []string{"1.0.0", "1.1.0"}, Site: "kin-001",
+		Releases: []string{"1.0.0", "1.1.0"}, Site: "kin-001", Since: "0.9.0",
 	}
 	data, err := h.Encode()
 	if err != nil {
