@@ -75,9 +75,9 @@ func Unpack(r io.Reader) (io.ReadCloser, Compression, error) {
 	}
 }
 
-// isDecodeError reports whether an error of Unpack's reader says that the compressed bytes are wrong, rather than that they could not
+// IsDecodeError reports whether an error of Unpack's reader says that the compressed bytes are wrong, rather than that they could not
 // be read.
-func isDecodeError(err error) bool {
+func IsDecodeError(err error) bool {
 	var path *fs.PathError
 	return err != nil && err != io.EOF && !errors.As(err, &path) && !errors.Is(err, context.Canceled) &&
 		!errors.Is(err, context.DeadlineExceeded)
@@ -155,7 +155,7 @@ func (l *layerReader) check() error {
 }
 
 func layerError(l manifest.Layer, err error) error {
-	if isDecodeError(err) {
+	if IsDecodeError(err) {
 		return fmt.Errorf("layer %s is %w: cannot unpack it: %v", l.Digest, ErrDamaged, err)
 	}
 	return fmt.Errorf("cannot read layer %s: %w", l.Digest, err)

@@ -1,0 +1,332 @@
+package ladder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"dhow/bundle"
+	"dhow/bundle/delta"
+	"dhow/bundle/durable"
+	"dhow/bundle/fetch"
+	"dhow/manifest"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Job is what Run does.
+type Job struct {
+	Query
+	Others  []fetch.Want    // what is wanted beside layers: files and configs
+	Sources []bundle.Source // nearest first
+	Options fetch.Options
+	// Export opens the archive of an image (docker save) that Query.Engine names. It is not called when that names none.
+	Export func(ctx context.Context, config digest.Digest) (io.ReadCloser, error)
+	// Measure says anew how many bytes may be written, before each plan; nil means that Query.Room counts.
+	Measure func() int64
+	// Setback is told of each rung that failed, once it is known what is done instead; it may be nil.
+	Setback func(Setback)
+	// Progress is told how far a layer is that is being made of what was fetched, in bytes read and written; it may be nil.
+	Progress func(done, total int64)
+}
+
+// Setback is a rung that failed.
+type Setback struct {
+	Layer manifest.Layer
+	Rung  Rung
+	Err   error
+	Next  Kind // what is done instead
+	// Lasting says that the same would happen the next time: the blob is not to be tried again.
+	Lasting bool
+}
+
+// Run brings what is wanted into the store, and returns what came from sources. When ctx ends it returns at once, and parts stay.
+func Run(ctx context.Context, job Job) (fetch.Moved, error) {
+	r := runner{Job: job, dir: filepath.Join(job.Store.Dir(), "ladder")}
+	r.Refused = maps.Clone(job.Refused)
+	if r.Refused == nil {
+		r.Refused = map[digest.Digest]bool{}
+	}
+	r.split()
+	if err := r.clean(); err != nil {
+		return r.moved, err
+	}
+	err := r.run(ctx)
+	if cerr := r.clean(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = r.drop()
+	}
+	return r.moved, err
+}
+
+// runner is one Run.
+type runner struct {
+	Job
+	dir       string // of temporary files
+	near, far []bundle.Source
+	moved     fetch.Moved
+	setbacks  []Setback // that are not reported yet
+	between   []manifest.Layer
+}
+
+// split parts the sources whose bytes cost nothing from the others.
+func (r *runner) split() {
+	for _, src := range r.Sources {
+		if fetch.Reach(src) <= fetch.LAN {
+			r.near = append(r.near, src)
+		} else {
+			r.far = append(r.far, src)
+		}
+	}
+}
+
+func (r *runner) run(ctx context.Context) error {
+	for {
+		nearby := r.fromNear(ctx)
+		if nearby != nil && !ofSource(nearby) || ctx.Err() != nil {
+			return nearby
+		}
+		if r.Measure != nil {
+			r.Room = r.Measure()
+		}
+		plan := Make(r.Query)
+		r.report(plan)
+		again, err := r.fromFar(ctx, plan, nearby)
+		if err != nil {
+			return err
+		}
+		if !again {
+			again, err = r.makeAll(ctx, plan)
+		}
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// fromNear fetches any form of what is missing from the sources that cost nothing.
+func (r *runner) fromNear(ctx context.Context) error {
+	if len(r.near) == 0 {
+		return nil
+	}
+	wants := slices.Clone(r.Others)
+	p := planner{Query: r.Query, here: map[digest.Digest]bool{}}
+	for _, l := range r.Layers {
+		w := fetch.Want{Forms: []manifest.Blob{l.Blob}}
+		if l.DiffID != l.Digest {
+			w.Forms = append(w.Forms, plain(l))
+		}
+		for _, rung := range p.rungs(l, nil) {
+			if rung.Kind != Carried {
+				w.Forms = append(w.Forms, rung.Blob)
+			}
+		}
+		wants = append(wants, w)
+	}
+	if !slices.ContainsFunc(wants, func(w fetch.Want) bool { return !w.In(r.Store) }) {
+		return nil
+	}
+	opts, first := r.Options, int64(-1)
+	opts.Progress = func(done, total int64) {
+		if first < 0 {
+			first = done
+		}
+		// What these sources don't have is not what is to come: it will be less from the others.
+		if r.Options.Progress != nil && done > first {
+			r.Options.Progress(done, total)
+		}
+	}
+	return r.fetch(ctx, r.near, wants, opts)
+}
+
+func (r *runner) fetch(ctx context.Context, sources []bundle.Source, wants []fetch.Want, opts fetch.Options) error {
+	moved, err := fetch.Blobs(ctx, r.Store, sources, wants, opts)
+	r.moved.Bytes += moved.Bytes
+	r.moved.Line += moved.Line
+	r.moved.Active += moved.Active
+	return err
+}
+
+// fromFar fetches what is planned and not here. It reports whether the plan is to be made again, because something of it can't be had.
+func (r *runner) fromFar(ctx context.Context, plan Plan, nearby error) (again bool, err error) {
+	wants := slices.DeleteFunc(slices.Clone(r.Others), func(w fetch.Want) bool { return w.In(r.Store) })
+	for _, s := range plan.Steps {
+		if b := s.Rungs[0].Blob; !r.Store.Has(b) {
+			wants = append(wants, fetch.Want{Forms: []manifest.Blob{b}})
+		}
+	}
+	if len(wants) == 0 {
+		return false, nil
+	}
+	if len(r.far) == 0 && nearby != nil {
+		return false, nearby
+	}
+	err = r.fetch(ctx, r.far, wants, r.Options)
+	if err == nil || ctx.Err() != nil || !stepsDown(err) {
+		return false, err
+	}
+	// One of them is missing or damaged. Which one shows when each is asked for by itself.
+	for _, s := range plan.Steps {
+		rung := s.Rungs[0]
+		if r.Store.Has(rung.Blob) || rung.Kind == Carried {
+			continue
+		}
+		one := r.fetch(ctx, r.far, []fetch.Want{{Forms: []manifest.Blob{rung.Blob}}}, r.Options)
+		switch {
+		case one == nil:
+			again = true
+		case ctx.Err() != nil || !stepsDown(one):
+			return false, one
+		default:
+			again = true
+			r.refuse(s, one, !errors.Is(one, fs.ErrNotExist))
+		}
+	}
+	if again {
+		return true, nil
+	}
+	return false, err
+}
+
+// refuse takes a rung out of the plans to come.
+func (r *runner) refuse(s Step, err error, lasting bool) {
+	r.Refused[s.Rungs[0].Blob.Digest] = true
+	r.setbacks = append(r.setbacks, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Lasting: lasting})
+}
+
+// report tells of the rungs that failed, now that it is planned what is done instead.
+func (r *runner) report(plan Plan) {
+	for _, b := range r.setbacks {
+		for _, s := range plan.Steps {
+			if s.Layer.Digest == b.Layer.Digest {
+				b.Next = s.Rungs[0].Kind
+			}
+		}
+		if r.Setback != nil {
+			r.Setback(b)
+		}
+	}
+	r.setbacks = nil
+}
+
+// makeAll turns what was fetched into layers. It reports whether a rung failed, so that the plan is to be made again.
+func (r *runner) makeAll(ctx context.Context, plan Plan) (again bool, err error) {
+	bases := bases{runner: r, files: map[digest.Digest]*os.File{}}
+	defer bases.close()
+	for _, s := range plan.Steps {
+		if s.Between {
+			r.between = append(r.between, s.Layer)
+		}
+		err := r.makeOne(ctx, &bases, s)
+		if err == nil {
+			continue
+		}
+		lost, wrong := (*baseError)(nil), refused(err)
+		switch {
+		case ctx.Err() != nil:
+			return false, context.Cause(ctx)
+		case errors.As(err, &lost):
+			r.Refused[s.Rungs[0].Base.Config.Digest] = true
+			r.setbacks = append(r.setbacks, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err})
+		case wrong || noRoom(err):
+			r.refuse(s, err, wrong)
+			if err := r.Store.Remove(s.Rungs[0].Blob.Digest); err != nil {
+				return false, err
+			}
+		default:
+			return false, err
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// clean removes temporary files.
+func (r *runner) clean() error {
+	if err := os.RemoveAll(r.dir); err != nil {
+		return fmt.Errorf("cannot clean store: %w", err)
+	}
+	return r.Store.Clean()
+}
+
+// drop removes what was fetched only to make layers of it, now that they are here.
+func (r *runner) drop() error {
+	wanted := map[digest.Digest]bool{}
+	for _, l := range r.Layers {
+		wanted[l.Digest], wanted[l.DiffID] = true, true
+	}
+	for _, l := range r.between {
+		for _, d := range []digest.Digest{l.Digest, l.DiffID} {
+			if wanted[d] {
+				continue
+			}
+			if err := r.Store.Remove(d); err != nil {
+				return err
+			}
+		}
+	}
+	return Drop(r.Query)
+}
+
+// Drop removes what is in the store only to make layers of it that are here: deltas, layers as zstd, and parts of them.
+func Drop(q Query) error {
+	needed := map[digest.Digest]bool{}
+	for _, l := range q.Layers {
+		needed[l.Digest], needed[l.DiffID] = true, true
+	}
+	all := []*manifest.Ways{q.Ways}
+	for _, k := range q.Known {
+		all = append(all, k.Ways)
+		for _, image := range k.Images {
+			for _, l := range image.Layers {
+				needed[l.Digest], needed[l.DiffID] = true, true
+			}
+		}
+	}
+	for _, ways := range all {
+		for _, b := range ways.Blobs() {
+			if !needed[b.Digest] {
+				if err := q.Store.Remove(b.Digest); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// work makes the folder of temporary files.
+func (r *runner) work() (string, error) { return r.dir, durable.MkdirAll(r.dir, 0o700) }
+
+// refused reports whether an error says that what was fetched does not give the layer.
+func refused(err error) bool {
+	for _, kind := range []error{
+		delta.ErrWrongBase, delta.ErrUnknownFeature, delta.ErrMismatch, bundle.ErrDamaged, bundle.ErrTooLarge,
+	} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// stepsDown reports whether an error of a source speaks of what was asked for, and not of the line.
+func stepsDown(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge)
+}
+
+// ofSource reports whether another source may do better.
+func ofSource(err error) bool {
+	return stepsDown(err) || errors.Is(err, bundle.ErrUnreachable) || errors.Is(err, bundle.ErrUnsafePath)
+}
+
+func noRoom(err error) bool { return errors.Is(err, syscall.ENOSPC) }
