@@ -20,22 +20,23 @@ const maxFile = 1 << 20
 
 // Config is the content of dhow.yaml. Empty fields mean what the package comment says.
 type Config struct {
-	Site     string          `yaml:"site"`
-	Sources  []string        `yaml:"sources,omitempty"`
-	Project  string          `yaml:"project,omitempty"`
-	Fetch    string          `yaml:"fetch,omitempty"`
-	Window   string          `yaml:"window,omitempty"`
-	TimeZone string          `yaml:"time_zone,omitempty"`
-	Rate     string          `yaml:"rate,omitempty"`
-	Quiet    string          `yaml:"quiet,omitempty"`
-	Budget   manifest.Budget `yaml:"budget,omitempty"`
-	Language string          `yaml:"language,omitempty"`
-	Contact  string          `yaml:"contact,omitempty"`
-	Engine   string          `yaml:"engine,omitempty"`
-	Serve    string          `yaml:"serve,omitempty"`
-	Adopt    *Adopt          `yaml:"adopt,omitempty"`
-	Restore  *Restore        `yaml:"restore,omitempty"`
-	Backup   Backup          `yaml:"backup,omitempty"`
+	Site     string            `yaml:"site"`
+	Sources  []string          `yaml:"sources,omitempty"`
+	Mirrors  map[string]string `yaml:"mirrors,omitempty"`
+	Project  string            `yaml:"project,omitempty"`
+	Fetch    string            `yaml:"fetch,omitempty"`
+	Window   string            `yaml:"window,omitempty"`
+	TimeZone string            `yaml:"time_zone,omitempty"`
+	Rate     string            `yaml:"rate,omitempty"`
+	Quiet    string            `yaml:"quiet,omitempty"`
+	Budget   manifest.Budget   `yaml:"budget,omitempty"`
+	Language string            `yaml:"language,omitempty"`
+	Contact  string            `yaml:"contact,omitempty"`
+	Engine   string            `yaml:"engine,omitempty"`
+	Serve    string            `yaml:"serve,omitempty"`
+	Adopt    *Adopt            `yaml:"adopt,omitempty"`
+	Restore  *Restore          `yaml:"restore,omitempty"`
+	Backup   Backup            `yaml:"backup,omitempty"`
 }
 
 // Adopt names a stack that ran here before Dhow. Dir is absolute; Files are relative to it.
@@ -90,6 +91,7 @@ func ParseConfig(data []byte) (*Config, error) {
 	err := readMapping(root, map[string]field{
 		"site":      text(&c.Site, CheckName),
 		"sources":   {func(n *yaml.Node) error { return readList(n, &c.Sources) }},
+		"mirrors":   {func(n *yaml.Node) error { return readMirrors(n, &c.Mirrors) }},
 		"project":   text(&c.Project, nil),
 		"fetch":     text(&c.Fetch, func(s string) error { return second(ParseSchedule(s, "", "")) }),
 		"window":    text(&c.Window, func(s string) error { return second(ParseWindow(s, "")) }),

@@ -15,7 +15,8 @@ import (
 func TestConfigIsReadBackAsItWasSaved(t *testing.T) {
 	want := &Config{
 		Site: "kin-001", Sources: []string{"oci://registry.example.org/emr", "/srv/releases"}, Project: "emr", Fetch: "0 20 * * *",
-		Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Language: "fr", Contact: "+243 000: office", Engine: "unix:///run/x.sock", Serve: ":8911",
+		Mirrors: map[string]string{"docker.io": "http://registry.local:5000", "ghcr.io": "cache.example.org/ghcr"},
+		Window:  "21:00-05:00", TimeZone: "Africa/Kinshasa", Language: "fr", Contact: "+243 000: office", Engine: "unix:///run/x.sock", Serve: ":8911",
 		Rate: "64 kB/s", Quiet: "08:00-12:00, 13:00-17:00", Budget: manifest.Budget{Day: "50 MB", Month: "1 GB"},
 		Adopt: &Adopt{Dir: "/opt/emr", Files: []string{"compose.yaml"}, Project: "emr"},
 	}
@@ -38,7 +39,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
 		{
 			"site: a\npassword: x\n",
-			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, budget, contact, engine, fetch, language, project, quiet, rate, restore, serve, site, sources, time_zone, window)`,
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, budget, contact, engine, fetch, language, mirrors, project, quiet, rate, restore, serve, site, sources, time_zone, window)`,
 		},
 		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
 		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},
@@ -61,6 +62,13 @@ func TestConfigMistakes(t *testing.T) {
 		{
 			"site: a\nquiet: by day\n",
 			`dhow.yaml:2:8: quiet hours "by day" are not understood: write them like 08:00-17:00, or 08:00-12:00, 13:00-17:00`,
+		},
+		{"site: a\nmirrors: [docker.io]\n", `dhow.yaml:2:10: a registry and its mirror are expected here, like "docker.io: registry.local:5000"`},
+		{"site: a\nmirrors:\n  docker.io: [a]\n", `dhow.yaml:3:14: a single value is expected here`},
+		{"site: a\nmirrors:\n  docker.io: a:5000\n  index.docker.io: b:5000\n", `dhow.yaml:4:3: docker.io has a mirror already`},
+		{
+			"site: a\nmirrors: {ghcr.io: \"http://cache.example.org\"}\n",
+			`dhow.yaml:2:11: plain http to cache.example.org is not allowed: http:// is for hosts of the same building (10.0.0.5, registry.local)`,
 		},
 		{"site: a\nbudget: {day: much}\n", `dhow.yaml:2:15: "much" is no amount of space: write it like "20 GB"`},
 		{"site: a\nbudget: {days: 50 MB}\n", `dhow.yaml:2:10: unknown key "days" (did you mean "day"?)`},

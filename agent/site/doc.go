@@ -8,9 +8,11 @@
 // Configuration, /etc/dhow/dhow.yaml (unknown keys are refused):
 //
 //	site: kin-001                 # who I am, as in the fleet
-//	sources:                      # where releases come from, tried in this order
+//	sources:                      # where releases come from: bytes from the nearest first, news from the farthest, else in this order
 //	  - oci://registry.example.org/emr
 //	  - /srv/releases
+//	mirrors:                      # what stands in for a registry among the sources, HOST[:PORT][/PREFIX]; http:// in front for hosts of the building
+//	  docker.io: registry.local:5000
 //	project: emr                  # compose project; empty means the release's
 //	fetch: "0 20 * * *"           # cron, five fields; empty means the fleet's, or every hour
 //	window: "21:00-05:00"         # hours in which the system may be away; empty means the fleet's, or any hour

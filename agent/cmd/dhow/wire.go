@@ -42,7 +42,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if w.trust, err = openTrust(w.paths.Trust(), w.config.Site, seen, w.log); err != nil {
 		return nil, err
 	}
-	w.network.WithClock(clockOf(w.trust))
+	w.network.WithClock(clockOf(w.trust)).WithMirrors(func() map[string]string { return w.now().Mirrors })
 	store, err := bundle.OpenStore(w.paths.Store())
 	if err != nil {
 		return nil, err
@@ -66,6 +66,14 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	return w.manager, nil
 }
 
+// now is the configuration as it is now.
+func (w *wiring) now() *site.Config {
+	if now, err := site.LoadConfig(w.paths.Config()); err == nil { // somebody may just be writing it
+		return now
+	}
+	return w.config
+}
+
 // line is what the sources answered last.
 func (w *wiring) line() daemon.Line {
 	if w.manager == nil {
@@ -77,10 +85,7 @@ func (w *wiring) line() daemon.Line {
 
 // schedule is the site's own schedule as it is configured now, else the manifest's, else first.
 func (w *wiring) schedule(first *site.Schedule) *site.Schedule {
-	config := w.config
-	if now, err := site.LoadConfig(w.paths.Config()); err == nil { // somebody may just be writing it
-		config = now
-	}
+	config := w.now()
 	if config.Fetch != "" {
 		if s, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site); err == nil {
 			return s
