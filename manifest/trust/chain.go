@@ -17,6 +17,10 @@ import (
 func (c *Client) Roots() [][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.chain()
+}
+
+func (c *Client) chain() [][]byte {
 	chain := append([][]byte{c.first}, c.state.Between...)
 	if !bytes.Equal(c.state.Root, c.first) {
 		chain = append(chain, c.state.Root)

@@ -47,6 +47,7 @@ type Client struct {
 	mu     sync.Mutex
 	state  state
 	parsed *parsed           // of state.Done; nil until asked for
+	papers map[string][]byte // see published
 	kept   map[string][]byte // where nothing is written: documents by folder and file name
 }
 
@@ -244,7 +245,7 @@ func (c *Client) keep(s state) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.state, c.parsed = s, nil
+	c.state, c.parsed, c.papers = s, nil, nil
 	c.raise(s)
 	return nil
 }

@@ -32,5 +32,7 @@
 // Explain verifies the whole chain again, from the root given at install to the fleet, and says by what each link holds; the roots in between
 // are kept for that. SourceRoots and FindRoot are for enrolment: which of a fleet's roots a fingerprint vouches for.
 //
+// A Client is itself a Source: Document and Documents hand on, as they were signed, the documents of the manifest that it has verified.
+//
 // Package trust signs nothing and leaves blobs to package bundle.
 package trust

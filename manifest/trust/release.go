@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -116,12 +117,15 @@ func (c *Client) releaseFiles(version string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, name := range all {
-		rest, ok := strings.CutPrefix(name, version+".")
-		if ok && len(rest) == len("json.")+64 && strings.HasSuffix(rest, ".json") {
-			names = append(names, name)
-		}
+	return slices.DeleteFunc(all, func(name string) bool { return fileVersion(name) != version }), nil
+}
+
+// fileVersion returns the version in VERSION.SHA256.json, "" for another name.
+func fileVersion(name string) string {
+	rest, ok := strings.CutSuffix(name, ".json")
+	at := len(rest) - 65
+	if !ok || at < 1 || rest[at] != '.' {
+		return ""
 	}
-	return names, nil
+	return rest[:at]
 }

@@ -78,15 +78,10 @@ func checkJSON(path string, data []byte, limit int64) error {
 
 // target fetches the content of a file that a signed list names. With consistent snapshots it stands under its digest and name.
 func target(ctx context.Context, src Source, consistent bool, info *metadata.TargetFiles, limit int64) ([]byte, error) {
-	dir, base := path.Split(info.Path)
+	at := "targets/" + info.Path
 	if consistent {
-		sum, ok := info.Hashes["sha256"]
-		if !ok {
-			sum = info.Hashes["sha512"]
-		}
-		base = hex.EncodeToString(sum) + "." + base
+		at = targetPath(info)
 	}
-	at := "targets/" + dir + base
 	if info.Length < 0 || info.Length > limit {
 		return nil, fmt.Errorf("%s is %w: the signed list gives it an impossible length", at, ErrDamaged)
 	}
@@ -103,6 +98,16 @@ func target(ctx context.Context, src Source, consistent bool, info *metadata.Tar
 		return nil, classify(at, err)
 	}
 	return data, nil
+}
+
+// targetPath is where a file stands in a published folder with consistent snapshots.
+func targetPath(info *metadata.TargetFiles) string {
+	sum, ok := info.Hashes["sha256"]
+	if !ok {
+		sum = info.Hashes["sha512"]
+	}
+	dir, base := path.Split(info.Path)
+	return "targets/" + dir + hex.EncodeToString(sum) + "." + base
 }
 
 // checkMeta sees to it that the one entry that matters is there and possible.
