@@ -38,3 +38,20 @@ func amount(s, suffix string, factor, limit float64) (int64, bool) {
 	}
 	return int64(v * factor), true
 }
+
+// SizeText writes a size for people, in powers of ten.
+func SizeText(n int64) string {
+	switch {
+	case n == 1:
+		return "1 byte"
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 999_500:
+		return fmt.Sprintf("%d kB", (n+500)/1000)
+	case n < 9_950_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n < 999_500_000:
+		return fmt.Sprintf("%d MB", (n+500_000)/1_000_000)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -94,6 +95,50 @@ func (w *Ways) Blobs() (list []Blob) {
 		}
 	}
 	return list
+}
+
+// Leave takes out the deltas that begin with a release, and reports whether there were any.
+func (w *Ways) Leave(from string) (changed bool) {
+	for i := range w.Layers {
+		l := &w.Layers[i]
+		before := len(l.Deltas)
+		l.Deltas = slices.DeleteFunc(l.Deltas, func(d Delta) bool { return d.From == from })
+		changed = changed || len(l.Deltas) != before
+	}
+	return changed
+}
+
+// Text says for people from where ways lead, and by how many bytes: "from 1.0.0 (5.1 MB), 0.9.0 (7.3 MB)".
+func (w *Ways) Text() string {
+	var full int64
+	from := map[string]int64{}
+	for _, l := range w.Layers {
+		if l.Full != nil {
+			full += l.Full.Size
+		}
+		best := map[string]int64{}
+		for _, d := range l.Deltas {
+			if n, ok := best[d.From]; !ok || d.Size < n {
+				best[d.From] = d.Size
+			}
+		}
+		for v, n := range best {
+			from[v] += n
+		}
+	}
+	versions := slices.Collect(maps.Keys(from))
+	SortVersions(versions)
+	var parts []string
+	for _, v := range slices.Backward(versions) {
+		parts = append(parts, v+" ("+SizeText(from[v])+")")
+	}
+	switch {
+	case len(parts) > 0:
+		return "from " + strings.Join(parts, ", ")
+	case full > 0:
+		return "whole layers (" + SizeText(full) + ")"
+	}
+	return "none"
 }
 
 // ParseWays reads a document of ways and validates it.

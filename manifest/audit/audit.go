@@ -54,7 +54,7 @@ type Entry struct {
 
 // Change is one thing that a document changed. Text is the whole of it for people.
 type Change struct {
-	What  string `json:"what"` // release, ring, site, policy, key, threshold, renewed, or state: the first list that is here, and not the first
+	What  string `json:"what"` // release, ways, ring, site, policy, key, threshold, renewed, or state: the first list that is here, and not the first
 	Name  string `json:"name,omitempty"`
 	From  string `json:"from,omitempty"`
 	To    string `json:"to,omitempty"`
@@ -82,6 +82,7 @@ type reader struct {
 // state is what a signed list says.
 type state struct {
 	releases map[string]string // version to digest
+	ways     map[string]string // version to digest
 	fleet    *manifest.Fleet   // nil when its document is not there
 }
 
@@ -165,12 +166,17 @@ func (r *reader) manifest(n int64) error {
 		e.Changes = summary(now)
 	} else {
 		e.Changes = diff(r.last, now, r.opts)
+		ways, err := r.ways(m, r.last, now)
+		if err != nil {
+			return err
+		}
+		e.Changes = append(e.Changes, ways...)
 	}
 	switch {
 	case now.fleet != nil:
 		r.last = now
 	case r.last != nil:
-		r.last.releases = now.releases
+		r.last.releases, r.last.ways = now.releases, now.ways
 	}
 	r.add(e)
 	return nil

@@ -21,10 +21,13 @@ import (
 
 // state reads what a verified list names.
 func (r *reader) state(m *metadata.Metadata[metadata.TargetsType]) (*state, error) {
-	s := &state{releases: map[string]string{}}
+	s := &state{releases: map[string]string{}, ways: map[string]string{}}
 	for path, info := range m.Signed.Targets {
-		if name, ok := strings.CutPrefix(path, "releases/"); ok {
-			s.releases[strings.TrimSuffix(name, ".json")] = hex.EncodeToString(info.Hashes["sha256"])
+		if version, ok := manifest.ReleaseOfPath(path); ok {
+			s.releases[version] = hex.EncodeToString(info.Hashes["sha256"])
+		}
+		if version, ok := manifest.WaysOfPath(path); ok {
+			s.ways[version] = hex.EncodeToString(info.Hashes["sha256"])
 		}
 	}
 	fleet, err := r.fleet(m)

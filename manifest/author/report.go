@@ -211,17 +211,5 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// SizeText writes a size for people, in powers of ten.
-func SizeText(n int64) string {
-	switch {
-	case n < 1000:
-		return count(int(n), "byte")
-	case n < 999_500:
-		return fmt.Sprintf("%d kB", (n+500)/1000)
-	case n < 9_950_000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	case n < 999_500_000:
-		return fmt.Sprintf("%d MB", (n+500_000)/1_000_000)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}
+// SizeText is that of package manifest.
+func SizeText(n int64) string { return manifest.SizeText(n) }

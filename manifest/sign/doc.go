@@ -5,10 +5,11 @@
 //	fleet.yaml                   who runs what; people edit it, and commands edit it without touching the comments
 //	keys/NAME.json               private keys, encrypted with a passphrase, or where in which token one is; 0600; not in git
 //	releases/VERSION.json        release documents as package manifest writes them; immutable
+//	ways/VERSION.json            the ways to a release beside the form in which its images carry its layers; more come with time
 //	metadata/                    everything that was signed: N.root.json, N.targets.json, N.snapshot.json, timestamp.json; and
 //	                             staged.root.json, a new root that waits for signatures
 //	targets/                     the signed documents under their digests, as in a published folder
-//	store/                       the bytes of the releases (package bundle); not in git
+//	store/                       the bytes of the releases and of the ways to them (package bundle); not in git
 //
 // The metadata is that of The Update Framework: root keys, of which two of three must sign as a rule, sign roots; release keys the
 // targets; freshness keys snapshot and timestamp. timestamp.json is written last and names everything else, so a Sign that was

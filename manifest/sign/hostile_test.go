@@ -247,6 +247,7 @@ func FuzzCeremony(f *testing.F) {
 		p.Wanting()
 		if before, after := p.Fleets(); after != nil {
 			audit.Compare(before, after, p.Removed, p.Added)
+			audit.Ways(p.Ways, p.NoWays)
 			if _, err := sign.EffectOf(before, after); err != nil {
 				t.Errorf("judged, but not compared: %v", err)
 			}

@@ -212,7 +212,9 @@ func (j *judge) targets() error {
 	if j.last != nil {
 		old = j.last.Signed.Targets
 	}
-	fresh := func(name string) bool { return old[name] == nil || isFleet(name) }
+	fresh := func(name string) bool {
+		return isFleet(name) || old[name] == nil || isWays(name) && !old[name].Equal(*s.Targets[name])
+	}
 	if err := content(s.Targets, j.c.Files, fresh); err != nil {
 		return err
 	}
@@ -223,6 +225,9 @@ func (j *judge) targets() error {
 		return bad("it says that it is for fleet %s, and its documents are for fleet %s", j.c.Fleet, j.p.after.Name)
 	}
 	if err := j.releases(s.Targets, old); err != nil {
+		return err
+	}
+	if err := j.ways(s.Targets, old); err != nil {
 		return err
 	}
 	j.p.targets = next
@@ -236,7 +241,7 @@ func (j *judge) releases(list, old map[string]*metadata.TargetFiles) error {
 	for _, name := range names(list) {
 		before := old[name]
 		switch {
-		case isFleet(name):
+		case isFleet(name), isWays(name):
 		case before != nil && !before.Equal(*list[name]):
 			return bad("%s in it is not what was signed before, and a release never changes", name)
 		case before == nil:
@@ -279,7 +284,7 @@ func pins(f *manifest.Fleet) []string {
 }
 
 // isFleet reports whether a target is one of those that make the fleet.
-func isFleet(name string) bool { return !strings.HasPrefix(name, "releases/") }
+func isFleet(name string) bool { return !strings.HasPrefix(name, "releases/") && !isWays(name) }
 
 // content holds the contents of those targets that want says against the list.
 func content(list map[string]*metadata.TargetFiles, files map[string][]byte, want func(name string) bool) error {

@@ -67,7 +67,7 @@ func (r *Repository) Prepare(now time.Time) (*Ceremony, error) {
 	if last.targets != nil {
 		c.Last = last.files[fmt.Sprintf("metadata/%d.targets.json", last.targets.Signed.Version)]
 		for name, info := range last.targets.Signed.Targets {
-			if !strings.HasPrefix(name, "releases/") {
+			if isFleet(name) {
 				path := targetPath(name, info)
 				c.Files[path] = last.files[path]
 			}

@@ -21,6 +21,8 @@ type Proposal struct {
 	By          string   // who prepared it, as she says
 	Added       []string // releases, from old to new
 	Removed     []string
+	Ways        []*manifest.Ways // new or changed, by release from old to new
+	NoWays      []string         // releases whose ways are listed no more
 
 	ceremony  *Ceremony
 	root      *rootDocument // the newest that is in force

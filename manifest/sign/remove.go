@@ -16,7 +16,7 @@ import (
 var ErrInUse = errors.New("it can't be removed")
 
 // RemoveRelease takes a release that was made by mistake out of the repository. One that fleet.yaml still names fails with ErrInUse, and so
-// does one that was ever signed: sites may run it. Its blobs stay in the store.
+// does one that was ever signed: sites may run it. Its ways go with it, and those that begin with it. Blobs stay in the store.
 func (r *Repository) RemoveRelease(version string) error {
 	unlock, err := lock(r.dir)
 	if err != nil {
@@ -48,6 +48,9 @@ func (r *Repository) RemoveRelease(version string) error {
 	}
 	if number > 0 {
 		return fmt.Errorf("cannot remove release %s: %w: it was signed in manifest %d, and sites may run it", version, ErrInUse, number)
+	}
+	if err := r.removeWays(version); err != nil {
+		return fmt.Errorf("cannot remove release %s: %w", version, err)
 	}
 	if err := os.Remove(r.path(manifest.ReleasePath(version))); err != nil {
 		return fmt.Errorf("cannot remove release %s: %w", version, err)

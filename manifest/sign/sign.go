@@ -14,6 +14,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/bundle/durable"
+	"dhow/manifest"
 	"dhow/manifest/trust"
 )
 
@@ -123,8 +124,16 @@ func (r *Repository) verify(s *signed, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("internal error: the root does not verify: %w", err)
 	}
-	if _, err := site.Refresh(context.Background(), documentMap(s.files), false); err != nil {
+	ctx := context.Background()
+	if _, err := site.Refresh(ctx, documentMap(s.files), false); err != nil {
 		return fmt.Errorf("cannot sign: sites would refuse this manifest: %w", err)
+	}
+	for name := range s.targets.Signed.Targets {
+		if version, ok := manifest.WaysOfPath(name); ok {
+			if _, err := site.Ways(ctx, documentMap(s.files), version); err != nil {
+				return fmt.Errorf("cannot sign: sites would refuse these ways: %w", err)
+			}
+		}
 	}
 	return nil
 }
@@ -142,7 +151,7 @@ func (m documentMap) Document(_ context.Context, path string, _ int64) ([]byte, 
 // write puts new documents into the repository: contents first, timestamp.json last, each safely on disk before the next.
 func (r *Repository) write(last, next *signed) error {
 	// The lock is held: what lies half-written here is left of a signing that was killed.
-	for _, dir := range []string{"metadata", "targets", "targets/releases", "targets/sites"} {
+	for _, dir := range []string{"metadata", "targets", "targets/releases", "targets/sites", "targets/ways"} {
 		if err := durable.Clean(r.path(dir)); err != nil {
 			return fmt.Errorf("cannot save signed documents: %w", err)
 		}

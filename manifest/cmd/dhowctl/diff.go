@@ -44,7 +44,11 @@ func (a *app) diff() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		d := diffJSON{Effect: effect, Changes: audit.Compare(last, now, oldReleases, releases)}
+		ways, gone, err := r.ChangedWays(now)
+		if err != nil {
+			return err
+		}
+		d := diffJSON{Effect: effect, Changes: append(audit.Compare(last, now, oldReleases, releases), audit.Ways(ways, gone)...)}
 		signed, err := r.Documents()
 		switch {
 		case err == nil:

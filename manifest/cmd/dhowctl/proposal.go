@@ -42,7 +42,7 @@ func propose(r *sign.Repository, p *sign.Proposal) (*proposal, error) {
 		}
 	}
 	before, after := p.Fleets()
-	out.changes = audit.Compare(before, after, p.Removed, p.Added)
+	out.changes = append(audit.Compare(before, after, p.Removed, p.Added), audit.Ways(p.Ways, p.NoWays)...)
 	var err error
 	if r != nil {
 		out.effect, err = r.Effect(after)
