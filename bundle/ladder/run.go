@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"dhow/bundle"
@@ -37,16 +36,6 @@ type Job struct {
 	Progress func(done, total int64)
 }
 
-// Setback is a rung that failed.
-type Setback struct {
-	Layer manifest.Layer
-	Rung  Rung
-	Err   error
-	Next  Kind // what is done instead
-	// Lasting says that the same would happen the next time: the blob is not to be tried again.
-	Lasting bool
-}
-
 // Run brings what is wanted into the store, and returns what came from sources. When ctx ends it returns at once, and parts stay.
 func Run(ctx context.Context, job Job) (fetch.Moved, error) {
 	r := runner{Job: job, dir: filepath.Join(job.Store.Dir(), "ladder")}
@@ -71,28 +60,42 @@ func Run(ctx context.Context, job Job) (fetch.Moved, error) {
 // runner is one Run.
 type runner struct {
 	Job
-	dir       string // of temporary files
-	near, far []bundle.Source
-	moved     fetch.Moved
-	setbacks  []Setback // that are not reported yet
-	between   []manifest.Layer
+	dir      string // of temporary files
+	local    []bundle.Source
+	lan, far []bundle.Source
+	moved    fetch.Moved
+	setbacks []Setback // that are not reported yet
+	between  []manifest.Layer
 }
 
-// split parts the sources whose bytes cost nothing from the others.
+// split sorts the sources by what their bytes cost. Neighbours count as far when there is nobody else: then it is they who are asked for
+// what is planned.
 func (r *runner) split() {
 	for _, src := range r.Sources {
-		if fetch.Reach(src) <= fetch.LAN {
-			r.near = append(r.near, src)
-		} else {
+		switch fetch.Reach(src) {
+		case fetch.Local:
+			r.local = append(r.local, src)
+		case fetch.LAN:
+			r.lan = append(r.lan, src)
+		default:
 			r.far = append(r.far, src)
 		}
+	}
+	if len(r.far) == 0 {
+		r.far, r.lan = r.lan, nil
 	}
 }
 
 func (r *runner) run(ctx context.Context) error {
 	for {
-		nearby := r.fromNear(ctx)
-		if nearby != nil && !ofSource(nearby) || ctx.Err() != nil {
+		// A stick gives what makes the least work. What is called a local network may be a tunnel: it gives what has the fewest bytes.
+		nearby := r.fromNear(ctx, r.local, false)
+		if nearby == nil || ofSource(nearby) {
+			if err := r.fromNear(ctx, r.lan, true); err != nil {
+				nearby = err
+			}
+		}
+		if ctx.Err() != nil || nearby != nil && !ofSource(nearby) {
 			return nearby
 		}
 		if r.Measure != nil {
@@ -113,94 +116,10 @@ func (r *runner) run(ctx context.Context) error {
 	}
 }
 
-// fromNear fetches any form of what is missing from the sources that cost nothing.
-func (r *runner) fromNear(ctx context.Context) error {
-	if len(r.near) == 0 {
-		return nil
-	}
-	wants := slices.Clone(r.Others)
-	p := planner{Query: r.Query, here: map[digest.Digest]bool{}}
-	for _, l := range r.Layers {
-		w := fetch.Want{Forms: []manifest.Blob{l.Blob}}
-		if l.DiffID != l.Digest {
-			w.Forms = append(w.Forms, plain(l))
-		}
-		for _, rung := range p.rungs(l, nil) {
-			if rung.Kind != Carried {
-				w.Forms = append(w.Forms, rung.Blob)
-			}
-		}
-		wants = append(wants, w)
-	}
-	if !slices.ContainsFunc(wants, func(w fetch.Want) bool { return !w.In(r.Store) }) {
-		return nil
-	}
-	opts, first := r.Options, int64(-1)
-	opts.Progress = func(done, total int64) {
-		if first < 0 {
-			first = done
-		}
-		// What these sources don't have is not what is to come: it will be less from the others.
-		if r.Options.Progress != nil && done > first {
-			r.Options.Progress(done, total)
-		}
-	}
-	return r.fetch(ctx, r.near, wants, opts)
-}
-
-func (r *runner) fetch(ctx context.Context, sources []bundle.Source, wants []fetch.Want, opts fetch.Options) error {
-	moved, err := fetch.Blobs(ctx, r.Store, sources, wants, opts)
-	r.moved.Bytes += moved.Bytes
-	r.moved.Line += moved.Line
-	r.moved.Active += moved.Active
-	return err
-}
-
-// fromFar fetches what is planned and not here. It reports whether the plan is to be made again, because something of it can't be had.
-func (r *runner) fromFar(ctx context.Context, plan Plan, nearby error) (again bool, err error) {
-	wants := slices.DeleteFunc(slices.Clone(r.Others), func(w fetch.Want) bool { return w.In(r.Store) })
-	for _, s := range plan.Steps {
-		if b := s.Rungs[0].Blob; !r.Store.Has(b) {
-			wants = append(wants, fetch.Want{Forms: []manifest.Blob{b}})
-		}
-	}
-	if len(wants) == 0 {
-		return false, nil
-	}
-	if len(r.far) == 0 && nearby != nil {
-		return false, nearby
-	}
-	err = r.fetch(ctx, r.far, wants, r.Options)
-	if err == nil || ctx.Err() != nil || !stepsDown(err) {
-		return false, err
-	}
-	// One of them is missing or damaged. Which one shows when each is asked for by itself.
-	for _, s := range plan.Steps {
-		rung := s.Rungs[0]
-		if r.Store.Has(rung.Blob) || rung.Kind == Carried {
-			continue
-		}
-		one := r.fetch(ctx, r.far, []fetch.Want{{Forms: []manifest.Blob{rung.Blob}}}, r.Options)
-		switch {
-		case one == nil:
-			again = true
-		case ctx.Err() != nil || !stepsDown(one):
-			return false, one
-		default:
-			again = true
-			r.refuse(s, one, !errors.Is(one, fs.ErrNotExist))
-		}
-	}
-	if again {
-		return true, nil
-	}
-	return false, err
-}
-
 // refuse takes a rung out of the plans to come.
-func (r *runner) refuse(s Step, err error, lasting bool) {
-	r.Refused[s.Rungs[0].Blob.Digest] = true
-	r.setbacks = append(r.setbacks, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Lasting: lasting})
+func (r *runner) refuse(d digest.Digest, b Setback) {
+	r.Refused[d] = true
+	r.setbacks = append(r.setbacks, b)
 }
 
 // report tells of the rungs that failed, now that it is planned what is done instead.
@@ -235,10 +154,9 @@ func (r *runner) makeAll(ctx context.Context, plan Plan) (again bool, err error)
 		case ctx.Err() != nil:
 			return false, context.Cause(ctx)
 		case errors.As(err, &lost):
-			r.Refused[s.Rungs[0].Base.Config.Digest] = true
-			r.setbacks = append(r.setbacks, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err})
+			r.refuse(s.Rungs[0].Base.Config.Digest, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true})
 		case wrong || noRoom(err):
-			r.refuse(s, err, wrong)
+			r.refuse(s.Rungs[0].Blob.Digest, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true, Lasting: wrong})
 			if err := r.Store.Remove(s.Rungs[0].Blob.Digest); err != nil {
 				return false, err
 			}
