@@ -4,73 +4,161 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"dhow/agent/fault"
 	"dhow/bundle/durable"
 	"dhow/manifest"
+
+	"github.com/opencontainers/go-digest"
 )
 
-// syncEvery is how many bytes a power cut can take from a part.
-const syncEvery = 8 << 20
+// A power cut takes what came to a part since it was synced: at most so many bytes, and little of a slow line.
+const (
+	syncEvery = 16 << 20
+	syncAfter = 5 * time.Second
+)
 
 // PartialFile is the beginning of a blob that is being fetched. It survives restarts; Finish turns it into a blob.
 type PartialFile struct {
 	store  *Store
 	blob   manifest.Blob
 	f      *os.File
+	sums   *sums
+	hash   hash.Hash // of all of it
 	size   int64
 	synced int64
-	named  bool // its name is on disk
-	done   bool // closed, by Finish, Close or Discard
+	at     time.Time // when it was synced
+	named  bool      // its name is on disk
+	done   bool      // closed, by Finish, Close or Discard
 }
 
-// Partial opens the part of b, and makes an empty one when there is none. One part is open in one place at a time.
-func (s *Store) Partial(b manifest.Blob) (*PartialFile, error) {
-	if !IsDigest(b.Digest) {
-		return nil, fmt.Errorf("cannot open part: %q is not a SHA-256 digest", b.Digest)
-	}
-	f, err := os.OpenFile(filepath.Join(s.partial(), b.Digest.Encoded()), os.O_RDWR|os.O_CREATE, 0o644)
+// Partial opens the part of b, and makes an empty one when there is none. It reads what is there: from the first place on at which that is
+// not what was written, because a power cut or a bad disk has damaged it, the part is cut off. One part is open in one place at a time.
+func (s *Store) Partial(ctx context.Context, b manifest.Blob) (*PartialFile, error) {
+	p, err := s.openPartial(ctx, b)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open part: %w", err)
 	}
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("cannot open part: %w", err)
-	}
-	return &PartialFile{store: s, blob: b, f: f, size: size, synced: size}, nil
+	return p, nil
 }
+
+func (s *Store) openPartial(ctx context.Context, b manifest.Blob) (p *PartialFile, err error) {
+	if !IsDigest(b.Digest) {
+		return nil, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
+	}
+	f, err := os.OpenFile(s.partPath(b.Digest), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	p = &PartialFile{store: s, blob: b, f: f, hash: digest.SHA256.Hash(), at: time.Now()}
+	defer func() {
+		if err != nil {
+			_ = p.close()
+		}
+	}()
+	if p.sums, err = openSums(s.partPath(b.Digest) + sumsEnd); err != nil {
+		return nil, err
+	}
+	return p, p.keep(ctx, b.Size)
+}
+
+// keep cuts the part off where it is not what was written, and behind most bytes.
+func (p *PartialFile) keep(ctx context.Context, most int64) error {
+	there, err := p.f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if _, err := p.f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	p.hash.Reset()
+	if p.size, err = p.sums.check(ctx, p.f, min(there, most), p.hash); err != nil {
+		return err
+	}
+	if p.size < there {
+		if err := p.f.Truncate(p.size); err != nil {
+			return err
+		}
+	}
+	p.synced = min(p.synced, p.size)
+	_, err = p.f.Seek(p.size, io.SeekStart)
+	return err
+}
+
+// CutTo makes the part n bytes long, if it is longer. When its sums are damaged it may become shorter.
+func (p *PartialFile) CutTo(ctx context.Context, n int64) error {
+	if n >= p.size {
+		return nil
+	}
+	start := max(0, n-sumEvery) // whole pieces stay, and the last one is written again
+	tail := make([]byte, n-start)
+	_, err := p.f.ReadAt(tail, start)
+	if err == nil {
+		err = p.sums.write(p.size)
+	}
+	if err == nil {
+		err = p.keep(ctx, n)
+	}
+	if err == nil && p.size >= start {
+		_, err = p.Write(tail[p.size-start:])
+	}
+	if err != nil {
+		return fmt.Errorf("cannot cut part: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) partPath(d digest.Digest) string { return filepath.Join(s.partial(), d.Encoded()) }
 
 // PartialSize is the length in bytes of what was fetched of b before.
 func (s *Store) PartialSize(b manifest.Blob) int64 {
 	if !IsDigest(b.Digest) {
 		return 0
 	}
-	info, err := os.Stat(filepath.Join(s.partial(), b.Digest.Encoded()))
+	info, err := os.Stat(s.partPath(b.Digest))
 	if err != nil {
 		return 0
 	}
 	return info.Size()
 }
 
+// RemovePart deletes what was fetched of a blob that is not whole. Deleting what is not there is no error.
+func (s *Store) RemovePart(d digest.Digest) error {
+	if !IsDigest(d) {
+		return fmt.Errorf("cannot delete part: %q is not a SHA-256 digest", d)
+	}
+	if err := removeAll(s.partPath(d), s.partPath(d)+sumsEnd); err != nil {
+		return fmt.Errorf("cannot delete part: %w", err)
+	}
+	return nil
+}
+
 // Size is the length of the part in bytes.
 func (p *PartialFile) Size() int64 { return p.size }
 
 // Write appends to the part. It refuses with ErrTooLarge to make it longer than the blob.
-func (p *PartialFile) Write(b []byte) (int, error) {
+func (p *PartialFile) Write(b []byte) (n int, err error) {
 	if p.size+int64(len(b)) > p.blob.Size {
 		return 0, fmt.Errorf("blob %s is %w: longer than its %d bytes", p.blob.Digest, ErrTooLarge, p.blob.Size)
 	}
 	if err := fault.Point("store/part-write"); err != nil {
 		return 0, err
 	}
-	n, err := p.f.Write(b)
-	p.size += int64(n)
-	if err == nil && p.size-p.synced >= syncEvery {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = p.f.Write(b[n:min(len(b), n+sumEvery)])
+		p.hash.Write(b[n : n+m])
+		p.size += int64(m)
+		err = errors.Join(err, p.sums.add(b[n:n+m], p.size))
+		n += m
+	}
+	if err == nil && (p.size-p.synced >= syncEvery || time.Since(p.at) >= syncAfter) {
 		err = p.Sync()
 	}
 	return n, err
@@ -78,10 +166,10 @@ func (p *PartialFile) Write(b []byte) (int, error) {
 
 // Sync makes what was appended survive a power cut.
 func (p *PartialFile) Sync() error {
-	if err := p.f.Sync(); err != nil {
+	if err := errors.Join(p.sums.sync(p.size), p.f.Sync()); err != nil {
 		return err
 	}
-	p.synced = p.size
+	p.synced, p.at = p.size, time.Now()
 	if p.named {
 		return nil
 	}
@@ -90,45 +178,39 @@ func (p *PartialFile) Sync() error {
 	return err
 }
 
-// Truncate makes the part empty.
-func (p *PartialFile) Truncate() error {
-	if err := p.f.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := p.f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	p.size, p.synced = 0, 0
-	return nil
-}
-
-// Finish reads the whole part back from its beginning and puts it in place as the blob. When the content is wrong it deletes the part
-// and fails with ErrDamaged. The part is closed in every case.
-func (p *PartialFile) Finish(ctx context.Context) error {
+// Finish puts the part in place as the blob. When the content is wrong it deletes the part and fails with ErrDamaged. The part is
+// closed in every case.
+func (p *PartialFile) Finish() error {
 	p.done = true
-	defer p.f.Close()
-	if err := errors.Join(fault.Point("store/part-sync"), p.f.Sync()); err != nil {
-		return fmt.Errorf("cannot store blob: %w", err)
-	}
-	if _, err := p.f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("cannot store blob: %w", err)
-	}
-	v := NewVerifier(WithContext(ctx, p.f), p.blob, "blob "+p.blob.Digest.String())
-	if _, err := io.Copy(io.Discard, v); err != nil {
-		if errors.Is(err, ErrDamaged) {
-			_ = p.Discard()
-		}
+	defer p.close()
+	if err := p.right(); err != nil {
+		_ = p.Discard()
 		return err
 	}
 	path, err := p.store.path(p.blob.Digest)
 	if err != nil {
 		return err
 	}
-	if err := p.f.Close(); err != nil { // before the rename: Windows moves no open file
+	err = errors.Join(p.sums.write(p.size), fault.Point("store/part-sync"), p.f.Sync(), p.close()) // Windows moves no open file
+	if err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
 	}
 	if err := durable.Rename(p.f.Name(), path); err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
+	}
+	if err := removeAll(p.f.Name() + sumsEnd); err != nil {
+		return fmt.Errorf("cannot store blob: %w", err)
+	}
+	return nil
+}
+
+// right compares the content with the blob.
+func (p *PartialFile) right() error {
+	if p.size != p.blob.Size {
+		return fmt.Errorf("blob %s is %w: it has %d bytes, not %d", p.blob.Digest, ErrDamaged, p.size, p.blob.Size)
+	}
+	if got := digest.NewDigest(digest.SHA256, p.hash); got != p.blob.Digest {
+		return fmt.Errorf("blob %s is %w: its content has the digest %s", p.blob.Digest, ErrDamaged, got)
 	}
 	return nil
 }
@@ -142,15 +224,38 @@ func (p *PartialFile) Close() error {
 	if p.size == 0 {
 		return p.Discard()
 	}
-	return errors.Join(p.Sync(), p.f.Close())
+	return errors.Join(p.Sync(), p.close())
 }
 
 // Discard closes and deletes the part.
 func (p *PartialFile) Discard() error {
 	p.done = true
-	_ = p.f.Close()
-	if err := os.Remove(p.f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot delete part: %w", err)
+	_ = p.close()
+	return p.store.RemovePart(p.blob.Digest)
+}
+
+// close closes the files; when that was done before it does nothing.
+func (p *PartialFile) close() error {
+	err := closeOnce(p.f)
+	if p.sums != nil {
+		err = errors.Join(err, closeOnce(p.sums.f))
+	}
+	return err
+}
+
+func closeOnce(f *os.File) error {
+	if err := f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// removeAll deletes files. Those that are not there are no error.
+func removeAll(paths ...string) error {
+	for _, p := range paths {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,10 +173,8 @@ func (s *Store) Remove(d digest.Digest) error {
 	if err != nil {
 		return fmt.Errorf("cannot remove blob: %w", err)
 	}
-	for _, p := range []string{path, filepath.Join(s.partial(), d.Encoded())} {
-		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("cannot remove blob: %w", err)
-		}
+	if err := removeAll(path, s.partPath(d), s.partPath(d)+sumsEnd); err != nil {
+		return fmt.Errorf("cannot remove blob: %w", err)
 	}
 	return nil
 }
@@ -191,7 +188,11 @@ func (s *Store) Prune(keep map[digest.Digest]bool) (freed int64, err error) {
 			return freed, fmt.Errorf("cannot clean store: %w", err)
 		}
 		for _, e := range entries {
-			d := digest.NewDigestFromEncoded(digest.SHA256, e.Name())
+			name := e.Name()
+			if dir == s.partial() {
+				name = strings.TrimSuffix(name, sumsEnd)
+			}
+			d := digest.NewDigestFromEncoded(digest.SHA256, name)
 			leftover := strings.HasPrefix(e.Name(), durable.TempPrefix)
 			if !leftover && (!IsDigest(d) || keep[d]) { // what has another name was not put here by the store
 				continue

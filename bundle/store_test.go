@@ -124,7 +124,7 @@ func TestStoreRefusesOtherDigests(t *testing.T) {
 		if _, err := s.Open(b); err == nil {
 			t.Errorf("opened %q", d)
 		}
-		if _, err := s.Partial(b); err == nil {
+		if _, err := s.Partial(ctx, b); err == nil {
 			t.Errorf("began %q", d)
 		}
 		if err := s.Remove(d); err == nil {
@@ -236,7 +236,7 @@ func TestPrune(t *testing.T) {
 	bundletest.Put(t, s, []byte("old"))
 	part := func(data, content string) manifest.Blob {
 		b := bundletest.BlobOf([]byte(content))
-		p, err := s.Partial(b)
+		p, err := s.Partial(ctx, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,10 +260,10 @@ func TestPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := int64(3 + 2 + 5 + 5); freed != want {
+	if want := int64(3 + 2 + 12 + 5 + 5); freed != want { // old, xy with its sum, and the leftovers
 		t.Errorf("freed %d bytes, want %d", freed, want)
 	}
-	if want := "blobs/sha256/" + keep.Digest.Encoded() + " partial/" + keptPart.Digest.Encoded(); tree(t, s.Dir()) != want {
+	if want := "blobs/sha256/" + keep.Digest.Encoded() + " partial/" + keptPart.Digest.Encoded() + " partial/" + keptPart.Digest.Encoded() + ".sums"; tree(t, s.Dir()) != want {
 		t.Errorf("store holds %q", tree(t, s.Dir()))
 	}
 	if s.PartialSize(keptPart) != 2 {

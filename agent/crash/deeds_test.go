@@ -139,7 +139,7 @@ var deeds = []deed{
 	{"finish blob", true, func(t *testing.T, dir string) scene {
 		return storing(t, dir, func(s *bundle.Store, data []byte) error {
 			_, b := one(data)
-			p, err := s.Partial(b)
+			p, err := s.Partial(context.Background(), b)
 			if err != nil {
 				return err
 			}
@@ -147,7 +147,7 @@ var deeds = []deed{
 			if _, err := p.Write(data[p.Size():]); err != nil {
 				return err
 			}
-			return p.Finish(context.Background())
+			return p.Finish()
 		})
 	}},
 	{"read blob", true, func(t *testing.T, dir string) scene {

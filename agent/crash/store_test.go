@@ -122,7 +122,7 @@ func storeWork(t *testing.T, r *rand.Rand) workload {
 // fetch stores a blob in pieces, as a thin line brings it.
 func fetch(s *site, store *bundle.Store, b manifest.Blob, data []byte, i int) {
 	for at := 0; ; {
-		p, err := store.Partial(b)
+		p, err := store.Partial(s.t.Context(), b)
 		must(s.t, err)
 		if p.Size() != int64(at) {
 			s.t.Fatalf("the part has %d bytes, want %d", p.Size(), at)
@@ -131,7 +131,7 @@ func fetch(s *site, store *bundle.Store, b manifest.Blob, data []byte, i int) {
 		_, err = p.Write(data[at:end])
 		must(s.t, err)
 		if at = end; at == len(data) {
-			must(s.t, p.Finish(s.t.Context()))
+			must(s.t, p.Finish())
 			return
 		}
 		must(s.t, p.Close())
@@ -142,7 +142,7 @@ func fetch(s *site, store *bundle.Store, b manifest.Blob, data []byte, i int) {
 // resume does what a fetch does: goes on with the part that is there, and begins anew when that turns out to be damaged.
 func resume(store *bundle.Store, b manifest.Blob, data []byte) error {
 	for range 2 {
-		p, err := store.Partial(b)
+		p, err := store.Partial(context.Background(), b)
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func resume(store *bundle.Store, b manifest.Blob, data []byte) error {
 		if _, err := io.Copy(p, bytes.NewReader(data[p.Size():])); err != nil {
 			return err
 		}
-		err = p.Finish(context.Background())
+		err = p.Finish()
 		if err == nil || !errors.Is(err, bundle.ErrDamaged) {
 			return err
 		}

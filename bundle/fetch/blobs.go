@@ -205,13 +205,13 @@ func (j *job) anyForm(ctx context.Context, src bundle.Source, w Want) error {
 
 // one brings one blob from one source, going on where the part ends.
 func (j *job) one(ctx context.Context, src bundle.Source, b manifest.Blob) error {
-	part, err := j.store.Partial(b)
+	part, err := j.store.Partial(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer part.Close()
 	if part.Size() > b.Size {
-		if err := part.Truncate(); err != nil {
+		if err := part.CutTo(ctx, 0); err != nil {
 			return err
 		}
 	}
@@ -221,11 +221,11 @@ func (j *job) one(ctx context.Context, src bundle.Source, b manifest.Blob) error
 		n, err := j.piece(ctx, src, b, part)
 		j.moved.Bytes += n
 		if err == nil {
-			err = part.Finish(ctx)
+			err = part.Finish()
 			if err == nil || fresh || !errors.Is(err, bundle.ErrDamaged) {
 				return err
 			}
-			if part, err = j.store.Partial(b); err != nil { // the beginning, fetched earlier, may be what is wrong
+			if part, err = j.store.Partial(ctx, b); err != nil { // the beginning, fetched earlier, may be what is wrong
 				return err
 			}
 			defer part.Close()
@@ -237,13 +237,13 @@ func (j *job) one(ctx context.Context, src bundle.Source, b manifest.Blob) error
 		}
 		switch {
 		case errors.Is(err, errBadRange) && part.Size() > 0:
-			if err := part.Truncate(); err != nil {
+			if err := part.CutTo(ctx, 0); err != nil {
 				return err
 			}
 			fresh = true
 			continue
 		case errors.Is(err, bundle.ErrDamaged):
-			return also(err, part.Truncate())
+			return also(err, part.CutTo(ctx, 0))
 		case !errors.Is(err, bundle.ErrUnreachable):
 			return err
 		}

@@ -185,7 +185,7 @@ func want(forms ...manifest.Blob) fetch.Want { return fetch.Want{Forms: forms} }
 
 func part(t *testing.T, s *bundle.Store, b manifest.Blob, data []byte) {
 	t.Helper()
-	p, err := s.Partial(b)
+	p, err := s.Partial(ctx, b)
 	if err != nil {
 		t.Fatal(err)
 	}

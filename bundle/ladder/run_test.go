@@ -453,7 +453,7 @@ func TestRunWaitsForTheLine(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	s.expect()
-	part, err := s.store.Partial(s.delta.Blob)
+	part, err := s.store.Partial(context.Background(), s.delta.Blob)
 	if err != nil {
 		t.Fatal(err)
 	}

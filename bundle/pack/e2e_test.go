@@ -148,7 +148,7 @@ func TestDebianRegistry(t *testing.T) {
 	site := bundletest.Store(t)
 	wants := append(wantsOf(t, r), wantsOf(t, next)...)
 	last := wants[len(wantsOf(t, r))-1].Forms[0]
-	p, err := site.Partial(last)
+	p, err := site.Partial(ctx, last)
 	if err != nil {
 		t.Fatal(err)
 	}
