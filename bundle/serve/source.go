@@ -1,0 +1,179 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"dhow/bundle"
+	"dhow/manifest"
+	"dhow/manifest/trust"
+)
+
+// Source is the shelf of a bundle or of a published folder.
+type Source struct {
+	Fleet    string   // as the releases say
+	Releases []string // those whose documents are there, from old to new
+
+	src    bundle.Source
+	named  map[digest.Digest]manifest.Blob
+	whole  map[digest.Digest]bool // content of an archive that was read and was right; nil: not an archive
+	proofs proofs
+}
+
+// firstRoots is how far the first root of a bundle is looked for: one that was made at a site begins with the root that the site was given.
+const firstRoots = 256
+
+// OpenSource reads what a source holds. The documents are verified from its own first root on: who trusts that is each neighbour's business, but
+// a damaged stick is found here. An archive is read to its end, and progress, which may be nil, is called with the bytes of its content so far.
+func OpenSource(ctx context.Context, src bundle.Source, progress func(done int64)) (*Source, error) {
+	s := &Source{src: src, named: map[digest.Digest]manifest.Blob{}}
+	s.proofs.read = func(b manifest.Blob) (io.ReadCloser, string, error) {
+		r, err := src.Blob(context.WithoutCancel(ctx), b, 0)
+		return r, "", err
+	}
+	if err := s.readDocuments(ctx); err != nil {
+		return nil, err
+	}
+	if stream, ok := src.(bundle.Streamer); ok {
+		return s, s.readArchive(ctx, stream, progress)
+	}
+	return s, nil
+}
+
+func (s *Source) readDocuments(ctx context.Context) error {
+	root, err := s.firstRoot(ctx)
+	if err != nil {
+		return err
+	}
+	var list struct {
+		Signed struct{ Targets map[string]json.RawMessage }
+	}
+	w := trust.Workflow{Source: s.src, Trusted: trust.Trusted{Root: root}, Keep: func(role string, data []byte) error {
+		if role != "targets" {
+			return nil
+		}
+		return json.Unmarshal(data, &list)
+	}}
+	if err := w.Refresh(ctx); err != nil {
+		return err
+	}
+	fetch := func(target string, limit int64) ([]byte, error) {
+		info, err := w.Find(ctx, target)
+		if err != nil {
+			return nil, err
+		}
+		data, err := w.Fetch(ctx, info, limit)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return data, err
+	}
+	for target := range list.Signed.Targets {
+		version, ok := manifest.ReleaseOfPath(target)
+		if !ok {
+			continue
+		}
+		data, err := fetch(target, manifest.MaxRelease)
+		if err != nil || data == nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		r, err := manifest.ParseRelease(data)
+		if err != nil {
+			return err
+		}
+		var ways *manifest.Ways
+		if path := manifest.WaysPath(version); list.Signed.Targets[path] != nil {
+			if data, err = fetch(path, manifest.MaxWays); err != nil {
+				return err
+			}
+			if data != nil {
+				if ways, err = manifest.ParseWays(data); err != nil {
+					return err
+				}
+			}
+		}
+		addNamed(s.named, r, ways)
+		s.Fleet, s.Releases = r.Fleet, append(s.Releases, r.Version)
+	}
+	manifest.SortVersions(s.Releases)
+	return nil
+}
+
+func (s *Source) firstRoot(ctx context.Context) ([]byte, error) {
+	for n := int64(1); n <= firstRoots; n++ {
+		data, err := s.src.Document(ctx, bundle.RootPath(n), maxDocument)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return data, err
+		}
+	}
+	return nil, fmt.Errorf("%s %w", s.src.Name(), bundle.ErrNoMetadata)
+}
+
+func (s *Source) readArchive(ctx context.Context, src bundle.Streamer, progress func(done int64)) error {
+	s.whole = map[digest.Digest]bool{}
+	done := int64(0)
+	return src.Each(ctx, func(name string, size int64, r io.Reader) error {
+		b := manifest.Blob{Digest: digest.Digest(name), Size: size}
+		_, err := io.Copy(io.Discard, bundle.NewVerifier(r, b, "blob "+name))
+		if err != nil {
+			return fmt.Errorf("%s: %w", src.Name(), err)
+		}
+		s.whole[b.Digest] = true
+		if done += size; progress != nil {
+			progress(done)
+		}
+		return nil
+	})
+}
+
+// Document implements Shelf.
+func (s *Source) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
+	return s.src.Document(ctx, path, limit)
+}
+
+// Find implements Shelf.
+func (s *Source) Find(ctx context.Context, d digest.Digest) (manifest.Blob, error) {
+	b, ok := s.named[d]
+	if !ok || s.whole != nil && !s.whole[d] {
+		return b, fs.ErrNotExist
+	}
+	if s.whole != nil {
+		return b, nil
+	}
+	r, err := s.src.Blob(ctx, b, 0)
+	if err != nil {
+		return b, err
+	}
+	return b, r.Close()
+}
+
+// Prove implements Shelf.
+func (s *Source) Prove(ctx context.Context, b manifest.Blob) error {
+	if s.whole[b.Digest] {
+		return nil
+	}
+	return s.proofs.prove(ctx, b)
+}
+
+// Open implements Shelf.
+func (s *Source) Open(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
+	return s.src.Blob(ctx, b, offset)
+}
+
+// About says in words what is there.
+func (s *Source) About() string {
+	if len(s.Releases) == 0 {
+		return "no release"
+	}
+	return "fleet " + s.Fleet + ", release " + strings.Join(s.Releases, ", ")
+}
