@@ -63,6 +63,18 @@ func (c *Client) Update(ctx context.Context, r UpdateRequest) (Started, error) {
 	return s, c.ask(ctx, http.MethodPost, "/v1/update", r, &s)
 }
 
+// Pause orders that nothing is fetched until somebody resumes, or for a while.
+func (c *Client) Pause(ctx context.Context, r PauseRequest) (Paused, error) {
+	var p Paused
+	return p, c.ask(ctx, http.MethodPost, "/v1/pause", r, &p)
+}
+
+// Resume ends a pause.
+func (c *Client) Resume(ctx context.Context) (Paused, error) {
+	var p Paused
+	return p, c.ask(ctx, http.MethodPost, "/v1/resume", struct{}{}, &p)
+}
+
 // PlanRollback asks what a rollback would do. Nothing happens.
 func (c *Client) PlanRollback(ctx context.Context, r RollbackRequest) (RollbackPlan, error) {
 	r.Confirm = ""

@@ -50,6 +50,9 @@ type Status struct {
 	LastDrill  *Drill     `json:"last_drill,omitempty"`
 	NextBackup *time.Time `json:"next_backup,omitempty"`
 	NextCheck  *time.Time `json:"next_check,omitempty"`
+	Fetch      *Fetching  `json:"fetch,omitempty"`  // what is being fetched, or waits to be
+	Line       *LineUse   `json:"line,omitempty"`   // where there is a budget
+	Paused     *Pause     `json:"paused,omitempty"` // nothing is fetched
 	Warnings   []string   `json:"warnings,omitempty"`
 }
 
@@ -125,7 +128,7 @@ type RollbackPlan struct {
 // Started answers a POST that began something: follow it at GET /v1/changes/{id}/events.
 type Started struct {
 	Change uint64 `json:"change"`
-	// Nothing is set when there is nothing to do; Message says why.
+	// Nothing is set when there is nothing to do; Message says why, or what else should be known at the beginning.
 	Nothing bool   `json:"nothing,omitempty"`
 	Message string `json:"message,omitempty"`
 }

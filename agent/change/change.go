@@ -66,6 +66,8 @@ const (
 	ClassTrust       Class = "trust"
 	ClassInterrupted Class = "interrupted" // the step was interrupted too often
 	ClassReplaced    Class = "replaced"    // a person asked for something else
+	ClassWaits       Class = "waits"       // nothing failed: hours, a budget or a person hold it back, and it goes on later
+	ClassYields      Class = "yields"      // nothing failed: it gives way to something that is due, and goes on after it
 	ClassInternal    Class = "internal"
 )
 

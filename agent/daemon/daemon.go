@@ -34,6 +34,8 @@ type Changer interface {
 	PlanRollback(ctx context.Context, r api.RollbackRequest) (api.RollbackPlan, error)
 	Rollback(ctx context.Context, r api.RollbackRequest) (api.Started, error)
 	Backup(ctx context.Context, r api.BackupRequest) (api.Started, error)
+	Pause(ctx context.Context, r api.PauseRequest) (api.Paused, error)
+	Resume(ctx context.Context) (api.Paused, error)
 	// Events sends the present state of a change and then what happens to it. The channel is closed after the event with End, or when
 	// ctx ends.
 	Events(ctx context.Context, change uint64) (<-chan api.Event, error)

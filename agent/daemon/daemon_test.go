@@ -69,6 +69,12 @@ func (f *fake) Backup(_ context.Context, r api.BackupRequest) (api.Started, erro
 	return api.Started{Change: 9}, f.note("backup " + r.Action + " " + r.Name + " " + r.Place)
 }
 
+func (f *fake) Pause(_ context.Context, r api.PauseRequest) (api.Paused, error) {
+	return api.Paused{Pause: &api.Pause{Since: time.Unix(r.Seconds, 0).UTC()}}, f.note("pause")
+}
+
+func (f *fake) Resume(context.Context) (api.Paused, error) { return api.Paused{}, f.note("resume") }
+
 func (f *fake) Rollback(_ context.Context, r api.RollbackRequest) (api.Started, error) {
 	return api.Started{Change: 8}, f.note("rollback " + r.Confirm)
 }

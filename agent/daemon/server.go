@@ -40,6 +40,8 @@ func newServer(ctx context.Context, m Manager, poll *poller, log *slog.Logger) *
 	mux.HandleFunc("POST /v1/backups", s.backup)
 	mux.HandleFunc("POST /v1/update", s.update)
 	mux.HandleFunc("POST /v1/rollback", s.rollback)
+	mux.HandleFunc("POST /v1/pause", s.pause)
+	mux.HandleFunc("POST /v1/resume", s.resume)
 	mux.HandleFunc("GET /v1/changes/{id}/events", s.events)
 	mux.HandleFunc("/", s.unknown)
 	return &http.Server{
@@ -110,6 +112,23 @@ func (s *server) backup(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	started, err := s.m.Backup(ctx, req)
 	s.answer(w, r, started, err)
+}
+
+func (s *server) pause(w http.ResponseWriter, r *http.Request) {
+	var req api.PauseRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	paused, err := s.m.Pause(r.Context(), req)
+	s.answer(w, r, paused, err)
+}
+
+func (s *server) resume(w http.ResponseWriter, r *http.Request) {
+	if !s.read(w, r, &struct{}{}) {
+		return
+	}
+	paused, err := s.m.Resume(r.Context())
+	s.answer(w, r, paused, err)
 }
 
 // rollback does nothing without a confirmation: it answers with the plan.

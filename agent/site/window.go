@@ -100,6 +100,9 @@ func clock(s string) (int, error) {
 	return t.Hour()*60 + t.Minute(), err
 }
 
+// Zone is the time zone with an IANA name, the computer's for the empty one.
+func Zone(name string) (*time.Location, error) { return zone(name) }
+
 func zone(name string) (*time.Location, error) {
 	if name == "" {
 		return time.Local, nil

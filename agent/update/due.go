@@ -20,7 +20,7 @@ func (m *Manager) startDue() (*change.Change, error) {
 		return nil, err // somebody has asked for something else: that comes first
 	}
 	if p := m.dueFetch(); p != nil {
-		return m.runner.Start(KindFetch, *p, nil)
+		return m.startFetch(*p)
 	}
 	p, err := m.dueApply()
 	if err != nil || p == nil {
@@ -87,8 +87,9 @@ func (m *Manager) window() site.Window {
 	return w
 }
 
-// Check is what the schedule calls: it looks for something new. While a change runs it does nothing; an errand of the schedule gives way.
-func (m *Manager) Check(context.Context) error {
+// Check is what the schedule calls: it looks for something new. While a change runs it does nothing; an errand of the schedule gives way, and a
+// fetch goes on while the sources are asked.
+func (m *Manager) Check(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, err := m.unfinished()
@@ -100,13 +101,24 @@ func (m *Manager) Check(context.Context) error {
 		if err != nil || !way {
 			return err
 		}
-		if err := m.free(false); err != nil {
+		if err := m.free(order{}); err != nil {
 			return err
 		}
+	} else if c != nil && c.Kind == KindFetch && m.running == c.ID {
+		m.mu.Unlock()
+		err := m.peek(ctx, c.ID)
+		m.mu.Lock()
+		return err
 	} else if c != nil || m.running != 0 {
 		return nil
 	}
-	if _, err := m.runner.Start(KindFetch, m.fetchFor(fetchPlan{}), nil); err != nil {
+	var p fetchPlan
+	if w, err := m.waiting(); err != nil {
+		return err
+	} else if w != nil {
+		p = w.Plan
+	}
+	if _, err := m.startFetch(m.fetchFor(p)); err != nil {
 		return err
 	}
 	m.poke()
@@ -117,11 +129,11 @@ func (m *Manager) Check(context.Context) error {
 func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.free(req.From != ""); err != nil {
+	if err := m.free(order{update: &req}); err != nil {
 		return api.Started{}, err
 	}
 	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry})
-	c, err := m.runner.Start(KindFetch, p, nil)
+	c, err := m.startFetch(p)
 	if err != nil {
 		return api.Started{}, err
 	}
@@ -129,11 +141,14 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 	return api.Started{Change: c.ID}, nil
 }
 
-// replaced is why a fetch of the schedule ends when a person asks for an update.
+// replaced is why a change of the schedule ends when a person asks for an update.
 var replaced = change.Cause{Class: change.ClassReplaced, Message: "a person asked for something else"}
 
+// order is what a person wants to begin; the zero order is not an update.
+type order struct{ update *api.UpdateRequest }
+
 // free fails when a change is under way that does not give way. The caller holds m.mu.
-func (m *Manager) free(yield bool) error {
+func (m *Manager) free(o order) error {
 	c, err := m.unfinished()
 	if err != nil {
 		return err
@@ -142,19 +157,28 @@ func (m *Manager) free(yield bool) error {
 		return nil
 	}
 	if c != nil {
-		way, err := givesWay(c, yield)
+		way, err := givesWay(c, o.update == nil || o.update.From != "")
+		if err == nil && !way && c.Kind == KindFetch && o.update.Now {
+			var p fetchPlan
+			err = c.ReadPlan(&p)
+			way = !p.Now // the same person wants more
+		}
 		if err != nil {
 			return err
+		}
+		cause := replaced
+		if c.Kind == KindFetch && o.update == nil {
+			cause = yields("what a person asks for")
 		}
 		if way && c.Cause != nil {
 			return nil // it is on its way back and soon at its end
 		}
 		if way && m.running == c.ID {
-			m.cancel()
+			m.cancel(cause)
 			return nil
 		}
 		if way {
-			return m.runner.Abandon(c, replaced)
+			return m.runner.Abandon(c, cause)
 		}
 	}
 	what := "a change"

@@ -60,7 +60,7 @@ func (m *Manager) Backup(ctx context.Context, req api.BackupRequest) (api.Starte
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.free(false); err != nil {
+	if err := m.free(order{}); err != nil {
 		return api.Started{}, err
 	}
 	c, err := m.runner.Start(kind, errandPlan{Name: req.Name, Place: req.Place, Person: true}, nil)

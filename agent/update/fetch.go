@@ -42,10 +42,13 @@ type targetNote struct {
 	Archive  string        `json:"archive,omitempty"`  // the backup from which a new computer begins
 }
 
-// blobsNote counts what crossed the line, over all attempts. Idle counts the attempts that brought nothing since the last one that did.
+// blobsNote counts what crossed the line, over all attempts. Idle counts the attempts that brought nothing since the last one that did. Done
+// and Total are how far it is, in bytes.
 type blobsNote struct {
 	Moved int64 `json:"moved"`
 	Idle  int   `json:"idle"`
+	Done  int64 `json:"done,omitempty"`
+	Total int64 `json:"total,omitempty"`
 }
 
 const (
@@ -106,7 +109,20 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 	if err := t.Change.ReadPlan(&p); err != nil {
 		return err
 	}
-	note := refreshNote{}
+	note, facts, err := m.ask(ctx, p)
+	if err != nil {
+		return err
+	}
+	for name, v := range facts {
+		if err := t.Set(name, v); err != nil {
+			return err
+		}
+	}
+	return t.Save(note)
+}
+
+// ask asks the sources for a newer manifest, and returns what the journal should remember of it.
+func (m *Manager) ask(ctx context.Context, p fetchPlan) (note refreshNote, facts map[string]any, err error) {
 	poll := Poll{Last: m.stamp()}
 	if err := m.refresh(ctx, p, &note); err != nil {
 		f := (*change.Failure)(nil)
@@ -114,7 +130,7 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 		// A registry that lags behind the stick that was used last is no attack: what the site knows already counts.
 		behind := errors.Is(err, trust.ErrStale)
 		if _, cerr := m.Trust.Current(); cerr != nil || !unreachable && !behind || p.From != "" {
-			return err
+			return note, nil, err
 		}
 		text := err.Error()
 		if unreachable {
@@ -122,33 +138,26 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 		}
 		poll = Poll{}
 		if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
-			return err
+			return note, nil, err
 		}
 		poll.Error = text
 	}
 	if p.From == "" {
 		m.reached(note.Unreachable != "")
 	}
-	if err := t.Set(factPoll, poll); err != nil {
-		return err
-	}
 	current, err := m.Trust.Current()
 	if err != nil {
-		return untrusted(err)
+		return note, nil, untrusted(err)
 	}
 	seen, err := Seen(m.Journal)
 	if err != nil {
-		return err
+		return note, nil, err
 	}
+	facts = map[string]any{factPoll: poll, factSeen: Witness{Number: current.Number, Signed: m.Trust.Clock().Floor}}
 	if roots := m.Trust.Roots(); !slices.EqualFunc(roots, seen.Roots, bytes.Equal) {
-		if err := t.Set(factRoots, roots); err != nil {
-			return err
-		}
+		facts[factRoots] = roots
 	}
-	if err := t.Set(factSeen, Witness{Number: current.Number, Signed: m.Trust.Clock().Floor}); err != nil {
-		return err
-	}
-	return t.Save(note)
+	return note, facts, nil
 }
 
 func (m *Manager) refresh(ctx context.Context, p fetchPlan, note *refreshNote) error {
@@ -212,9 +221,12 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("copy"); err != nil {
 		return untrusted(err)
 	}
-	moved, err := fetch.Blobs(ctx, m.Store, sources, wants, fetch.Options{Rate: m.config().BytesPerSecond(), Progress: func(done, total int64) {
-		t.Progress(change.Progress{Done: done, Total: total})
-	}})
+	note.Total = fetch.Size(wants)
+	left := m.missingBytes(wants)
+	note.Done = note.Total - left
+	moved, err := m.transfer(t, p, target.Release, sources, left, &note, func(near []bundle.Source, o fetch.Options) (fetch.Moved, error) {
+		return fetch.Blobs(ctx, m.Store, near, wants, o)
+	})
 	note.Moved += moved.Bytes
 	if moved.Bytes > 0 {
 		note.Idle = 0
@@ -223,6 +235,9 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	}
 	if serr := t.Save(note); serr != nil {
 		return serr
+	}
+	if held := (*hold)(nil); errors.As(err, &held) {
+		return &change.Failure{Class: change.ClassWaits, Hint: held.hint, Err: held}
 	}
 	if errors.Is(err, bundle.ErrUnreachable) && p.From == "" && note.Idle < idleAttempts {
 		return &change.Retry{After: idleDelay, Err: err}
@@ -324,8 +339,11 @@ func (m *Manager) dropImage(ctx context.Context, refused string, image manifest.
 // fetchEnded keeps the reason for status.
 func (m *Manager) fetchEnded(c *change.Change) map[string]any {
 	var p fetchPlan
-	if err := c.ReadPlan(&p); err == nil && p.From == "" && c.Cause.Class != change.ClassReplaced {
+	if err := c.ReadPlan(&p); err == nil && p.From == "" && !polite(c.Cause.Class) {
 		m.reached(c.Cause.Class == change.ClassNetwork)
+	}
+	if c.Cause.Class == change.ClassWaits || c.Cause.Class == change.ClassYields {
+		return m.laid(c)
 	}
 	var poll Poll
 	if _, err := m.Journal.Fact(factPoll, &poll); err != nil || c.Cause.Class == change.ClassReplaced {

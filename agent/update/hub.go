@@ -159,11 +159,24 @@ func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
 		}
 		return nil
 	}
+	var target targetNote
+	if c.Cause != nil && (c.Cause.Class == change.ClassWaits || c.Cause.Class == change.ClassYields) {
+		if _, err := c.ReadNote(stepPlan, &target); err != nil {
+			return err
+		}
+		e.Message = target.Release + " is not all here yet: " + c.Cause.Message
+		if target.Release == "" {
+			e.Message = c.Cause.Message
+		}
+		if c.Cause.Hint != "" {
+			e.Message += "; " + c.Cause.Hint
+		}
+		return nil
+	}
 	if c.Cause != nil {
 		e.Error = errorOf(c, "")
 		return nil
 	}
-	var target targetNote
 	if _, err := c.ReadNote(stepPlan, &target); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ type Manager struct {
 
 	mu      sync.Mutex
 	running uint64             // the change at work, 0 when idle
-	cancel  context.CancelFunc // ends the run of that change
+	cancel  func(change.Cause) // ends the run of that change
 	doors   *doors.Doors       // closed doors, nil when open
 	shut    since              // when this process closed the doors
 	started uint64             // the change whose release this process has just started
@@ -62,9 +62,11 @@ type Manager struct {
 	missing *shortage          // what the change at work misses
 	short   *shortage          // what the last change missed
 
+	meter meter // of the line
+
 	restless since     // data that do not hold still; only the runner's
 	begun    time.Time // when this process began, by the monotonic clock
-	backedUp time.Time // when it last began a backup; only the worker's
+	backedUp time.Time // when it last began a backup
 }
 
 // lookEvery is how often an idle manager looks whether the window has opened. When the journal can't be written it tries again after
@@ -190,27 +192,34 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if c == nil {
-		if c, err = m.startDue(); err != nil {
+	for _, start := range []func() (*change.Change, error){
+		m.startDue,
+		func() (*change.Change, error) { return m.startRoutine(false) },
+		m.startWaiting,
+		func() (*change.Change, error) { return m.startRoutine(true) },
+	} {
+		if c != nil {
+			break
+		}
+		if c, err = start(); err != nil {
 			return false, err
 		}
-		if c == nil {
-			if c, err = m.startRoutine(); err != nil || c == nil {
-				return false, err
-			}
-		}
 	}
-	run, cancel := context.WithCancel(fault.Mark(ctx))
-	defer cancel()
-	if way, err := givesWay(c, false); err != nil {
+	if c == nil {
+		return false, m.settleTally()
+	}
+	run, cancel := context.WithCancelCause(fault.Mark(ctx))
+	defer cancel(nil)
+	stop := func(cause change.Cause) { cancel(stopped{cause}) }
+	if way, err := givesWay(c, true); err != nil {
 		return false, err
-	} else if way && isErrand(c.Kind) && c.Cause == nil {
+	} else if way && c.Cause == nil {
 		done := make(chan struct{})
 		defer close(done)
-		go m.watchDue(done, cancel)
+		go m.watchDue(done, c, stop)
 	}
 	m.mu.Lock()
-	m.running, m.cancel = c.ID, cancel
+	m.running, m.cancel = c.ID, stop
 	m.mu.Unlock()
 	m.Log.Info("change begins or goes on", "change", c.ID, "kind", c.Kind)
 	watch, unwatch := context.WithCancel(ctx)
@@ -220,7 +229,11 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
 		err = nil
 		if c.Cause == nil {
-			err = m.runner.Abandon(c, replaced)
+			cause := replaced
+			if s := (stopped{}); errors.As(context.Cause(run), &s) {
+				cause = s.Cause
+			}
+			err = m.runner.Abandon(c, cause)
 		}
 	}
 	if err == nil {
@@ -245,6 +258,9 @@ func (m *Manager) after(c *change.Change) error {
 		return nil
 	}
 	m.reckon(c)
+	if err := m.settleTally(); err != nil {
+		return err
+	}
 	if c.Kind != KindFetch {
 		return m.forget()
 	}

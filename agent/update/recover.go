@@ -31,7 +31,7 @@ func (m *Manager) restoreIfAsked(context.Context) error {
 	if err != nil || c != nil {
 		return err
 	}
-	_, err = m.runner.Start(KindFetch, m.fetchFor(fetchPlan{Now: true}), nil)
+	_, err = m.startFetch(m.fetchFor(fetchPlan{Now: true}))
 	return err
 }
 

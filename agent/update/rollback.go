@@ -131,7 +131,7 @@ func (m *Manager) Rollback(ctx context.Context, req api.RollbackRequest) (api.St
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.free(true); err != nil {
+	if err := m.free(order{}); err != nil {
 		return api.Started{}, err
 	}
 	kind := KindRollback

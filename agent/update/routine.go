@@ -85,13 +85,33 @@ func (m *Manager) nextBackup() time.Time {
 	return m.nextOf(expr, r.Backup)
 }
 
-// startRoutine begins what the schedule asks for while nothing else is to be done. It returns nil when nothing is due.
-func (m *Manager) startRoutine() (*change.Change, error) {
+// errand is what the schedule asks for, with the routine as it is when that begins.
+type errand struct {
+	kind    string
+	plan    errandPlan
+	routine Routine
+}
+
+// startRoutine begins what the schedule asks for while nothing else is to be done, with far also copies that cross a line and those that did not
+// work last. It returns nil when nothing is due.
+func (m *Manager) startRoutine(far bool) (*change.Change, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c, err := m.unfinished(); err != nil || c != nil {
 		return nil, err
 	}
+	due, err := m.dueErrand(far)
+	if err != nil || due == nil {
+		return nil, err
+	}
+	if due.kind == KindBackup {
+		m.backedUp = time.Now()
+	}
+	return m.runner.Start(due.kind, due.plan, map[string]any{factRoutine: due.routine})
+}
+
+// dueErrand is what the schedule asks for now, nil for nothing. The caller holds m.mu.
+func (m *Manager) dueErrand(far bool) (*errand, error) {
 	good, err := m.good()
 	if err != nil || good == nil {
 		return nil, err
@@ -101,17 +121,13 @@ func (m *Manager) startRoutine() (*change.Change, error) {
 		return nil, err
 	}
 	b, now := m.config().Backup, m.now()
-	start := func(kind string, p errandPlan) (*change.Change, error) {
-		return m.runner.Start(kind, p, map[string]any{factRoutine: r})
-	}
 	retry := !r.Retry.IsZero() && (!r.Retry.After(now) || r.Retry.Sub(now) > pauseAfterBackup)
 	if b.At != site.Never && retry || r.Retry.IsZero() && m.backupDue(b, r.Backup) {
-		m.backedUp = time.Now()
 		r.Backup, r.Retry = m.stamp(), time.Time{}
 		if r.Drill.IsZero() {
 			r.Drill = r.Backup // the first trial comes at its hour, not on the day of the installation
 		}
-		return start(KindBackup, errandPlan{})
+		return &errand{KindBackup, errandPlan{}, r}, nil
 	}
 	newest, err := m.newestBackup()
 	if err != nil || newest == "" {
@@ -119,14 +135,15 @@ func (m *Manager) startRoutine() (*change.Change, error) {
 	}
 	for _, place := range b.Copies {
 		c := r.Copies[place]
-		if c.Backup != newest && (!c.Retry.After(now) || c.Retry.Sub(now) > pauseAfterCopy) {
-			return start(KindExport, errandPlan{Name: newest, Place: place})
+		if c.Backup == newest || c.Retry.After(now) && c.Retry.Sub(now) <= pauseAfterCopy || !far && (!onThisComputer(place) || c.Failed != "") {
+			continue
 		}
+		return &errand{KindExport, errandPlan{Name: newest, Place: place}, r}, nil
 	}
 	// A trial takes memory and time that users would miss.
 	if b.Drill != site.Never && !m.clockWrong() && m.windowOpen() && (r.Again || m.due(b.Drill, site.DefaultDrill, r.Drill)) {
 		r.Drill, r.Again = now, false
-		return start(KindDrill, errandPlan{Name: newest})
+		return &errand{KindDrill, errandPlan{Name: newest}, r}, nil
 	}
 	return nil, nil
 }
@@ -140,21 +157,4 @@ func (m *Manager) newestBackup() (string, error) {
 		}
 	}
 	return "", err
-}
-
-// watchDue ends an errand of the schedule when an update is due: an errand begins again by itself. It returns when done is closed.
-func (m *Manager) watchDue(done <-chan struct{}, stop func()) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return
-		case <-tick.C:
-		}
-		if p, err := m.dueApply(); err == nil && p != nil {
-			stop()
-			return
-		}
-	}
 }

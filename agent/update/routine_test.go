@@ -67,7 +67,7 @@ func (m *Manager) keep(t *testing.T, name string) {
 // next lets the schedule begin what is due, and ends that at once as cause says; it answers the kind, "" for nothing.
 func (m *Manager) next(t *testing.T, cause *change.Cause) string {
 	t.Helper()
-	c, err := m.startRoutine()
+	c, err := m.startRoutine(true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,12 +175,12 @@ func TestTrialsComeInTheWindow(t *testing.T) {
 
 func TestErrandsGiveWay(t *testing.T) {
 	m, _ := routineSite(t, site.Backup{})
-	c, err := m.startRoutine()
+	c, err := m.startRoutine(true)
 	if err != nil || c == nil {
 		t.Fatal(c, err)
 	}
 	m.mu.Lock()
-	err = m.free(false)
+	err = m.free(order{})
 	m.mu.Unlock()
 	if err != nil {
 		t.Fatalf("a person has to wait for the schedule: %v", err)
@@ -197,7 +197,7 @@ func TestErrandsGiveWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.mu.Lock()
-	err = m.free(true)
+	err = m.free(order{update: &api.UpdateRequest{From: "/media/usb"}})
 	m.mu.Unlock()
 	if api.Code(err) != api.CodeBusy {
 		t.Fatalf("what a person has ordered gave way: %v", err)

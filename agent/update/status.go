@@ -69,6 +69,9 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if trouble != "" {
 		s.Warnings = append(s.Warnings, "the agent can't go on and tries again: "+trouble)
 	}
+	if err := m.statusOfLine(&s); err != nil {
+		return s, err
+	}
 	err = m.statusOfBackups(ctx, &s)
 	return s, err
 }

@@ -49,6 +49,23 @@ func (a actor) Status(context.Context) (api.Status, error) {
 		}, nil
 	case "waits":
 		return api.Status{Site: "kin-001", Release: "1.0.0", Pinned: "1.1.0", State: api.StateReady}, nil
+	case "fetches":
+		check := noon.AddDate(100, 0, 0)
+		return api.Status{
+			NextCheck: &check, Site: "kin-001", Release: "1.0.0", Pinned: "1.1.0", State: api.StateFetching, Step: "fetch-blobs", StepNumber: 3, StepCount: 4,
+			Fetch: &api.Fetching{Release: "1.1.0", Done: 12_400_000, Total: 34_000_000, Speed: 22_500, SecondsLeft: 960, Estimate: "about 16 minutes"},
+			Line:  &api.LineUse{Day: 12_400_000, DayBudget: 50_000_000, Month: 300_000_000, MonthBudget: 1_000_000_000},
+		}, nil
+	case "paused":
+		until := noon.AddDate(100, 0, 0)
+		return api.Status{
+			NextCheck: &until, Site: "kin-001", Release: "1.0.0", Pinned: "1.1.0", State: api.StateIdle, Paused: &api.Pause{Since: noon, Until: &until},
+			Fetch: &api.Fetching{
+				Release: "1.1.0", Done: 12_400_000, Total: 34_000_000, Waits: "paused by a person until 21 Nov 2120 12:00", Until: &until,
+				Estimate: "about 2 days with 15 MB a day",
+			},
+			Line: &api.LineUse{Day: 15_000_000, DayBudget: 15_000_000, Next: "15 of 15 MB used today; it goes on tomorrow"},
+		}, nil
 	case "new":
 		check := noon.AddDate(100, 0, 0)
 		return api.Status{Site: "kin-001", State: api.StateNew, NextCheck: &check, LastError: "no source answers"}, nil
@@ -124,6 +141,22 @@ func (a actor) Backup(_ context.Context, r api.BackupRequest) (api.Started, erro
 		return api.Started{Nothing: true, Message: strings.TrimSpace(fmt.Sprintf("asked for %s of %q to %q", r.Action, r.Name, r.Place))}, nil
 	}
 	return api.Started{Change: 21}, nil
+}
+
+func (a actor) Pause(_ context.Context, r api.PauseRequest) (api.Paused, error) {
+	p := &api.Pause{Since: noon}
+	if r.Seconds > 0 {
+		until := noon.Add(time.Duration(r.Seconds) * time.Second)
+		p.Until = &until
+	}
+	return api.Paused{Pause: p}, nil
+}
+
+func (a actor) Resume(context.Context) (api.Paused, error) {
+	if a.name == "paused" {
+		return api.Paused{Ended: &api.Pause{Since: noon}}, nil
+	}
+	return api.Paused{}, nil
 }
 
 func (a actor) Events(_ context.Context, id uint64) (<-chan api.Event, error) {

@@ -26,7 +26,14 @@ func (s *shell) historyCommand() *cobra.Command {
 			if asJSON {
 				return s.json(list)
 			}
-			return s.tellHistory(list, fault.Now())
+			if err := s.tellHistory(list, fault.Now()); err != nil {
+				return err
+			}
+			status, err := s.client().Status(cmd.Context())
+			if err == nil && status.Paused != nil {
+				s.printf("%s: nothing is fetched\n", pauseText(status.Paused, fault.Now()))
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

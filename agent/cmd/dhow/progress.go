@@ -24,6 +24,7 @@ type progress struct {
 	headed bool
 	undone uint64    // the change that went back
 	last   string    // what the newest plain line said
+	said   string    // of what is fetched
 	step   string    // whose bytes are counted
 	began  time.Time // of those bytes
 	base   int64     // bytes at that moment
@@ -63,6 +64,10 @@ func (p *progress) show(e api.Event) {
 		}
 		p.line(text)
 		return
+	}
+	if e.Kind == "fetch" && e.Message != "" && e.Message != p.said { // what is to be expected stays on the screen
+		p.said = e.Message
+		p.line(text + ": " + e.Message)
 	}
 	if e.Total > 0 {
 		text = fmt.Sprintf("%-34s %s  %s  %s", text, bar(e.Done, e.Total), progressOf(e.Done, e.Total), p.left(e))

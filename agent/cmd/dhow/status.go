@@ -57,6 +57,7 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	if text := stateText(st); text != "" {
 		s.printf("%s\n", text)
 	}
+	s.tellLine(st, now)
 	if st.Note != "" && st.Pinned != st.Release {
 		s.printf("%s: %s\n", st.Pinned, st.Note)
 	}

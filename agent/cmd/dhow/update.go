@@ -16,7 +16,7 @@ func (s *shell) updateCommand() *cobra.Command {
 		Use:   "update",
 		Short: "Bring this site to the release that is pinned for it",
 		Long: "Asks the sources for news, fetches what is missing, and puts it in place in the window of this site, or at once with --now.\n" +
-			"With --from a stick or folder is used, and no network.",
+			"With --from a stick or folder is used, and no network. With --now quiet hours don't count either; a data budget always does.",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from != "" && !strings.Contains(from, "://") {
@@ -32,7 +32,7 @@ func (s *shell) updateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "a bundle, or a folder such as a stick's, to take everything from")
-	cmd.Flags().BoolVar(&now, "now", false, "do not wait for the window")
+	cmd.Flags().BoolVar(&now, "now", false, "do not wait for the window, nor for the end of quiet hours")
 	cmd.Flags().BoolVar(&retry, "retry", false, "try a release again that did not work here, or that somebody left by hand")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/agent/fault"
+)
+
+func (s *shell) pauseCommand() *cobra.Command {
+	var asJSON bool
+	var length time.Duration
+	cmd := &cobra.Command{
+		Use:   "pause",
+		Short: "Fetch nothing for a while, so that the line is free",
+		Long: "Stops fetching over a line and the local network at once. What is here stays, and goes on from there. A stick can still be used, and\n" +
+			"what is fetched already is put in place as ever. The pause holds over restarts, until --for is over or somebody says: dhow resume",
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("for") && length < time.Minute {
+				return api.Fail(api.CodeUsage, "write it like --for 3h or --for 90m", "--for is %s: a pause lasts a minute at least", length)
+			}
+			p, err := s.client().Pause(cmd.Context(), api.PauseRequest{Seconds: int64(length / time.Second)})
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return s.json(p)
+			}
+			s.printf("%s\n", sentence(pauseText(p.Pause, fault.Now())+": nothing is fetched"))
+			s.printf("It ends with: %s\n", s.command("resume"))
+			return nil
+		},
+	}
+	cmd.Flags().DurationVar(&length, "for", 0, "how long, such as 3h; without it until somebody resumes")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// pauseText says who has ordered that nothing is fetched, and for how long.
+func pauseText(p *api.Pause, now time.Time) string {
+	if p.Until == nil {
+		return "paused by a person since " + moment(p.Since, now)
+	}
+	return "paused by a person until " + moment(*p.Until, now)
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func (s *shell) resumeCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "End a pause: what was being fetched goes on",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := s.client().Resume(cmd.Context())
+			if err != nil {
+				return err
+			}
+			switch {
+			case asJSON:
+				return s.json(p)
+			case p.Ended == nil:
+				s.printf("Nothing was paused.\n")
+			default:
+				s.printf("The pause is over; what waits is fetched.\n")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}

@@ -1,0 +1,111 @@
+package update
+
+import (
+	"time"
+)
+
+// factLine holds a Tally.
+const factLine = "line"
+
+// Tally is what has crossed the line in the present day and month of the site, and how fast. A clock that jumps gives no fresh budget: the day
+// that was counted last goes on until a later one comes, or until the computer has run for longer than a day lasts, whatever the clock says.
+type Tally struct {
+	Day    Period  `json:"day"`
+	Month  Period  `json:"month"`
+	Speeds []Speed `json:"speeds,omitempty"` // the newest last
+
+	last moment
+}
+
+// Period is a day or a month.
+type Period struct {
+	Name  string        `json:"name,omitempty"` // 2026-11-21 or 2026-11, empty when no clock could tell
+	Bytes int64         `json:"bytes"`
+	Ran   time.Duration `json:"ran,omitempty"` // for how long the agent has run in it
+}
+
+// moment is a look at both clocks.
+type moment struct {
+	wall  time.Time     // in the time zone of the site
+	wrong bool          // the wall clock is certainly wrong
+	up    time.Duration // since this process began
+}
+
+const (
+	longestDay   = 26 * time.Hour
+	longestMonth = 32 * 24 * time.Hour
+	// longestSleep is the most by which the wall clock may run ahead of the other one while a computer sleeps. More is a clock that was set,
+	// and what was counted goes along.
+	longestSleep = 36 * time.Hour
+)
+
+// look counts bytes that have crossed the line since the last look. It reports whether a period has begun.
+func (t *Tally) look(at moment, bytes int64) (begun bool) {
+	ran, jumped := time.Duration(0), false
+	if !t.last.wall.IsZero() {
+		ran = max(0, at.up-t.last.up)
+		jumped = !t.last.wrong && at.wall.Sub(t.last.wall)-ran > longestSleep
+	}
+	t.last = at
+	day, month := at.wall.Format(time.DateOnly), at.wall.Format("2006-01")
+	if at.wrong {
+		day, month = "", ""
+	}
+	a, b := t.Day.goOn(day, jumped, ran, longestDay), t.Month.goOn(month, jumped, ran, longestMonth)
+	t.Day.Bytes += bytes
+	t.Month.Bytes += bytes
+	return a || b
+}
+
+// goOn takes a period to the present, which has a name unless the clock is wrong.
+func (p *Period) goOn(name string, jumped bool, ran, longest time.Duration) (begun bool) {
+	p.Ran += ran
+	switch {
+	case p.Ran > longest || name > p.Name && !jumped:
+		if name == "" {
+			name = p.Name
+		}
+		*p = Period{Name: name}
+		return true
+	case name > p.Name:
+		p.Name = name
+	}
+	return false
+}
+
+// Speed is what came over the line on one day, and in how much time.
+type Speed struct {
+	Day     string  `json:"day,omitempty"`
+	Bytes   int64   `json:"bytes"`
+	Seconds float64 `json:"seconds"` // in which bytes were on their way
+}
+
+const (
+	keptSpeeds = 14
+	// leastSpeed is how many bytes say something of a line.
+	leastSpeed = 256 << 10
+)
+
+// took adds bytes that took a while. Days are told apart, not ordered: clocks jump.
+func (t *Tally) took(bytes int64, d time.Duration) {
+	n := len(t.Speeds)
+	if n == 0 || t.Speeds[n-1].Day != t.Day.Name {
+		t.Speeds = append(t.Speeds, Speed{Day: t.Day.Name})
+		t.Speeds = t.Speeds[max(0, len(t.Speeds)-keptSpeeds):]
+		n = len(t.Speeds)
+	}
+	t.Speeds[n-1].Bytes += bytes
+	t.Speeds[n-1].Seconds += d.Seconds()
+}
+
+// speed is how many bytes come in a second, 0 when nothing is known. Each day counts half as much as the one after it.
+func (t *Tally) speed() float64 {
+	var bytes, seconds, all float64
+	for _, s := range t.Speeds {
+		bytes, seconds, all = bytes/2+float64(s.Bytes), seconds/2+s.Seconds, all+float64(s.Bytes)
+	}
+	if all < leastSpeed || seconds <= 0 {
+		return 0
+	}
+	return bytes / seconds
+}
