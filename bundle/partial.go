@@ -20,7 +20,7 @@ import (
 
 // A power cut takes what came to a part since it was synced: at most so many bytes, and little of a slow line.
 const (
-	syncEvery = 16 << 20
+	syncEvery = 64 << 20
 	syncAfter = 5 * time.Second
 )
 
@@ -48,7 +48,7 @@ func (s *Store) Partial(ctx context.Context, b manifest.Blob) (*PartialFile, err
 	return p, nil
 }
 
-func (s *Store) openPartial(ctx context.Context, b manifest.Blob) (p *PartialFile, err error) {
+func (s *Store) openPartial(ctx context.Context, b manifest.Blob) (*PartialFile, error) {
 	if !IsDigest(b.Digest) {
 		return nil, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
 	}
@@ -56,16 +56,15 @@ func (s *Store) openPartial(ctx context.Context, b manifest.Blob) (p *PartialFil
 	if err != nil {
 		return nil, err
 	}
-	p = &PartialFile{store: s, blob: b, f: f, hash: digest.SHA256.Hash(), at: time.Now()}
-	defer func() {
-		if err != nil {
-			_ = p.close()
-		}
-	}()
-	if p.sums, err = openSums(s.partPath(b.Digest) + sumsEnd); err != nil {
+	p := &PartialFile{store: s, blob: b, f: f, hash: digest.SHA256.Hash(), at: time.Now()}
+	if p.sums, err = openSums(s.partPath(b.Digest) + sumsEnd); err == nil {
+		err = p.keep(ctx, b.Size)
+	}
+	if err != nil {
+		_ = p.close()
 		return nil, err
 	}
-	return p, p.keep(ctx, b.Size)
+	return p, nil
 }
 
 // keep cuts the part off where it is not what was written, and behind most bytes.
@@ -90,6 +89,9 @@ func (p *PartialFile) keep(ctx context.Context, most int64) error {
 	_, err = p.f.Seek(p.size, io.SeekStart)
 	return err
 }
+
+// ReadAt reads what was appended, from an offset on.
+func (p *PartialFile) ReadAt(b []byte, off int64) (int, error) { return p.f.ReadAt(b, off) }
 
 // CutTo makes the part n bytes long, if it is longer. When its sums are damaged it may become shorter.
 func (p *PartialFile) CutTo(ctx context.Context, n int64) error {
