@@ -392,11 +392,7 @@ func TestInflaterReadsNoFurtherThanTheStream(t *testing.T) {
 		plain := text(uint64(n), 100+n*397)
 		packed := deflated(t, deflate.Params{Level: 1 + n%9, MemLevel: 8}, plain)
 		r := bytes.NewReader(append(bytes.Clone(packed), "what follows"...))
-		out, err := f.open(bufio.NewReaderSize(r, 16), int64(len(packed)), int64(len(plain)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := io.ReadAll(out)
+		got, err := io.ReadAll(f.open(bufio.NewReaderSize(r, 16), int64(len(packed)), int64(len(plain))))
 		if err != nil || !bytes.Equal(got, plain) {
 			t.Fatalf("%d: %v", n, err)
 		}

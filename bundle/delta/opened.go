@@ -10,8 +10,6 @@ import (
 
 	"dhow/bundle"
 	"dhow/bundle/delta/deflate"
-
-	"github.com/klauspost/compress/flate"
 )
 
 // side is one of the two sides of a delta while it is made.
@@ -152,7 +150,7 @@ func (s *side) hold(to *scratch, r io.ReaderAt, one *stream, exact bool) (bool, 
 }
 
 func (s *side) inflate(r io.ReaderAt, one *stream) io.Reader {
-	return flate.NewReader(bufio.NewReader(bundle.WithContext(s.ctx, io.NewSectionReader(r, one.at, one.stored))))
+	return newInflater(bufio.NewReader(bundle.WithContext(s.ctx, io.NewSectionReader(r, one.at, one.stored))))
 }
 
 // guesses are the parameters in the order in which they are tried. memLevel 9 is what Python's and some others' zips have.

@@ -39,7 +39,6 @@ type scanner struct {
 	ctx   context.Context
 	r     io.ReaderAt
 	in    *bufio.Reader
-	z     io.ReadCloser
 	plain int64 // what all streams together may still hold
 	tries int64 // how many bytes may still be inflated in vain
 	step  func(int64)
@@ -49,7 +48,6 @@ type scanner struct {
 func newScanner(ctx context.Context, r io.ReaderAt, size int64, step func(int64)) *scanner {
 	s := &scanner{ctx: ctx, r: r, plain: (maxExpansion/2-1)*size + spareExpand/2, tries: 4*size + spareExpand, step: step}
 	s.in = bufio.NewReaderSize(eof{}, 64<<10)
-	s.z = flate.NewReader(s.in)
 	return s
 }
 
@@ -121,10 +119,7 @@ func (s *scanner) member(at, to int64) (stream, bool, error) {
 func (s *scanner) inflate(at, to int64) (stored, plain int64, err error) {
 	in := &io.LimitedReader{R: bundle.WithContext(s.ctx, io.NewSectionReader(s.r, at, to-at)), N: to - at}
 	s.in.Reset(in)
-	if err := s.z.(flate.Resetter).Reset(s.in, nil); err != nil {
-		return 0, 0, err
-	}
-	plain, err = io.Copy(io.Discard, io.LimitReader(s.z, s.plain+1))
+	plain, err = io.Copy(io.Discard, io.LimitReader(newInflater(s.in), s.plain+1))
 	stored = to - at - in.N - int64(s.in.Buffered())
 	if err == nil && plain <= s.plain {
 		return stored, plain, nil
@@ -136,10 +131,15 @@ func (s *scanner) inflate(at, to int64) (stored, plain int64, err error) {
 	return 0, 0, nil
 }
 
+// newInflater returns a decoder that has read nothing before. One that is reset keeps tables of the stream before it, and lets bytes pass
+// that refer to a table which their stream does not have: what they hold would depend on what was read before.
+func newInflater(r *bufio.Reader) io.Reader { return flate.NewReader(r) }
+
 // notDeflate reports whether an error of a decoder says that the bytes are no deflate stream.
 func notDeflate(err error) bool {
 	_, corrupt := err.(flate.CorruptInputError)
-	return corrupt || err == io.ErrUnexpectedEOF
+	_, internal := err.(flate.InternalError) // as the decoder calls a few kinds of corruption
+	return corrupt || internal || err == io.ErrUnexpectedEOF
 }
 
 // readFull fills p from address at.

@@ -11,7 +11,6 @@ import (
 	"dhow/bundle"
 	"dhow/bundle/durable"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -149,10 +148,7 @@ func (s *spooler) stream(r *bufio.Reader, most int64) error {
 	if err != nil {
 		return err
 	}
-	outer, err := s.outer.open(r, stored, plain)
-	if err != nil {
-		return err
-	}
+	outer := s.outer.open(r, stored, plain)
 	for range count {
 		gap, err := s.streams.number(plain)
 		if err != nil {
@@ -169,11 +165,7 @@ func (s *spooler) stream(r *bufio.Reader, most int64) error {
 		if err != nil {
 			return err
 		}
-		inner, err := s.inner.open(outer, innerStored, innerPlain)
-		if err != nil {
-			return err
-		}
-		if err := s.copy(inner, innerPlain); err != nil {
+		if err := s.copy(s.inner.open(outer, innerStored, innerPlain), innerPlain); err != nil {
 			return err
 		}
 		if err := s.inner.end(); err != nil {
@@ -203,7 +195,7 @@ func (s *spooler) copy(r io.Reader, n int64) error {
 
 // inflater reads a deflate stream of known lengths and is used again for the next.
 type inflater struct {
-	z      io.ReadCloser
+	z      io.Reader
 	stored io.LimitedReader
 	in     *bufio.Reader
 	out    *bufio.Reader
@@ -211,21 +203,17 @@ type inflater struct {
 }
 
 // open begins a stream of the given compressed and plain length at the position of r.
-func (f *inflater) open(r io.Reader, stored, plain int64) (*bufio.Reader, error) {
+func (f *inflater) open(r io.Reader, stored, plain int64) *bufio.Reader {
 	f.stored = io.LimitedReader{R: r, N: stored}
 	f.left = plain
-	if f.z == nil {
+	if f.in == nil {
 		f.in = bufio.NewReaderSize(&f.stored, 16<<10)
-		f.z = flate.NewReader(f.in)
 		f.out = bufio.NewReaderSize(inflated{f}, 64<<10)
-		return f.out, nil
 	}
 	f.in.Reset(&f.stored)
-	if err := f.z.(flate.Resetter).Reset(f.in, nil); err != nil {
-		return nil, err
-	}
+	f.z = newInflater(f.in)
 	f.out.Reset(inflated{f})
-	return f.out, nil
+	return f.out
 }
 
 // inflated is an inflater's plain side.
@@ -271,7 +259,7 @@ func (f *inflater) end() error {
 }
 
 func streamError(err error) error {
-	if _, bad := err.(flate.CorruptInputError); bad || err == io.ErrUnexpectedEOF {
+	if notDeflate(err) {
 		return fmt.Errorf("a stream of the base is %w: %v", bundle.ErrDamaged, err)
 	}
 	return err
