@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"dhow/bundle/bundletest/badline"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// bound is how long a client may take for a line on which Dhow needs less than half of it.
+const bound = 3 * time.Minute
+
+// scenario is a bad line, and which image comes over it.
+type scenario struct {
+	name  string
+	image string
+	line  badline.Line
+	kill  bool // the client gets SIGKILL when half is there, and is started again
+}
+
+var scenarios = []scenario{
+	{"FIN after 30 MB", "big", badline.Line{After: 30e6}, false},
+	{"RST after 1 MB", "big", badline.Line{After: 1e6, End: badline.Reset}, false},
+	{"silent after 110 MB", "big", badline.Line{After: 110e6, End: badline.Silent}, false},
+	{"256 kbit/s, 600 ms", "small", badline.Line{Rate: 32_000, Trip: 600 * time.Millisecond}, false},
+	{"SIGKILL at half", "big", badline.Line{Rate: 50e6}, true},
+}
+
+// The lines whose figures are printed at the end.
+const (
+	fin   = 0
+	reset = 1
+	kill  = 4
+)
+
+// image is what a registry says of an image.
+type image struct {
+	Config, Layer struct {
+		Digest digest.Digest
+		Size   int64
+	}
+}
+
+func ask(ctx context.Context, registry, repository, tag string) (im image, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+registry+"/v2/"+repository+"/manifests/"+tag, nil)
+	if err != nil {
+		return im, err
+	}
+	req.Header.Set("Accept", "application/vnd.docker.distribution.manifest.v2+json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return im, err
+	}
+	defer resp.Body.Close()
+	var m struct {
+		Config struct {
+			Digest digest.Digest
+			Size   int64
+		}
+		Layers []struct {
+			Digest digest.Digest
+			Size   int64
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || len(m.Layers) != 1 {
+		return im, fmt.Errorf("%s:%s: %s, %d layers, error %v", repository, tag, resp.Status, len(m.Layers), err)
+	}
+	im.Config, im.Layer = m.Config, m.Layers[0]
+	return im, nil
+}
+
+// bench is one run.
+type bench struct {
+	ctx                  context.Context
+	registry, repository string
+	work                 string
+	tries                int
+	images               map[string]image
+}
+
+// client is a way to bring an image here. command returns what to run against an address; there says afterwards whether the image is whole.
+type client struct {
+	name    string
+	tries   int
+	command func(address, folder string, s scenario) *exec.Cmd
+	there   func(address, folder string, s scenario) bool
+	forget  func(address, folder string, s scenario)
+}
+
+// result is how it went.
+type result struct {
+	moved, size  int64
+	ended        int64
+	done         bool
+	tries        int
+	took         time.Duration
+	last         string // what the client said when it gave up
+	boundReached bool
+}
+
+func measure(ctx context.Context, registry, repository, work string, tries int) error {
+	b := &bench{ctx, registry, repository, work, tries, map[string]image{}}
+	for _, tag := range []string{"big", "small"} {
+		im, err := ask(ctx, registry, repository, tag)
+		if err != nil {
+			return err
+		}
+		b.images[tag] = im
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	clients := b.clients(self)
+	results := make([][]result, len(clients))
+	var all sync.WaitGroup
+	errs := make([]error, len(clients))
+	for i, c := range clients {
+		results[i] = make([]result, len(scenarios))
+		all.Go(func() {
+			for n, s := range scenarios {
+				if results[i][n], errs[i] = b.one(c, s); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	report(clients, results)
+	return ctx.Err()
+}
+
+func (b *bench) clients(self string) []client {
+	ref := func(address string, s scenario) string { return address + "/" + b.repository + ":" + s.image }
+	command := func(name string, args ...string) *exec.Cmd { return exec.CommandContext(b.ctx, name, args...) }
+	return []client{
+		{
+			"dhow", 1,
+			func(address, folder string, s scenario) *exec.Cmd {
+				im := b.images[s.image]
+				return command(self, "fetch", "oci://"+address+"/"+b.repository, folder, im.Config.Digest.String(), fmt.Sprint(im.Config.Size),
+					im.Layer.Digest.String(), fmt.Sprint(im.Layer.Size))
+			},
+			func(_, folder string, s scenario) bool {
+				info, err := os.Stat(filepath.Join(folder, "blobs", "sha256", b.images[s.image].Layer.Digest.Encoded()))
+				return err == nil && info.Size() == b.images[s.image].Layer.Size
+			},
+			func(_, folder string, _ scenario) { _ = os.RemoveAll(folder) },
+		},
+		{
+			"docker pull", b.tries,
+			func(address, _ string, s scenario) *exec.Cmd { return command("docker", "pull", "-q", ref(address, s)) },
+			func(address, _ string, s scenario) bool {
+				return command("docker", "image", "inspect", ref(address, s)).Run() == nil
+			},
+			func(address, _ string, s scenario) {
+				_ = exec.Command("docker", "rmi", ref(address, s)).Run() // also when the benchmark is being ended
+			},
+		},
+		{
+			"skopeo copy", b.tries,
+			func(address, folder string, s scenario) *exec.Cmd {
+				return command("skopeo", "copy", "-q", "--insecure-policy", "--src-tls-verify=false", "docker://"+ref(address, s), "oci:"+folder+":"+s.image)
+			},
+			func(_, folder string, s scenario) bool {
+				info, err := os.Stat(filepath.Join(folder, "blobs", "sha256", b.images[s.image].Layer.Digest.Encoded()))
+				return err == nil && info.Size() == b.images[s.image].Layer.Size
+			},
+			func(_, folder string, _ scenario) { _ = os.RemoveAll(folder) },
+		},
+	}
+}
+
+// one lets a client bring an image over a line.
+func (b *bench) one(c client, s scenario) (r result, err error) {
+	folder := filepath.Join(b.work, strings.Fields(c.name)[0])
+	half := make(chan struct{})
+	var once sync.Once
+	r.size = b.images[s.image].Layer.Size
+	line := s.line
+	line.Seen = func(n int64) {
+		if n >= r.size/2 {
+			once.Do(func() { close(half) })
+		}
+	}
+	f, err := badline.Open(b.registry, line)
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	defer c.forget(f.Address(), folder, s)
+	start := time.Now()
+	tries := c.tries
+	for r.tries < tries && !r.done && !r.boundReached && b.ctx.Err() == nil {
+		r.tries++
+		cmd := c.command(f.Address(), folder, s)
+		cmd.WaitDelay = time.Second
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			return r, err
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		killed := (<-chan struct{})(nil)
+		if s.kill && r.tries == 1 {
+			killed = half
+			tries++
+		}
+		select {
+		case err = <-ended:
+		case <-killed:
+			_ = cmd.Process.Kill()
+			err = <-ended
+		case <-b.limit(s, start):
+			_ = cmd.Process.Kill()
+			<-ended
+			r.boundReached = true
+		}
+		r.done = err == nil && !r.boundReached && c.there(f.Address(), folder, s)
+		text := strings.TrimSpace(out.String())
+		r.last = text[strings.LastIndex(text, "\n")+1:]
+	}
+	r.took = time.Since(start)
+	r.moved, r.ended = f.Moved(), f.Ended()
+	return r, b.ctx.Err()
+}
+
+// limit ends what would hang for ever. Clients that end by themselves are not hurried.
+func (b *bench) limit(s scenario, start time.Time) <-chan time.Time {
+	if s.line.End != badline.Silent {
+		return time.After(30 * time.Minute)
+	}
+	return time.After(time.Until(start.Add(bound)))
+}
