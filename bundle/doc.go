@@ -19,13 +19,17 @@
 //	targets/<sha256>.fleet.json.zst, targets/<sha256>.sites.json.zst
 //	targets/sites/<sha256>.json.zst   parts of a large fleet
 //	targets/releases/<sha256>.1.1.0.json
-//	blobs/sha256/<hex>                image manifests, configs, layers, release files
+//	targets/ways/<sha256>.1.1.0.json  the ways to its layers
+//	blobs/sha256/<hex>                image manifests, configs, layers, release files, deltas, layers as zstd
 //
 // In an archive all documents stand before the first blob.
 //
 // In an OCI repository the tag "manifest" is one artifact whose layers are documents, each with its path as title annotation. Documents
 // that have their digest in their path are layers of the tag "documents", which sites don't ask for: the path says which blob they are. The
-// tag "release-VERSION" is an index of the release's images and of one artifact whose layers are the release's files. So one GET of a
+// tag "release-VERSION" is an index of the release's images and of one artifact whose layers are the release's files; the tag "ways-VERSION"
+// one of the artifacts that hold the ways to it: deltas, an artifact for each image and base, and whole layers as zstd. The tag
+// "blobs-VERSION" is an artifact whose layers are all blobs of both: Debian's registry, told to collect what has no tag of its own
+// (garbage-collect -m), forgets what an index leads to. So one GET of a
 // small thing tells whether anything is new, and every blob of a release can be had from the repository.
 //
 // # Store

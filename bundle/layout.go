@@ -23,15 +23,19 @@ const (
 
 // Names in an OCI repository.
 const (
-	ManifestTag          = "manifest"                          // the artifact with the documents that are asked for by name
-	DocumentsTag         = "documents"                         // the artifact with those that are asked for by their digest
-	ManifestArtifactType = "application/vnd.dhow.manifest.v1"  // artifactType of that artifact
-	BeforeSuffix         = "-before"                           // behind ManifestTag and DocumentsTag: what they were before
-	ClaimTag             = "publishing"                        // who publishes at present, see bundle/pack
-	ClaimArtifactType    = "application/vnd.dhow.claim.v1"     // artifactType of that claim
-	FilesArtifactType    = "application/vnd.dhow.files.v1"     // artifactType of a release's files
-	DocumentMediaType    = "application/vnd.dhow.document.v1"  // layers of both
-	FileMediaType        = "application/vnd.dhow.file.v1"      // layers of a files artifact
+	ManifestTag          = "manifest"                         // the artifact with the documents that are asked for by name
+	DocumentsTag         = "documents"                        // the artifact with those that are asked for by their digest
+	ManifestArtifactType = "application/vnd.dhow.manifest.v1" // artifactType of that artifact
+	BeforeSuffix         = "-before"                          // behind ManifestTag and DocumentsTag: what they were before
+	ClaimTag             = "publishing"                       // who publishes at present, see bundle/pack
+	ClaimArtifactType    = "application/vnd.dhow.claim.v1"    // artifactType of that claim
+	FilesArtifactType    = "application/vnd.dhow.files.v1"    // artifactType of a release's files
+	WaysArtifactType     = "application/vnd.dhow.ways.v1"     // artifactType of the ways to one image
+	BlobsArtifactType    = "application/vnd.dhow.blobs.v1"    // artifactType of the list of all blobs of a release
+	DocumentMediaType    = "application/vnd.dhow.document.v1" // layers of both
+	FileMediaType        = "application/vnd.dhow.file.v1"     // layers of a files artifact
+	DeltaMediaType       = "application/vnd.dhow.delta.v1"    // layers of ways: bundle/delta
+	FullMediaType        = "application/vnd.oci.image.layer.v1.tar+zstd"
 	TitleAnnotation      = "org.opencontainers.image.title"    // a layer's path
 	EmptyMediaType       = "application/vnd.oci.empty.v1+json" // config of an artifact
 	OCIManifestMediaType = "application/vnd.oci.image.manifest.v1+json"
@@ -40,6 +44,12 @@ const (
 
 // ReleaseTag is the tag of a release in an OCI repository. Tags have no "+", so build metadata is set off by "_".
 func ReleaseTag(version string) string { return "release-" + strings.ReplaceAll(version, "+", "_") }
+
+// BlobsTag is the tag of the artifact that names all blobs of a release and of the ways to it.
+func BlobsTag(version string) string { return "blobs-" + strings.ReplaceAll(version, "+", "_") }
+
+// WaysTag is the tag of the ways to a release in an OCI repository.
+func WaysTag(version string) string { return "ways-" + strings.ReplaceAll(version, "+", "_") }
 
 // BlobPath is where a blob stands in the layout, or "" when d is not a well-formed SHA-256 digest.
 func BlobPath(d digest.Digest) string {

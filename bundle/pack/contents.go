@@ -20,6 +20,8 @@ type Contents struct {
 	Documents map[string][]byte
 	// Releases are the releases whose blobs come along.
 	Releases []*manifest.Release
+	// Ways lead to layers of Releases; all blobs that they name come along. They need not be all that was signed.
+	Ways []*manifest.Ways
 	// Store has all blobs, image manifests among them.
 	Store *bundle.Store
 	// Platform leaves out the images of other platforms; empty means all.
@@ -97,6 +99,15 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 			p.images[at].refs = appendNew(p.images[at].refs, i.refs[0])
 		}
 	}
+	for _, w := range c.Ways {
+		images, err := c.imagesOf(w)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range waysBlobs(w, images) {
+			add(b)
+		}
+	}
 	for _, b := range c.Extra {
 		add(b)
 	}
@@ -122,6 +133,16 @@ func (i *image) asHere(store *bundle.Store) {
 			i.Layers[n].Blob, i.bare = plain, true
 		}
 	}
+}
+
+// imagesOf returns the images that ways lead to.
+func (c Contents) imagesOf(w *manifest.Ways) ([]image, error) {
+	for _, r := range c.Releases {
+		if r.Version == w.Version {
+			return choose(r, c.Platform)
+		}
+	}
+	return nil, fmt.Errorf("internal error: ways to release %s without it", w.Version)
 }
 
 // choose returns the images of a release for a platform, or for all, each with its reference.

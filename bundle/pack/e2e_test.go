@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"dhow/bundle/bundletest"
 	"dhow/bundle/fetch"
 	"dhow/bundle/pack"
+	"dhow/manifest"
 )
 
 func docker(t *testing.T, args ...string) string {
@@ -82,16 +84,23 @@ func TestDockerLoad(t *testing.T) {
 // startRegistry starts Debian's docker-registry on a free port of this computer.
 func startRegistry(t *testing.T) string {
 	t.Helper()
+	address, _ := startRegistryIn(t)
+	return address
+}
+
+// startRegistryIn returns its configuration as well.
+func startRegistryIn(t *testing.T) (address, config string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
+	address = l.Addr().String()
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yml")
+	config = filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), address)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -116,13 +125,57 @@ func startRegistry(t *testing.T) string {
 		resp, err := http.Get("http://" + address + "/v2/")
 		if err == nil {
 			_ = resp.Body.Close()
-			return address
+			return address, config
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("docker-registry does not answer: %v: %s", err, log.String())
 		}
 	}
-	return ""
+	return "", ""
+}
+
+// TestDebianRegistryKeepsWhatSitesFetch collects garbage in a registry as people run it: what sites may still ask for is there after it.
+func TestDebianRegistryKeepsWhatSitesFetch(t *testing.T) {
+	for _, args := range [][]string{{"garbage-collect"}, {"garbage-collect", "-m"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) { keeps(t, args) })
+	}
+}
+
+func keeps(t *testing.T, collect []string) {
+	address, config := startRegistryIn(t)
+	spec := "oci://" + address + "/clinic/emr"
+	s, r, w := led(t)
+	stray := bundletest.Put(t, s, []byte("stray"))
+	older := *w
+	older.Layers = w.Layers[1:]
+	for n, ways := range []*manifest.Ways{&older, w} { // more ways are added to a release that is there
+		c := contents(s, r)
+		c.Documents["metadata/timestamp.json"] = []byte{byte(n)}
+		c.Ways = []*manifest.Ways{ways}
+		c.Extra = []manifest.Blob{stray} // no tag leads to it
+		if err := pack.PublishOCI(ctx, spec, c, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.CommandContext(ctx, "docker-registry", append(collect, config)...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	site := bundletest.Store(t)
+	wants := wantsOf(t, r)
+	for _, b := range w.Blobs() {
+		wants = append(wants, fetch.Want{Forms: []manifest.Blob{b}})
+	}
+	if _, err := fetch.Blobs(ctx, site, []bundle.Source{source(t, spec)}, wants, quick); err != nil {
+		t.Error(err)
+	}
+	for _, b := range w.Blobs() {
+		if !site.Has(b) {
+			t.Errorf("%s is gone", b.Digest)
+		}
+	}
+	if _, err := source(t, spec).Blob(ctx, stray, 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("nothing was collected: %v", err)
+	}
 }
 
 // TestDebianRegistry publishes to and fetches from a registry as people run it.

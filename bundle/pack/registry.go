@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,10 +25,10 @@ const commitWait = 10 * time.Minute
 // maxManifest bounds the image manifests that are read into memory.
 const maxManifest = 8 << 20
 
-// PublishOCI puts the contents into a repository, "oci://HOST/PATH": blobs, image manifests, for every release the tag release-VERSION, and
-// last the tag "manifest", which makes all of it visible to sites. What the repository has is not sent again. progress, which may be
-// nil, is called with the bytes of the blobs that are there and of all. It is for callers that know that nobody else publishes there; the
-// others Begin a Claim.
+// PublishOCI puts the contents into a repository, "oci://HOST/PATH": blobs, image manifests, for every release its tags
+// (see package bundle), and last the tag "manifest", which makes all of it visible to sites. What the repository has is not
+// sent again. progress, which may be nil, is called with the bytes of the blobs that are there and of all. It is for callers that know that
+// nobody else publishes there; the others Begin a Claim.
 func PublishOCI(ctx context.Context, ref string, c Contents, progress func(done, total int64)) error {
 	err := publishOCI(ctx, ref, c, progress, func(next heads) error {
 		t, err := newTags(ctx, ref)
@@ -75,7 +76,7 @@ func publishOCI(ctx context.Context, ref string, c Contents, progress func(done,
 		}
 	}
 	for _, r := range c.Releases {
-		if err := up.release(ctx, r, c.Platform); err != nil {
+		if err := up.release(ctx, c, r); err != nil {
 			return fmt.Errorf("release %s: %w", r.Version, err)
 		}
 	}
@@ -131,12 +132,60 @@ func (u *upload) manifest(ctx context.Context, reference string, m raw) error {
 	return nil
 }
 
-// release puts the files artifact and the index of a release.
-func (u *upload) release(ctx context.Context, r *manifest.Release, platform string) error {
-	images, err := choose(r, platform)
+// release puts the files artifact and the index of a release, the ways to it, and the list of its blobs.
+func (u *upload) release(ctx context.Context, c Contents, r *manifest.Release) error {
+	images, err := choose(r, c.Platform)
 	if err != nil {
 		return err
 	}
+	if err := u.index(ctx, r, images); err != nil {
+		return err
+	}
+	all := releaseBlobs(r, images)
+	for _, w := range c.Ways {
+		if w.Version == r.Version {
+			if err := u.ways(ctx, w, images); err != nil {
+				return fmt.Errorf("ways to it: %w", err)
+			}
+			all = append(all, waysBlobs(w, images)...)
+		}
+	}
+	return u.keep(ctx, r.Version, all)
+}
+
+// keep puts the artifact that names all blobs of a release.
+func (u *upload) keep(ctx context.Context, version string, all []manifest.Blob) error {
+	var layers []descriptor
+	seen := map[digest.Digest]bool{}
+	for _, b := range all {
+		if !seen[b.Digest] {
+			seen[b.Digest] = true
+			layers = append(layers, descriptor{MediaType: cmp.Or(b.MediaType, bundle.FileMediaType), Digest: b.Digest, Size: b.Size})
+		}
+	}
+	m, err := u.artifact(ctx, bundle.BlobsArtifactType, layers, nil)
+	if err != nil {
+		return err
+	}
+	return u.manifest(ctx, bundle.BlobsTag(version), m)
+}
+
+// releaseBlobs lists what a registry keeps as blobs of a release: all but the manifests of its images.
+func releaseBlobs(r *manifest.Release, images []image) (all []manifest.Blob) {
+	for _, f := range r.Files {
+		all = append(all, f.Blob)
+	}
+	for _, i := range images {
+		all = append(all, i.Config)
+		for _, l := range i.Layers {
+			all = append(all, l.Blob)
+		}
+	}
+	return all
+}
+
+// index puts the files artifact and the index of a release.
+func (u *upload) index(ctx context.Context, r *manifest.Release, images []image) error {
 	index := ociIndex{
 		SchemaVersion: 2, MediaType: bundle.OCIIndexMediaType, Manifests: []descriptor{},
 		Annotations: map[string]string{"org.opencontainers.image.version": r.Version},
@@ -155,7 +204,7 @@ func (u *upload) release(ctx context.Context, r *manifest.Release, platform stri
 			Annotations: map[string]string{bundle.TitleAnnotation: f.Path},
 		})
 	}
-	files, err := u.artifact(ctx, bundle.FilesArtifactType, layers)
+	files, err := u.artifact(ctx, bundle.FilesArtifactType, layers, nil)
 	if err != nil {
 		return err
 	}
@@ -199,19 +248,19 @@ func (u *upload) documents(ctx context.Context, docs []document) (h heads, err e
 			named = append(named, layer)
 		}
 	}
-	if h.documents, err = u.artifact(ctx, bundle.ManifestArtifactType, found); err != nil {
+	if h.documents, err = u.artifact(ctx, bundle.ManifestArtifactType, found, nil); err != nil {
 		return h, err
 	}
-	h.manifest, err = u.artifact(ctx, bundle.ManifestArtifactType, named)
+	h.manifest, err = u.artifact(ctx, bundle.ManifestArtifactType, named, nil)
 	return h, err
 }
 
 // artifact makes an OCI manifest of layers, and puts its empty config.
-func (u *upload) artifact(ctx context.Context, kind string, layers []descriptor) (raw, error) {
+func (u *upload) artifact(ctx context.Context, kind string, layers []descriptor, annotations map[string]string) (raw, error) {
 	if err := u.pusher.Upload(ctx, u.repo, inline{emptyConfig}); err != nil {
 		return raw{}, err
 	}
-	return artifact(kind, layers, nil)
+	return artifact(kind, layers, annotations)
 }
 
 // emptyConfig is the config of artifacts.
