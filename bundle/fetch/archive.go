@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"dhow/bundle"
+	"dhow/bundle/split"
 )
 
 // Bounds of an archive. It may unpack to freeUnpacked bytes, and beyond that to ratio times its length: more is a bomb.
@@ -127,9 +128,12 @@ func classify(h *tar.Header) (e entry, ok bool, err error) {
 // damage classifies an error of reading an archive.
 func damage(ctx context.Context, err error) error {
 	var path *fs.PathError
+	var part split.Damage
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.As(err, &part): // names the part
+		return part
 	case errors.As(err, &path): // of the file itself
 		return unreadable(err)
 	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:

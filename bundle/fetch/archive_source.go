@@ -9,25 +9,43 @@ import (
 	"strings"
 
 	"dhow/bundle"
+	"dhow/bundle/split"
 	"dhow/manifest"
 
 	"github.com/opencontainers/go-digest"
 )
 
-// archive is a bundle file, or a file of docker save. Documents are read when it is opened; blobs stream by.
+// archive is a bundle file, whole or in parts, or a file of docker save. Documents are read when it is opened; blobs stream by.
 type archive struct {
-	path string
-	save bool // of docker save: names say nothing, and there is no signed manifest
-	docs map[string][]byte
+	path  string
+	parts *split.Parts // nil for a whole file
+	save  bool         // of docker save: names say nothing, and there is no signed manifest
+	docs  map[string][]byte
 }
 
 func openArchive(ctx context.Context, path string) (bundle.Source, error) {
 	a := &archive{path: path}
-	err := a.readHead(func(visit func(entry) error) error { return walk(ctx, path, visit) })
+	if inParts(path) {
+		parts, err := split.Open(path)
+		if err != nil {
+			return nil, partsError(err)
+		}
+		a.path, a.parts = parts.Path(), parts
+	}
+	err := a.readHead(func(visit func(entry) error) error { return a.walk(ctx, visit) })
 	if err != nil {
+		_ = a.Close()
 		return nil, err
 	}
 	return a, nil
+}
+
+// walk reads the archive from front to back.
+func (a *archive) walk(ctx context.Context, visit func(entry) error) error {
+	if a.parts != nil {
+		return walkReader(ctx, a.parts.Reader(), a.parts.Size(), visit)
+	}
+	return walk(ctx, a.path, visit)
 }
 
 // saveName matches what docker save of old engines writes first.
@@ -98,7 +116,12 @@ func (a *archive) recognise(foreign, link string) error {
 
 func (a *archive) Name() string { return a.path }
 
-func (a *archive) Close() error { return nil }
+func (a *archive) Close() error {
+	if a.parts != nil {
+		return a.parts.Close()
+	}
+	return nil
+}
 
 func (a *archive) Document(_ context.Context, path string, limit int64) ([]byte, error) {
 	if a.save {
@@ -117,7 +140,7 @@ func (a *archive) Document(_ context.Context, path string, limit int64) ([]byte,
 // Each implements bundle.Streamer. It reads to the end even when nothing is left to take, so that an archive which is damaged or names paths
 // outside its folder is refused wherever that stands.
 func (a *archive) Each(ctx context.Context, take func(d string, size int64, r io.Reader) error) error {
-	return walk(ctx, a.path, func(e entry) error {
+	return a.walk(ctx, func(e entry) error {
 		d, blob := bundle.BlobOf(e.name)
 		switch {
 		case a.save && (e.link || bundle.IsDocument(e.name)): // docker save links layers that it has written before

@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"dhow/bundle"
+	"dhow/bundle/split"
 	"dhow/manifest"
 )
 
@@ -18,19 +19,13 @@ import (
 var ErrSeveral = errors.New("several bundles")
 
 // bundleIn finds the bundle file in a folder that has no layout itself: people name the stick, not the file on it. Of several the one
-// with the newest release is meant, and of those the one that was made last. What a hint says is not signed: it chooses, and nothing more.
+// with the newest release is meant, and of those a full one, made last. What a hint says is not signed: it chooses, and nothing more.
 func bundleIn(ctx context.Context, dir string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
 	}
-	var found []string
-	for _, e := range entries {
-		if e.Type().IsRegular() && named(e.Name()) {
-			found = append(found, e.Name())
-		}
-	}
-	sort.Strings(found)
+	found := bundlesAmong(entries)
 	switch len(found) {
 	case 0:
 		return "", fmt.Errorf("the folder %w and no bundle", bundle.ErrNoMetadata)
@@ -48,6 +43,23 @@ func bundleIn(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("the folder holds %w, name one of them: %s (%v)", ErrSeveral, strings.Join(found, ", "), err)
 	}
 	return filepath.Join(dir, best), nil
+}
+
+// bundlesAmong lists the files that are called like bundles. A bundle in parts is listed once, as its sums, whichever of its files are there.
+func bundlesAmong(entries []fs.DirEntry) (found []string) {
+	for _, e := range entries {
+		name := e.Name()
+		if whole, ok := split.Of(name); ok && named(whole) {
+			name = split.SumsName(whole)
+		} else if !e.Type().IsRegular() || !named(name) {
+			continue
+		}
+		if !slices.Contains(found, name) {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // named reports whether a file is called like a bundle.
@@ -79,8 +91,7 @@ func newest(ctx context.Context, dir string, files []string) (string, error) {
 		if best != "" && hint.Fleet != most.Fleet {
 			return "", fmt.Errorf("%s is of fleet %q and %s of fleet %q", best, most.Fleet, file, hint.Fleet)
 		}
-		order := manifest.CompareVersions(highest(hint), highest(most))
-		if best == "" || order > 0 || order == 0 && hint.Made.After(most.Made) {
+		if best == "" || better(hint, most) {
 			best, most = file, hint
 		}
 	}
@@ -88,6 +99,18 @@ func newest(ctx context.Context, dir string, files []string) (string, error) {
 		return "", errors.New("none says what is in it")
 	}
 	return best, nil
+}
+
+// better reports whether a is rather meant than b: one with a newer release, one that leaves nothing out, one that was made later.
+func better(a, b bundle.Hint) bool {
+	order := manifest.CompareVersions(highest(a), highest(b))
+	switch {
+	case order != 0:
+		return order > 0
+	case (a.Since == "") != (b.Since == ""):
+		return a.Since == ""
+	}
+	return a.Made.After(b.Made)
 }
 
 func hintOf(ctx context.Context, file string) (bundle.Hint, error) {

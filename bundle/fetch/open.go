@@ -18,7 +18,8 @@ import (
 //	oci://HOST/PATH             a repository; plain http for loopback hosts only, or with ?insecure behind it
 //	https://HOST/PATH, http://  a web folder with the layout of package bundle
 //	a folder                    with that layout, or one with bundle files, of which the one with the newest release is opened
-//	a file                      a bundle (.tar, .tgz, .tar.zst) or what docker save has written; recognised by content, not by name
+//	a file                      a bundle (.tar, .tgz, .tar.zst) or what docker save has written; recognised by content, not by name;
+//	                            or any part of a bundle in parts (package split), or its .sums file
 //
 // Nothing is asked of a network yet. A path that is not there, such as a stick that is not plugged in, fails with bundle.ErrUnreachable,
 // a folder with several bundles of which none can be chosen with ErrSeveral.
@@ -51,6 +52,9 @@ func (n *Network) open(ctx context.Context, spec string) (bundle.Source, error) 
 
 func openPath(ctx context.Context, path string) (bundle.Source, error) {
 	info, err := os.Stat(path)
+	if inParts(path) && (err != nil || !info.IsDir()) { // the part that was named may be the one that is lost
+		return openArchive(ctx, path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
 	}

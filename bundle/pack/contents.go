@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"dhow/bundle"
+	"dhow/bundle/split"
 	"dhow/manifest"
 
 	"github.com/opencontainers/go-digest"
@@ -33,6 +34,8 @@ type Contents struct {
 	// AsHere takes layers unpacked where the store has them only so, and images without their manifests, as sites have them. Then the
 	// bundle's index leaves out the images that an OCI tool could not read.
 	AsHere bool
+	// Split has a bundle file written in parts; nil writes it whole.
+	Split *split.Options
 }
 
 // Summary says what was written.
@@ -40,7 +43,8 @@ type Summary struct {
 	Documents int
 	Blobs     int
 	Bytes     int64    // of all blobs
-	Size      int64    // of the bundle file; 0 for a folder
+	Size      int64    // of the bundle file, or of all its parts; 0 for a folder
+	Parts     int      // of a bundle that is written in parts, without parity
 	Written   int64    // bytes of the blobs that were not there before
 	Warnings  []string // sentences for people
 }

@@ -15,6 +15,7 @@ import (
 
 	"dhow/bundle"
 	"dhow/bundle/durable"
+	"dhow/bundle/split"
 	"dhow/manifest"
 
 	"github.com/klauspost/compress/gzip"
@@ -22,11 +23,11 @@ import (
 )
 
 // Write writes a bundle: a file when out ends with .tar, .tgz, .tar.gz or .tar.zst, a folder otherwise. A file replaces one that is
-// there, once it is complete; a folder keeps what it holds and gets what it lacks.
+// there, once it is complete; a folder keeps what it holds and gets what it lacks. With c.Split the file is written in parts (package split).
 func Write(ctx context.Context, out string, c Contents) (Summary, error) {
 	s, err := write(ctx, out, c)
 	if errors.Is(err, syscall.EFBIG) { // FAT ends at 4 GiB
-		err = fmt.Errorf("%w: the stick takes no file of this length; write a folder in place of a file", err)
+		err = fmt.Errorf("%w: the stick takes no file of this length; write it in parts (--split 2G), or a folder in place of a file", err)
 	}
 	if err != nil {
 		return Summary{}, fmt.Errorf("cannot write bundle %s: %w", out, err)
@@ -41,14 +42,17 @@ func write(ctx context.Context, out string, c Contents) (Summary, error) {
 	}
 	s := p.summary()
 	compress := compressor(out)
-	if compress == nil {
+	switch {
+	case compress == nil && c.Split != nil:
+		return s, errors.New("a folder can't be written in parts: name a file")
+	case compress == nil:
 		s.Written, err = writeDir(ctx, out, c.Store, p, nil)
 		return s, err
 	}
 	if info, err := os.Stat(out); err == nil && info.IsDir() {
 		return s, fmt.Errorf("it is a folder")
 	}
-	err = durable.Write(out, 0o644, func(w io.Writer) error {
+	fill := func(w io.Writer) error {
 		z, err := compress(w)
 		if err != nil {
 			return err
@@ -57,15 +61,25 @@ func write(ctx context.Context, out string, c Contents) (Summary, error) {
 			return err
 		}
 		return z.Close()
-	})
-	if err != nil {
+	}
+	s.Written = s.Bytes
+	if c.Split != nil {
+		o := *c.Split
+		o.Expect = s.Bytes
+		sums, err := split.Write(ctx, out, o, fill)
+		if err == nil {
+			s.Size, s.Parts = sums.Size, len(sums.Parts)
+		}
+		return s, err
+	}
+	if err := durable.Write(out, 0o644, fill); err != nil {
 		return s, err
 	}
 	info, err := os.Stat(out)
 	if err != nil {
 		return s, err
 	}
-	s.Size, s.Written = info.Size(), s.Bytes
+	s.Size = info.Size()
 	return s, nil
 }
 

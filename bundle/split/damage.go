@@ -46,12 +46,9 @@ func (p *Parts) note(file int, err error) {
 	}
 }
 
-// tooMany names the files that are wrong: those that are lost, or all that are known. There is no parity for all of them.
-func (p *Parts) tooMany(lost []int) error {
-	if lost == nil {
-		lost = p.wrong()
-	}
-	slices.Sort(lost)
+// tooMany names the files that are known to be wrong: there is not enough parity for them.
+func (p *Parts) tooMany() error {
+	lost := p.wrong()
 	const shown = 5
 	var texts []string
 	for _, f := range lost[:min(len(lost), shown)] {
@@ -129,7 +126,7 @@ func (p *Parts) Check(ctx context.Context, parityOnly bool) error {
 		}
 	}
 	if slices.Max(wrong) > len(p.sums.Parity) {
-		return p.tooMany(nil)
+		return p.tooMany()
 	}
 	return nil
 }

@@ -40,10 +40,7 @@ func Open(path string) (*Parts, error) {
 	}
 	p := &Parts{dir: filepath.Clean(dir), why: map[int]fault{}}
 	data, err := readSums(p.dir, SumsName(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, serr := os.Lstat(path); serr != nil {
-			return nil, serr
-		}
+	if errors.Is(err, fs.ErrNotExist) && anyOf(p.dir, name) {
 		return nil, damaged("%s is missing, which says what belongs together: copy it too", SumsName(name))
 	}
 	if err != nil {
@@ -57,13 +54,22 @@ func Open(path string) (*Parts, error) {
 	}
 	err = p.openFiles()
 	if err == nil && p.missing() > len(p.sums.Parity) {
-		err = p.tooMany(nil)
+		err = p.tooMany()
 	}
 	if err != nil {
 		_ = p.Close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// anyOf reports whether a file of a bundle is there.
+func anyOf(dir, bundle string) bool {
+	entries, _ := os.ReadDir(dir)
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		of, ok := Of(e.Name())
+		return ok && of == bundle
+	})
 }
 
 func readSums(dir, name string) ([]byte, error) {
@@ -246,14 +252,14 @@ func (p *Parts) rebuild(part, block int, cause error) ([]byte, error) {
 			if system := (*fs.PathError)(nil); errors.As(cause, &system) {
 				return nil, cause
 			}
-			return nil, p.tooMany(lost)
+			return nil, p.tooMany()
 		}
 		bad, err := p.combine(lost, rows[:len(lost)], block)
 		switch {
 		case err == nil:
 			data := p.buf[:p.length(part, block)]
 			if crc32.Checksum(data, castagnoli) != p.sums.Parts[part].Blocks[block] {
-				return nil, p.tooMany(lost)
+				return nil, p.tooMany()
 			}
 			return data, nil
 		case bad < count:

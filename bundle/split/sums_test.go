@@ -122,7 +122,7 @@ func TestOpenBad(t *testing.T) {
 			for _, end := range []string{".001", ".002", ".p01", ".sums"} {
 				drop(t, p+end)
 			}
-		}, "lstat %s.001: no such file or directory", fs.ErrNotExist},
+		}, "lstat %s.sums: no such file or directory", fs.ErrNotExist},
 		{"foreign sums", func(t *testing.T, p string) { change(t, p+".sums", func([]byte) []byte { return []byte("photos") }) }, "cannot read emr.tgz.sums: it is damaged: dhowctl has not written it", bundle.ErrDamaged},
 		{"huge sums", func(t *testing.T, p string) {
 			if err := os.Truncate(p+".sums", 1<<40); err != nil {
