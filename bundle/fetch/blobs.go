@@ -236,12 +236,8 @@ func (j *job) one(ctx context.Context, src bundle.Source, b manifest.Blob) error
 			return context.Cause(ctx)
 		}
 		switch {
-		case errors.Is(err, errBadRange) && part.Size() > 0:
-			if err := part.CutTo(ctx, 0); err != nil {
-				return err
-			}
-			fresh = true
-			continue
+		case errors.Is(err, errOther), errors.Is(err, ErrBusy): // what is here may be right all the same
+			return err
 		case errors.Is(err, bundle.ErrDamaged):
 			return also(err, part.CutTo(ctx, 0))
 		case !errors.Is(err, bundle.ErrUnreachable):

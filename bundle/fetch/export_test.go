@@ -7,3 +7,6 @@ func (n *Network) TLS() *tls.Config { return n.transport.TLSClientConfig }
 
 // Kept counts what a network keeps.
 func (n *Network) Kept() (documents, size int) { return len(n.kept.answers), n.kept.size }
+
+// CertsIn makes a network look for certificates in a folder of a test.
+func (n *Network) CertsIn(dir string) { n.certs = dir }

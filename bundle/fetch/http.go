@@ -41,12 +41,14 @@ func Transport(plain bool, wait time.Duration) http.RoundTripper {
 func newTransport(wait time.Duration) *http.Transport {
 	return &http.Transport{
 		Proxy:                  environmentProxy(),
+		OnProxyConnectResponse: refusedByProxy,
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    30 * time.Second,
 		ResponseHeaderTimeout:  wait,
 		IdleConnTimeout:        30 * time.Second,
-		MaxIdleConns:           4,
+		MaxIdleConns:           8,
+		MaxIdleConnsPerHost:    4, // as many as blobs come at once
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true,
 	}
@@ -70,20 +72,54 @@ type getter struct {
 	client *http.Client
 }
 
-// do sends a request and classifies the failure to get an answer at all.
-func (g *getter) do(ctx context.Context, method, address string, header http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, address, nil)
-	if err != nil {
-		return nil, fmt.Errorf("internal error: %w", err)
+// maxRedirects is how often in a row a server may send us on.
+const maxRedirects = 5
+
+// mayRedirect stops what leads in circles, or from https to plain http.
+func mayRedirect(req *http.Request, via []*http.Request) error {
+	switch from := via[len(via)-1].URL; {
+	case len(via) > maxRedirects:
+		return fmt.Errorf("it sends us on more than %d times", maxRedirects)
+	case from.Scheme == "https" && req.URL.Scheme != "https":
+		return fmt.Errorf("it sends us on from https to plain http at %s (a login page of the network?)", req.URL.Host)
 	}
-	for k, v := range header {
-		req.Header[k] = v
+	return nil
+}
+
+// do sends a request and classifies the failure to get an answer at all. It waits for a server that is busy for a moment.
+func (g *getter) do(ctx context.Context, method, address string, header http.Header, form url.Values) (*http.Response, error) {
+	begin := time.Now()
+	for tries := 1; ; tries++ {
+		req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+		if err != nil {
+			return nil, fmt.Errorf("internal error: %w", err)
+		}
+		for k, v := range header {
+			req.Header[k] = v
+		}
+		if form == nil {
+			req.Body, req.ContentLength = nil, 0
+		} else {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		resp, err := g.client.Do(req)
+		if err != nil {
+			return nil, unreachable(ctx, err)
+		}
+		wait, busy := retryAfter(resp, time.Now())
+		if !busy {
+			return resp, nil
+		}
+		_, _ = io.CopyN(io.Discard, resp.Body, maxExcuse)
+		_ = resp.Body.Close()
+		wait = max(wait, time.Second)
+		if tries == attempts || time.Since(begin)+wait > patience {
+			return nil, &busyError{resp.StatusCode, wait}
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
 	}
-	resp, err := g.client.Do(req)
-	if err != nil {
-		return nil, unreachable(ctx, err)
-	}
-	return resp, nil
 }
 
 // unreachable classifies an error of the network. The end of ctx is not one.
@@ -95,20 +131,29 @@ func unreachable(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: the answer broke off before its end", bundle.ErrUnreachable)
 	}
 	var known *url.Error
-	if errors.As(err, &known) && !errors.Is(err, bundle.ErrUnreachable) { // callers name the address already
-		err = known.Err
+	if errors.As(err, &known) { // callers name the address already
+		if err = known.Err; errors.Is(err, bundle.ErrUnreachable) {
+			return err
+		}
 	}
 	return fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
 }
 
 // status classifies an answer that is not the content.
 func status(resp *http.Response) error {
-	switch code := resp.StatusCode; code {
+	code := resp.StatusCode
+	if sentBy := resp.Request.Response; sentBy != nil && code >= 400 && code != http.StatusNotFound && code != http.StatusGone {
+		// An address that a registry gives for a store of objects is good for some minutes: asked again, it gives another.
+		return fmt.Errorf("%w: %s, to which it sends us, answers HTTP %d %s", bundle.ErrUnreachable, resp.Request.URL.Host, code, http.StatusText(code))
+	}
+	switch code {
 	case http.StatusOK, http.StatusPartialContent:
 		return nil
 	case http.StatusNotFound, http.StatusGone:
 		return absent(fmt.Sprintf("it is not there (HTTP %d)", code))
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+	case http.StatusProxyAuthRequired:
+		return errProxyPassword
+	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w: %w (HTTP %d)", bundle.ErrUnreachable, errRefused, code)
 	case http.StatusRequestedRangeNotSatisfiable:
 		return errBadRange
@@ -142,7 +187,7 @@ var errPacked = asIfAway("the answer was packed (gzip) on the way and nobody ask
 
 // small reads an answer of at most limit bytes as a whole.
 func (g *getter) small(ctx context.Context, address string, header http.Header, limit int64) ([]byte, error) {
-	resp, data, err := g.read(ctx, address, header, limit)
+	resp, data, err := g.ask(ctx, http.MethodGet, address, header, nil, limit)
 	if err == nil && resp.StatusCode == http.StatusNotModified {
 		err = errNotAsked
 	}
@@ -152,11 +197,13 @@ func (g *getter) small(ctx context.Context, address string, header http.Header, 
 // errNotAsked is an answer to a question that nobody asked.
 var errNotAsked = fmt.Errorf("%w: it says that nothing changed and was not asked (HTTP 304)", bundle.ErrUnreachable)
 
-// read is small, and also hands on that nothing has changed (HTTP 304, no data).
-func (g *getter) read(ctx context.Context, address string, header http.Header, limit int64) (*http.Response, []byte, error) {
+// ask is small for any method, and also hands on that nothing has changed (HTTP 304, no data).
+func (g *getter) ask(
+	ctx context.Context, method, address string, header http.Header, form url.Values, limit int64,
+) (*http.Response, []byte, error) {
 	ctx, stop, alive := stallContext(ctx, stallTimeout)
 	defer stop()
-	resp, err := g.do(ctx, http.MethodGet, address, header)
+	resp, err := g.do(ctx, method, address, header, form)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,7 +238,7 @@ func (g *getter) read(ctx context.Context, address string, header http.Header, l
 func (g *getter) head(ctx context.Context, address string, header http.Header) (*http.Response, error) {
 	ctx, stop, _ := stallContext(ctx, stallTimeout)
 	defer stop()
-	resp, err := g.do(ctx, http.MethodHead, address, header)
+	resp, err := g.do(ctx, http.MethodHead, address, header, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -200,25 +247,41 @@ func (g *getter) head(ctx context.Context, address string, header http.Header) (
 
 // blob opens content from offset on, and says where the answer really begins: a server that can't resume sends everything.
 func (g *getter) blob(ctx context.Context, address string, b manifest.Blob, offset int64) (body io.ReadCloser, start int64, err error) {
+	body, start, err = g.blobFrom(ctx, address, b, offset)
+	if errors.Is(err, errBadRange) && offset > 0 {
+		// It may have less than we think, or not understand the question. Its whole answer will tell; what is here stays until then.
+		body, start, err = g.blobFrom(ctx, address, b, 0)
+	}
+	return body, start, err
+}
+
+func (g *getter) blobFrom(ctx context.Context, address string, b manifest.Blob, offset int64) (body io.ReadCloser, start int64, err error) {
 	header := http.Header{"Accept-Encoding": {"identity"}}
 	if offset > 0 { // with its end: some registries don't understand an open range
 		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, b.Size-1))
 	}
-	resp, err := g.do(ctx, http.MethodGet, address, header)
+	resp, err := g.do(ctx, http.MethodGet, address, header, nil)
 	if err != nil {
 		return nil, 0, err
 	}
 	start, err = checkBlob(resp, b, offset)
 	if err != nil {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxExcuse)
 		_ = resp.Body.Close()
 		return nil, 0, err
 	}
 	return &bodyReader{ctx, resp.Body}, start, nil
 }
 
+// errOther is an answer that is something else than the blob: nothing of it is taken, and what is here already stays.
+var errOther = errors.New("it is something else")
+
 func checkBlob(resp *http.Response, b manifest.Blob, offset int64) (start int64, err error) {
 	if err := status(resp); err != nil {
 		return 0, err
+	}
+	if code := resp.Header.Get("Content-Encoding"); code != "" && !strings.EqualFold(code, "identity") {
+		return 0, errPacked
 	}
 	length := resp.ContentLength
 	if resp.StatusCode == http.StatusPartialContent {
@@ -235,7 +298,7 @@ func checkBlob(resp *http.Response, b manifest.Blob, offset int64) (start int64,
 		return 0, errPage
 	}
 	if length >= 0 && length != b.Size {
-		return 0, fmt.Errorf("blob %s is %w: the server has %d bytes, not %d", b.Digest, bundle.ErrDamaged, length, b.Size)
+		return 0, &kinded{fmt.Errorf("blob %s is %w: the server has %d bytes, not %d", b.Digest, bundle.ErrDamaged, length, b.Size), errOther}
 	}
 	return start, nil
 }

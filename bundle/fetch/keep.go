@@ -84,7 +84,7 @@ func (n *Network) whenChanged(ctx context.Context, g *getter, address string, he
 		header = header.Clone()
 		header.Set("If-None-Match", old.etag)
 	}
-	resp, data, err := g.read(ctx, address, header, limit)
+	resp, data, err := g.ask(ctx, http.MethodGet, address, header, nil, limit)
 	switch {
 	case err != nil:
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -19,15 +18,17 @@ type Network struct {
 	transport *http.Transport
 	clock     Clock                    // nil: the computer's clock is right
 	mirrors   func() map[string]string // nil: none
+	certs     string                   // Docker's folder of certificates
 	traffic   traffic
 
-	mu     sync.Mutex
-	kept   keeper
-	logins map[string]*login
-	lost   map[string]*http.Transport // by host, see WithClock
-	said   Said
-	heard  time.Time // when that was said, by the monotonic clock
-	pause  time.Time // the end of the longest pause that a server has asked for
+	mu       sync.Mutex
+	kept     keeper
+	logins   map[string]*login
+	lost     map[lost]*http.Transport // see WithClock
+	privates map[string]*private      // by owner, see own
+	said     Said
+	heard    time.Time // when that was said, by the monotonic clock
+	pause    time.Time // the end of the longest pause that a server has asked for
 }
 
 // NewNetwork returns a Network that knows nothing yet.
@@ -36,7 +37,7 @@ func NewNetwork() *Network {
 	t.TLSClientConfig = tlsConfig()
 	// One request at a time over a connection that ends soon: HTTP/2 only adds to it.
 	t.ForceAttemptHTTP2 = false
-	n := &Network{transport: t, logins: map[string]*login{}}
+	n := &Network{transport: t, certs: certsDir(), logins: map[string]*login{}}
 	n.traffic.watch(t)
 	return n
 }
@@ -68,10 +69,10 @@ func (n *Network) Close() {
 	for _, t := range n.lost {
 		t.CloseIdleConnections()
 	}
+	for _, p := range n.privates {
+		p.transport.CloseIdleConnections()
+	}
 }
-
-// maxPause bounds what a server may ask for: a mistake of its operator must not keep a fleet away for long.
-const maxPause = 6 * time.Hour
 
 // Pause returns how much longer servers have asked not to be asked by a schedule (Retry-After of HTTP 429 and 503), 0 for not at all.
 func (n *Network) Pause() time.Duration {
@@ -80,27 +81,13 @@ func (n *Network) Pause() time.Duration {
 	return max(0, time.Until(n.pause))
 }
 
-// heed remembers a server's wish for a pause, in seconds or as a date.
+// heed remembers a server's wish for a pause.
 func (n *Network) heed(resp *http.Response) {
-	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
-		return
-	}
-	wait := time.Duration(0)
-	text := resp.Header.Get("Retry-After")
-	if s, err := strconv.ParseUint(text, 10, 32); err == nil {
-		wait = time.Duration(s) * time.Second
-	} else if at, err := http.ParseTime(text); err == nil {
-		// By the server's own clock where it tells: ours may be wrong.
-		now, err := http.ParseTime(resp.Header.Get("Date"))
-		if err != nil {
-			now = time.Now()
-		}
-		wait = at.Sub(now)
-	}
-	until := time.Now().Add(min(wait, maxPause))
+	now := time.Now()
+	wait, busy := retryAfter(resp, now)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if until.After(n.pause) {
+	if until := now.Add(wait); busy && until.After(n.pause) {
 		n.pause = until
 	}
 }
@@ -108,21 +95,28 @@ func (n *Network) heed(resp *http.Response) {
 // userAgent is short: it crosses the line at every poll.
 const userAgent = "dhow"
 
-// via returns the way on which requests of this network go. plain allows http.
-func (n *Network) via(plain bool) http.RoundTripper { return lean{n, plain} }
+// via returns the way on which requests of this network go for an owner, HOST[:PORT] of the source: it and whoever it sends us to are held
+// against the authorities that somebody has named for it. plain allows http.
+func (n *Network) via(owner string, plain bool) http.RoundTripper { return lean{n, owner, plain} }
 
 // lean takes from requests what servers don't need, and listens to their wish for a pause and to what time it is there.
 type lean struct {
 	net   *Network
+	owner string
 	plain bool // http is allowed
 }
 
 func (l lean) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.Header.Set("User-Agent", userAgent)
-	resp, err := guard{l.net.route(req.URL), l.plain}.RoundTrip(req)
+	req.Header.Del("Referer") // of a redirect: nobody's business
+	t, err := l.net.route(l.owner, req.URL)
 	if err != nil {
-		return nil, l.net.untimely(err)
+		return nil, err
+	}
+	resp, err := guard{t, l.plain}.RoundTrip(req)
+	if err != nil {
+		return nil, &kinded{l.net.tlsError(l.owner, req.URL, l.net.proxyError(req, err)), err}
 	}
 	l.net.heed(resp)
 	l.net.hear(resp)

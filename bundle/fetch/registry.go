@@ -113,8 +113,8 @@ func (r *registry) connect(ctx context.Context, kind, what string) (*getter, str
 	if err != nil {
 		return nil, "", err
 	}
-	u := url.URL{Scheme: l.scheme(), Host: r.repo.RegistryStr(), Path: "/v2/" + r.repo.RepositoryStr() + "/" + kind + "/" + what}
-	return &getter{l.client}, u.String(), nil
+	u := url.URL{Scheme: l.scheme, Host: l.host(), Path: "/v2/" + r.repo.RepositoryStr() + "/" + kind + "/" + what}
+	return &getter{l.client()}, u.String(), nil
 }
 
 // documents asks for the tag "manifest".
@@ -153,10 +153,10 @@ func (r *registry) documents(ctx context.Context) (map[string]manifest.Blob, err
 
 // refused forgets a login that does not let in any more.
 func (r *registry) refused(err error) error {
-	if errors.Is(err, errRefused) {
-		r.net.logOut(r.repo)
+	if !errors.Is(err, errRefused) {
+		return err
 	}
-	return err
+	return r.net.refused(r.repo, r.plain, err)
 }
 
 // parseArtifact reads the OCI manifest that lists the documents.

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"dhow/bundle"
@@ -34,18 +37,32 @@ func (n *Network) WithClock(clock Clock) *Network {
 // maxLost bounds the transports of lost; servers may send us to other hosts.
 const maxLost = 16
 
-// route is the transport for a request: the ordinary one, or while the clock is certainly wrong one that belongs to the host.
-func (n *Network) route(to *url.URL) *http.Transport {
-	if n.clock == nil || to.Scheme != "https" {
-		return n.transport
+// route is the transport for a request of an owner (see own): the ordinary one, or while the clock is certainly wrong one that belongs to the
+// host.
+func (n *Network) route(owner string, to *url.URL) (*http.Transport, error) {
+	ordinary := n.transport
+	if to.Scheme == "https" {
+		var err error
+		if ordinary, err = n.own(owner); err != nil || n.clock == nil {
+			return ordinary, err
+		}
+		if _, _, wrong := n.clock(); wrong {
+			return n.unclocked(ordinary, to.Hostname()), nil
+		}
 	}
-	if _, _, wrong := n.clock(); !wrong {
-		return n.transport
-	}
+	return ordinary, nil
+}
+
+// lost is for which host, and beside which ordinary transport, a transport is that does not ask the clock.
+type lost struct {
+	ordinary *http.Transport
+	host     string
+}
+
+func (n *Network) unclocked(ordinary *http.Transport, host string) *http.Transport {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	host := to.Hostname()
-	if t := n.lost[host]; t != nil {
+	if t := n.lost[lost{ordinary, host}]; t != nil {
 		return t
 	}
 	if len(n.lost) >= maxLost {
@@ -54,7 +71,7 @@ func (n *Network) route(to *url.URL) *http.Transport {
 		}
 		clear(n.lost)
 	}
-	t := n.transport.Clone()
+	t := ordinary.Clone()
 	c := t.TLSClientConfig
 	c.ServerName = host
 	c.InsecureSkipVerify = true // VerifyConnection does it, also when a session is resumed
@@ -66,9 +83,9 @@ func (n *Network) route(to *url.URL) *http.Transport {
 		return verifyLost(s.PeerCertificates, host, c.RootCAs, floor)
 	}
 	if n.lost == nil {
-		n.lost = map[string]*http.Transport{}
+		n.lost = map[lost]*http.Transport{}
 	}
-	n.lost[host] = t
+	n.lost[lost{ordinary, host}] = t
 	return t
 }
 
@@ -108,19 +125,57 @@ func verifyLost(chain []*x509.Certificate, host string, roots *x509.CertPool, fl
 	return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: refused}
 }
 
-// untimely says in words that a certificate is refused for its time, and by which clock.
-func (n *Network) untimely(err error) error {
+// tlsError says in words why a server's certificate is refused, and where to put the authority of an own one.
+func (n *Network) tlsError(owner string, to *url.URL, err error) error {
+	var unknown x509.UnknownAuthorityError
+	var other x509.HostnameError
 	var bad x509.CertificateInvalidError
-	if n.clock == nil || !errors.As(err, &bad) || bad.Reason != x509.Expired || bad.Cert == nil {
-		return err
+	switch {
+	case errors.As(err, &unknown):
+		place := filepath.Join(n.certs, owner, "ca.crt")
+		return fmt.Errorf("%w: the certificate of %s is signed by an unknown authority%s: a login page of the network, or an authority of your own, "+
+			"whose certificate belongs to %s", bundle.ErrUnreachable, to.Host, issuer(unknown.Cert), place)
+	case errors.As(err, &other):
+		return fmt.Errorf("%w: the certificate is not for %s but for %s (a login page of the network?)", bundle.ErrUnreachable, other.Host, namesIn(other.Certificate))
+	case errors.As(err, &bad) && bad.Reason == x509.Expired && bad.Cert != nil:
+		return n.untimely(bad.Cert)
 	}
-	now, floor, wrong := n.clock()
-	good := fmt.Sprintf("the server's certificate is good from %s to %s",
-		bad.Cert.NotBefore.UTC().Format(time.DateOnly), bad.Cert.NotAfter.UTC().Format(time.DateOnly))
+	return err
+}
+
+func issuer(c *x509.Certificate) string {
+	if c == nil || c.Issuer.CommonName == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%q)", oneLine(c.Issuer.CommonName))
+}
+
+// namesIn lists some of the names of a certificate, which a stranger has chosen.
+func namesIn(c *x509.Certificate) string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "no host"
+	}
+	if len(names) > 3 {
+		names = append(names[:3], "others")
+	}
+	return oneLine(strings.Join(names, ", "))
+}
+
+// untimely says that a certificate is refused for its time, and by which clock.
+func (n *Network) untimely(c *x509.Certificate) error {
+	good := fmt.Sprintf("the server's certificate is good from %s to %s", c.NotBefore.UTC().Format(time.DateOnly), c.NotAfter.UTC().Format(time.DateOnly))
+	now, floor, wrong := time.Now(), time.Time{}, false
+	if n.clock != nil {
+		now, floor, wrong = n.clock()
+	}
 	if wrong {
-		return fmt.Errorf("%s, and it is at least %s", good, floor.UTC().Format(time.DateOnly))
+		return fmt.Errorf("%w: %s, and it is at least %s", bundle.ErrUnreachable, good, floor.UTC().Format(time.DateOnly))
 	}
-	return fmt.Errorf("%s, and by this computer's clock it is %s: is the clock right?", good, now.UTC().Format(time.DateOnly))
+	return fmt.Errorf("%w: %s, and by this computer's clock it is %s: is the clock right?", bundle.ErrUnreachable, good, now.UTC().Format(time.DateOnly))
 }
 
 // Said is what time it is by a server. Nobody has signed that.

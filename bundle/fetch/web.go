@@ -29,7 +29,7 @@ func (n *Network) openWeb(spec string) (bundle.Source, error) {
 	if u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("it must look like https://HOST/PATH")
 	}
-	client := &http.Client{Transport: n.via(strings.EqualFold(u.Scheme, "http"))}
+	client := &http.Client{Transport: n.via(u.Host, strings.EqualFold(u.Scheme, "http")), CheckRedirect: mayRedirect}
 	return &web{net: n, name: u.Redacted(), base: u, get: getter{client}}, nil
 }
 

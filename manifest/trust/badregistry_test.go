@@ -69,7 +69,7 @@ func TestBadRegistry(t *testing.T) {
 		{"no entry", at("/manifests/", func(w http.ResponseWriter, r *http.Request) bool {
 			http.Error(w, "who are you?", http.StatusForbidden)
 			return true
-		}), bundle.ErrUnreachable, `source does not answer: access is refused (HTTP 403)`},
+		}), bundle.ErrUnreachable, `source does not answer: access is refused (HTTP 403); nobody has logged in to HOST here (docker login HOST)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newForge(t, "drc")
@@ -100,6 +100,7 @@ func TestBadRegistry(t *testing.T) {
 				t.Fatal("it was accepted")
 			}
 			got := variable.ReplaceAllString(strings.ReplaceAll(err.Error(), place, "SOURCE"), "…")
+			got = strings.ReplaceAll(got, strings.TrimPrefix(server.URL, "http://"), "HOST")
 			if want := "SOURCE: cannot read metadata/timestamp.json: " + c.want; got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
