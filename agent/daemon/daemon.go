@@ -68,7 +68,11 @@ type Options struct {
 	Soon time.Duration
 	// Line tells what the sources answered last; nil means that they always answer.
 	Line func() Line
-	Log  *slog.Logger
+	// Beside runs beside the Manager once that is there, until ctx ends; nil means nothing. Warnings are added to those of Status; nil means
+	// none.
+	Beside   func(ctx context.Context)
+	Warnings func() []string
+	Log      *slog.Logger
 	// Now is the wall clock; nil means time.Now. Rand is chance, from 0 to 1; nil means that of math/rand.
 	Now  func() time.Time
 	Rand func() float64
@@ -94,6 +98,12 @@ func New(o Options) *Daemon {
 	}
 	if o.Line == nil {
 		o.Line = func() Line { return Line{} }
+	}
+	if o.Beside == nil {
+		o.Beside = func(context.Context) {}
+	}
+	if o.Warnings == nil {
+		o.Warnings = func() []string { return nil }
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
@@ -136,9 +146,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	srv := newServer(ctx, m, d.poll, d.o.Log)
+	srv := newServer(ctx, m, d.poll, d.o.Warnings, d.o.Log)
 	d.poll.plan(d.o.Now().Round(0).Add(d.o.Soon)) // status may be asked at once
-	served, worked, polled := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	served, worked, polled, beside := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(beside)
+		d.o.Beside(ctx)
+	}()
 	go func() {
 		defer close(served)
 		if err := srv.Serve(listener); ctx.Err() == nil {
@@ -165,7 +179,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	_ = srv.Close() // streams end; their followers come back
 	<-served
 	deadline := time.After(d.o.Grace)
-	for _, done := range []chan struct{}{worked, polled} {
+	for _, done := range []chan struct{}{beside, worked, polled} {
 		select {
 		case <-done:
 		case <-deadline:

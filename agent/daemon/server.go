@@ -27,11 +27,12 @@ const (
 type server struct {
 	m    Manager
 	poll *poller
+	warn func() []string
 	log  *slog.Logger
 }
 
-func newServer(ctx context.Context, m Manager, poll *poller, log *slog.Logger) *http.Server {
-	s := &server{m: m, poll: poll, log: log}
+func newServer(ctx context.Context, m Manager, poll *poller, warn func() []string, log *slog.Logger) *http.Server {
+	s := &server{m: m, poll: poll, warn: warn, log: log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/history", s.history)
@@ -62,6 +63,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 	if err == nil && status.NextCheck == nil {
 		status.NextCheck = s.poll.Next()
 	}
+	status.Warnings = append(status.Warnings, s.warn()...)
 	s.answer(w, r, status, err)
 }
 

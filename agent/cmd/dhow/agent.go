@@ -38,12 +38,14 @@ func (s *shell) agent(ctx context.Context) error {
 	parts := &wiring{paths: paths, config: config, log: log}
 	defer parts.close()
 	return daemon.New(daemon.Options{
-		Paths:   paths,
-		Manager: func() (daemon.Manager, error) { return newManager(parts) },
-		Next:    func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
-		Soon:    first.Soon(),
-		Line:    parts.line,
-		Log:     log,
-		Now:     fault.Now,
+		Paths:    paths,
+		Manager:  func() (daemon.Manager, error) { return newManager(parts) },
+		Next:     func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
+		Soon:     first.Soon(),
+		Line:     parts.line,
+		Beside:   parts.serve,
+		Warnings: parts.warnings,
+		Log:      log,
+		Now:      fault.Now,
 	}).Run(ctx)
 }

@@ -86,7 +86,7 @@ func (s *shell) install(ctx context.Context, in installation) error {
 	if err != nil {
 		return err
 	}
-	root, err := s.checkRoot(ctx, paths, config, in)
+	root, err := s.checkRoot(ctx, paths.Trust(), config, in)
 	if err != nil {
 		return err
 	}

@@ -32,14 +32,15 @@ type offered struct {
 // checkRoot finds the root of trust and shows its fingerprint. It returns nil when the site has one and none is given. Without a file the
 // root comes from a source: the fingerprint, which then must be given, decides whether it is the right one. A fingerprint may be that of
 // any root that the fleet ever had: the site begins with the newest root that it vouches for.
-func (s *shell) checkRoot(ctx context.Context, paths site.Paths, config *site.Config, in installation) ([]byte, error) {
+// dir is the trust folder.
+func (s *shell) checkRoot(ctx context.Context, dir string, config *site.Config, in installation) ([]byte, error) {
 	if in.fingerprint != "" {
 		var err error
 		if in.fingerprint, err = trust.ReadFingerprint(in.fingerprint); err != nil {
 			return nil, api.Fail(api.CodeUsage, "the central team reads it from: dhowctl root show", "--fingerprint: %v", err)
 		}
 	}
-	o, there, err := s.offeredRoot(ctx, paths, config, in)
+	o, there, err := s.offeredRoot(ctx, dir, config, in)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +66,10 @@ func (s *shell) checkRoot(ctx context.Context, paths site.Paths, config *site.Co
 }
 
 // offeredRoot takes the root from the command line, from what the site has already (there), or from a source.
-func (s *shell) offeredRoot(ctx context.Context, paths site.Paths, config *site.Config, in installation) (o offered, there bool, err error) {
+func (s *shell) offeredRoot(ctx context.Context, dir string, config *site.Config, in installation) (o offered, there bool, err error) {
 	file := in.root
 	if file == "" {
-		file = filepath.Join(paths.Trust(), "root.json")
+		file = filepath.Join(dir, "root.json")
 	}
 	root, err := readRoot(file)
 	switch {
@@ -97,7 +98,7 @@ func (s *shell) offeredRoot(ctx context.Context, paths site.Paths, config *site.
 	}
 	if in.root == "" {
 		// The site has followed newer roots since its install.
-		if client, err := trust.Open(paths.Trust(), trust.Options{}); err == nil {
+		if client, err := trust.Open(dir, trust.Options{}); err == nil {
 			if vouched(&o, client.Roots(), in.fingerprint) {
 				return o, true, nil
 			}

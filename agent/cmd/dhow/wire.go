@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 
 	"dhow/agent/backup/archive"
@@ -13,6 +14,7 @@ import (
 	"dhow/agent/update"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
+	"dhow/bundle/serve"
 	"dhow/manifest/trust"
 )
 
@@ -26,6 +28,8 @@ type wiring struct {
 	manager *update.Manager
 	trust   *trust.Client
 	journal *journal.Journal
+
+	neighbours *serve.Agent
 }
 
 // newManager puts the parts of the agent together. Tests replace it.
@@ -63,7 +67,25 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
 		Log: w.log, Now: fault.Now,
 	})
+	w.neighbours = &serve.Agent{
+		Address: func() string { return w.now().Serve }, Log: w.log,
+		Handler: serve.NewHandler(serve.Site(store, w.trust), w.log),
+	}
 	return w.manager, nil
+}
+
+// serve gives what is here to other sites, if the configuration says so.
+func (w *wiring) serve(ctx context.Context) {
+	if w.neighbours != nil {
+		w.neighbours.Run(ctx)
+	}
+}
+
+func (w *wiring) warnings() []string {
+	if w.neighbours == nil || w.neighbours.Warning() == "" {
+		return nil
+	}
+	return []string{w.neighbours.Warning()}
 }
 
 // now is the configuration as it is now.

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/agent/fault"
+	"dhow/agent/site"
+	"dhow/bundle"
+	"dhow/bundle/fetch"
+	"dhow/bundle/serve"
+	"dhow/manifest/trust"
+)
+
+func (s *shell) serveCommand() *cobra.Command {
+	var dir, address string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Give a bundle, or what dhow fetch has brought, to the sites on this network",
+		Long: "Runs in the foreground until it is stopped, and needs no agent. It is read-only, and gives away what is signed, and nothing else.\n" +
+			"The agent of a site does the same all the time when its dhow.yaml says: serve: \":8911\"",
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.serve(cmd.Context(), dir, address) },
+	}
+	cmd.Flags().StringVar(&dir, "dir", ".", "a bundle, a folder with one or with what dhow fetch has brought, or a published folder")
+	cmd.Flags().StringVar(&address, "listen", ":8911", "port, or ADDRESS:PORT for one network")
+	return cmd
+}
+
+func (s *shell) serve(ctx context.Context, dir, address string) error {
+	if err := site.CheckServe(address); err != nil {
+		return api.Fail(api.CodeUsage, "see: dhow serve --help", "--listen: %s", strings.TrimPrefix(err.Error(), "serve: "))
+	}
+	if strings.Contains(dir, "://") {
+		return api.Fail(api.CodeUsage, "sites can name "+fetch.Redact(dir)+" in their own sources", "--dir must be a path of this computer")
+	}
+	shelf, about, done, err := s.shelf(ctx, dir)
+	if err != nil {
+		return trustError(err)
+	}
+	defer done()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return api.Fail(api.CodeRefused, "choose another port: --listen :8912", "cannot listen: %v", err)
+	}
+	s.printf("serving   %s\n", about)
+	for _, source := range serve.Addresses(l) {
+		s.printf("source    %s\n", source)
+	}
+	s.printf("Write one of these into the sources of the other sites (dhow.yaml), or there: dhow update --from SOURCE. Stop with Ctrl-C.\n")
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if err := serve.Serve(ctx, l, serve.NewHandler(shelf, log)); err != nil {
+		return fmt.Errorf("cannot serve: %w", err)
+	}
+	return nil
+}
+
+// shelf opens what is to be given away, and says what it is. done ends it.
+func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about string, done func(), err error) {
+	if _, err := os.Stat(filepath.Join(dir, cacheTrust, "root.json")); err == nil {
+		return cacheShelf(dir)
+	}
+	src, err := fetch.Open(ctx, dir)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	show := newMeter(s.err, "reading")
+	b, err := serve.OpenSource(ctx, src, func(n int64) { show.set(n, 0) })
+	show.end()
+	if err != nil {
+		_ = src.Close()
+		return nil, "", nil, err
+	}
+	return b, b.About() + " from " + src.Name(), func() { _ = src.Close() }, nil
+}
+
+// cacheShelf is what dhow fetch has brought.
+func cacheShelf(dir string) (serve.Shelf, string, func(), error) {
+	client, err := trust.Open(filepath.Join(dir, cacheTrust), trust.Options{Now: fault.Now, Floor: buildTime()})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	m, err := client.Current()
+	if err != nil {
+		return nil, "", nil, err
+	}
+	store, err := bundle.OpenStore(filepath.Join(dir, cacheStore))
+	if err != nil {
+		return nil, "", nil, err
+	}
+	releases, err := client.Here()
+	if err != nil {
+		return nil, "", nil, err
+	}
+	var versions []string
+	for _, r := range releases {
+		versions = append(versions, r.Version)
+	}
+	about := fmt.Sprintf("fleet %s, manifest %d, release %s from %s", m.Fleet.Name, m.Number, strings.Join(versions, ", "), dir)
+	return serve.Site(store, client), about, func() {}, nil
+}
