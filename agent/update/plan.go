@@ -112,6 +112,9 @@ func (m *Manager) planRelease(
 		if err := madeForOthers(ctx, sources[0], as); err != nil {
 			return err
 		}
+		if err := m.buildsOn(ctx, sources[0], good); err != nil {
+			return err
+		}
 	}
 	release, d, err := m.releaseFrom(ctx, sources, as.Pin)
 	if err != nil {

@@ -49,9 +49,9 @@ func bundleIn(ctx context.Context, dir string) (string, error) {
 func bundlesAmong(entries []fs.DirEntry) (found []string) {
 	for _, e := range entries {
 		name := e.Name()
-		if whole, ok := split.Of(name); ok && named(whole) {
+		if whole, ok := split.Of(name); ok && IsBundleName(whole) {
 			name = split.SumsName(whole)
-		} else if !e.Type().IsRegular() || !named(name) {
+		} else if !e.Type().IsRegular() || !IsBundleName(name) {
 			continue
 		}
 		if !slices.Contains(found, name) {
@@ -62,8 +62,8 @@ func bundlesAmong(entries []fs.DirEntry) (found []string) {
 	return found
 }
 
-// named reports whether a file is called like a bundle.
-func named(file string) bool {
+// IsBundleName reports whether a file is called like a bundle.
+func IsBundleName(file string) bool {
 	name := strings.ToLower(file)
 	if strings.HasPrefix(name, ".") {
 		return false

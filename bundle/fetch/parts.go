@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +15,7 @@ import (
 // inParts reports whether a path names a file of a bundle in parts: one that is called like a part of a bundle, or has sums beside it.
 func inParts(path string) bool {
 	whole, ok := split.Of(filepath.Base(path))
-	if !ok || named(whole) {
+	if !ok || IsBundleName(whole) {
 		return ok
 	}
 	_, err := os.Lstat(filepath.Join(filepath.Dir(path), split.SumsName(whole)))
@@ -36,4 +37,22 @@ func InParts(src bundle.Source) *split.Parts {
 		return a.parts
 	}
 	return nil
+}
+
+// VerifyParts ends the verification of a source, of which err is what reading it said: what is left of a bundle in parts is read too. Where
+// parts are damaged the error names all of them, not only the first.
+func VerifyParts(ctx context.Context, src bundle.Source, err error) error {
+	p := InParts(src)
+	var part split.Damage
+	switch {
+	case p == nil:
+		return err
+	case err == nil:
+		return p.Check(ctx, true)
+	case errors.As(err, &part):
+		if all := p.Check(ctx, false); errors.As(all, &part) {
+			return part
+		}
+	}
+	return err
 }

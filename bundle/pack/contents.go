@@ -27,13 +27,15 @@ type Contents struct {
 	Store *bundle.Store
 	// Platform leaves out the images of other platforms; empty means all.
 	Platform string
-	// Hint is what a bundle says about itself; Write fills in Format and Releases.
+	// Hint is what a bundle says about itself; Write fills in Format, Releases and Since.
 	Hint bundle.Hint
 	// Extra are further blobs of the store to carry.
 	Extra []manifest.Blob
 	// AsHere takes layers unpacked where the store has them only so, and images without their manifests, as sites have them. Then the
 	// bundle's index leaves out the images that an OCI tool could not read.
 	AsHere bool
+	// Since leaves out what a release has; nil leaves out nothing.
+	Since *Since
 	// Split has a bundle file written in parts; nil writes it whole.
 	Split *split.Options
 }
@@ -74,34 +76,14 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 	p := &plan{}
 	blobs := map[digest.Digest]manifest.Blob{}
 	add := func(b manifest.Blob) { blobs[b.Digest] = b }
-	byManifest := map[digest.Digest]int{}
-	for _, r := range c.Releases {
-		for _, f := range r.Files {
-			add(f.Blob)
-		}
-		images, err := choose(r, c.Platform)
-		if err != nil {
-			return nil, err
-		}
-		for _, i := range images {
-			if c.AsHere {
-				i.asHere(c.Store)
-			}
-			if !i.bare {
-				add(i.Manifest)
-			}
-			add(i.Config)
-			for _, l := range i.Layers {
-				add(l.Blob)
-			}
-			at, ok := byManifest[i.Manifest.Digest]
-			if !ok {
-				at = len(p.images)
-				byManifest[i.Manifest.Digest] = at
-				p.images = append(p.images, image{PlatformImage: i.PlatformImage, bare: i.bare})
-			}
-			p.images[at].refs = appendNew(p.images[at].refs, i.refs[0])
-		}
+	var err error
+	if c.Since != nil {
+		err = p.addSince(c, add)
+	} else {
+		err = p.addReleases(c, add)
+	}
+	if err != nil {
+		return nil, err
 	}
 	for _, w := range c.Ways {
 		images, err := c.imagesOf(w)
@@ -126,6 +108,40 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 		return a.Size < b.Size || a.Size == b.Size && a.Digest < b.Digest
 	})
 	return p, p.addDocuments(c, forBundle)
+}
+
+// addReleases plans whole releases.
+func (p *plan) addReleases(c Contents, add func(manifest.Blob)) error {
+	byManifest := map[digest.Digest]int{}
+	for _, r := range c.Releases {
+		for _, f := range r.Files {
+			add(f.Blob)
+		}
+		images, err := choose(r, c.Platform)
+		if err != nil {
+			return err
+		}
+		for _, i := range images {
+			if c.AsHere {
+				i.asHere(c.Store)
+			}
+			if !i.bare {
+				add(i.Manifest)
+			}
+			add(i.Config)
+			for _, l := range i.Layers {
+				add(l.Blob)
+			}
+			at, ok := byManifest[i.Manifest.Digest]
+			if !ok {
+				at = len(p.images)
+				byManifest[i.Manifest.Digest] = at
+				p.images = append(p.images, image{PlatformImage: i.PlatformImage, bare: i.bare})
+			}
+			p.images[at].refs = appendNew(p.images[at].refs, i.refs[0])
+		}
+	}
+	return nil
 }
 
 // asHere puts the form that the store has in place of each layer that it has not as it is carried.
@@ -180,6 +196,9 @@ func (p *plan) addDocuments(c Contents, forBundle bool) error {
 	if forBundle {
 		hint := c.Hint
 		hint.Releases = nil
+		if c.Since != nil {
+			hint.Since = c.Since.Release.Version
+		}
 		for _, r := range c.Releases {
 			hint.Releases = append(hint.Releases, r.Version)
 		}

@@ -35,7 +35,16 @@ type verified struct {
 	Images   int       `json:"images,omitempty"`
 	Files    int       `json:"files,omitempty"`
 	Bytes    int64     `json:"bytes,omitempty"`
+	Since    string    `json:"since,omitempty"` // the release whose bytes the bundle leaves out, and that is here
+	Parts    *parts    `json:"parts,omitempty"` // of a bundle in parts
 	Warnings []string  `json:"warnings,omitempty"`
+}
+
+// parts are the files of a bundle in parts.
+type parts struct {
+	Count  int      `json:"count"`
+	Parity int      `json:"parity"`
+	Wrong  []string `json:"wrong"` // missing or damaged; parity makes up for them
 }
 
 func (s *shell) verifyCommand() *cobra.Command {
@@ -89,6 +98,18 @@ func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
 		return nil, err
 	}
 	defer src.Close()
+	v, err := s.verifySource(ctx, client, config, path, src)
+	if err := fetch.VerifyParts(ctx, src, err); err != nil {
+		return nil, err
+	}
+	if p := fetch.InParts(src); p != nil {
+		v.Parts = &parts{Count: len(p.Sums().Parts), Parity: len(p.Sums().Parity), Wrong: p.Wrong()}
+		v.Warnings = append(v.Warnings, p.Problems()...)
+	}
+	return v, nil
+}
+
+func (s *shell) verifySource(ctx context.Context, client *trust.Client, config *site.Config, path string, src bundle.Source) (*verified, error) {
 	m, err := client.Refresh(ctx, src, true)
 	unsigned := errors.Is(err, bundle.ErrNoMetadata)
 	if unsigned {
@@ -107,7 +128,8 @@ func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
 	if err != nil {
 		return nil, api.Fail(api.CodeNotTrusted, "the central team adds it with: dhowctl site add", "%v", err)
 	}
-	if hint, err := bundle.ReadHint(ctx, src); err == nil {
+	hint, err := bundle.ReadHint(ctx, src)
+	if err == nil {
 		if who := hint.Others(as.Site, as.Ring); who != "" {
 			return nil, api.Fail(api.CodeNotTrusted, "use the bundle of this site, or ask the central team for one",
 				"%s was made for %s, not for %s", path, who, config.Site)
@@ -123,6 +145,10 @@ func (s *shell) verify(ctx context.Context, path string) (*verified, error) {
 		return nil, err
 	}
 	v.Release = as.Pin
+	if v.Since = hint.Since; v.Since != "" {
+		v.Releases = []string{v.Release}
+		return v, s.verifySince(ctx, client, src, release, v)
+	}
 	if err := s.verifyBytes(ctx, src, release, v); err != nil {
 		return nil, err
 	}
@@ -195,8 +221,13 @@ func (s *shell) tellVerified(v *verified) {
 	} else {
 		s.printf("releases  none is whole for %s\n", v.Platform)
 	}
-	if v.Release != "" {
+	if v.Since != "" {
+		s.printf("site      %s for %s: %s, what is new since %s, which is here\n", v.Release, v.Platform, size(v.Bytes), v.Since)
+	} else if v.Release != "" {
 		s.printf("site      %s for %s: %s, %s, %s, all here\n", v.Release, v.Platform, count(v.Images, "image"), count(v.Files, "file"), size(v.Bytes))
+	}
+	if v.Parts != nil {
+		s.printf("parts     %s, %d of parity\n", count(v.Parts.Count, "part"), v.Parts.Parity)
 	}
 	for _, w := range v.Warnings {
 		s.printf("warning   %s\n", w)

@@ -27,22 +27,35 @@ type meantFor struct {
 	site, ring, platform string
 	all                  bool
 	version              string
+	since                string
+}
+
+// inParts is how a bundle is written in parts.
+type inParts struct {
+	size   string
+	parity int
 }
 
 func (a *app) bundleCreate() *cobra.Command {
 	var m meantFor
 	var out string
+	var parts inParts
 	c := a.command("create (--release VERSION | --site NAME | --ring NAME | --all) -o FILE",
 		"Write releases with their signed manifest into one file or folder", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error { return a.createBundle(ctx, out, m) })
+		func(ctx context.Context, _ []string) error { return a.createBundle(ctx, out, m, parts) })
 	c.Long = "A bundle for a site, for the sites of a ring, or for all of them holds the releases that they were signed for. The manifest in it is\n" +
-		"always the whole one: what a site runs stands there under its name, and not in what the bundle says about itself."
+		"always the whole one: what a site runs stands there under its name, and not in what the bundle says about itself.\n\n" +
+		"With --since it leaves out what a release has, and holds deltas from that where the release is published with them: only sites that\n" +
+		"have that release can use it. With --split it is written as FILE.001, FILE.002 … and FILE.sums, which a site reads as they are; with\n" +
+		"--parity N any N of the parts may be lost or damaged."
 	f := c.Flags()
 	f.StringVar(&m.version, "release", "", "this release only")
 	f.StringVar(&m.site, "site", "", "for this site; others refuse it. With --release: make sure that it will take that")
 	f.StringVar(&m.ring, "ring", "", "for the sites of this ring; others refuse it. With --release: make sure that they will take that")
 	f.BoolVar(&m.all, "all", false, "for all sites")
 	f.StringVar(&m.platform, "platform", "", "images of one platform only, for example linux/arm64")
+	f.StringVar(&m.since, "since", "", "leave out what this release has, for sites that run it")
+	parts.flags(f, "split")
 	f.StringVarP(&out, "output", "o", "", "FILE.tgz, FILE.tar, FILE.tar.zst or a folder")
 	c.MarkFlagsOneRequired("release", "site", "ring", "all")
 	_ = c.MarkFlagRequired("output")
@@ -51,8 +64,12 @@ func (a *app) bundleCreate() *cobra.Command {
 	return c
 }
 
-func (a *app) createBundle(ctx context.Context, out string, m meantFor) error {
+func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts inParts) error {
 	if err := checkOutput(out); err != nil {
+		return err
+	}
+	split, err := parts.options()
+	if err != nil {
 		return err
 	}
 	r, store, err := a.withStore()
@@ -83,19 +100,27 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor) error {
 			return err
 		}
 	}
+	since, err := sinceRelease(r, signed, m.since)
+	if err != nil {
+		return err
+	}
 	var releases []*manifest.Release
 	for _, v := range versions {
 		release, err := r.Release(v)
 		if err != nil {
 			return err
 		}
-		if gone := absent(release, store); gone > 0 {
+		if since != nil {
+			if err := checkSince(release, since, store, m.platform); err != nil {
+				return err
+			}
+		} else if gone := absent(release, store); gone > 0 {
 			return missingBytes(v, gone, store)
 		}
 		releases = append(releases, release)
 	}
 	done, err := pack.Write(ctx, out, pack.Contents{
-		Documents: signed.Files, Releases: releases, Store: store, Platform: m.platform,
+		Documents: signed.Files, Releases: releases, Store: store, Platform: m.platform, Since: since, Split: split,
 		Hint: bundle.Hint{Fleet: releases[0].Fleet, Made: a.now(), Site: m.site, Ring: m.ring},
 	})
 	if err != nil {
@@ -111,9 +136,12 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor) error {
 	if left := signed.Expires.Sub(a.now()); left < expiresSoon {
 		a.printf("warning   the manifest expires on %s: publish again before, and make a new bundle\n", signed.Expires.Format(time.DateOnly))
 	}
-	what := "release "
+	what := "release " + strings.Join(versions, ", ")
 	if len(versions) > 1 {
-		what = "releases "
+		what = "releases " + strings.Join(versions, ", ")
+	}
+	if since != nil {
+		what += " since " + since.Release.Version
 	}
 	who := ""
 	switch {
@@ -122,8 +150,8 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor) error {
 	case m.ring != "":
 		who = " for ring " + m.ring
 	}
-	a.printf("Bundle %s written%s: %s, manifest %d (expires %s), %s.\n",
-		out, who, what+strings.Join(versions, ", "), signed.Number, signed.Expires.Format(time.DateOnly), author.SizeText(size))
+	a.printf("Bundle %s written%s: %s, manifest %d (expires %s), %s%s.\n",
+		out, who, what, signed.Number, signed.Expires.Format(time.DateOnly), author.SizeText(size), partsText(done.Parts, parts.parity))
 	return nil
 }
 

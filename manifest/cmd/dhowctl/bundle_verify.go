@@ -30,8 +30,17 @@ type verified struct {
 	Manifest    int64          `json:"manifest"`
 	Expires     time.Time      `json:"expires"`
 	Fingerprint string         `json:"fingerprint"`
+	Since       string         `json:"since,omitempty"` // only sites that have this release can use it
 	Releases    []verifiedPart `json:"releases"`
+	Parts       *verifiedParts `json:"parts,omitempty"`
 	Warnings    []string       `json:"warnings"`
+}
+
+// verifiedParts are the files of a bundle in parts.
+type verifiedParts struct {
+	Count  int      `json:"count"`
+	Parity int      `json:"parity"`
+	Wrong  []string `json:"wrong"` // missing or damaged; parity makes up for them
 }
 
 type verifiedPart struct {
@@ -55,7 +64,14 @@ func (a *app) bundleVerify() *cobra.Command {
 			a.printf("Bundle %s is good: fleet %s, manifest %d (expires %s), root fingerprint %s.\n",
 				v.Bundle, v.Fleet, v.Manifest, v.Expires.Format(time.DateOnly), v.Fingerprint)
 			for _, p := range v.Releases {
-				a.printf("release   %s for %s: complete, %s\n", p.Release, p.Platform, author.SizeText(p.Bytes))
+				complete := "complete"
+				if v.Since != "" {
+					complete += " for sites that have " + v.Since
+				}
+				a.printf("release   %s for %s: %s, %s\n", p.Release, p.Platform, complete, author.SizeText(p.Bytes))
+			}
+			if v.Parts != nil {
+				a.printf("parts     %s\n", strings.TrimPrefix(partsText(v.Parts.Count, v.Parts.Parity), " in "))
 			}
 			for _, w := range v.Warnings {
 				a.printf("warning   %s\n", w)
@@ -91,30 +107,63 @@ func (a *app) verify(ctx context.Context, file, rootFile string) (*verified, err
 	}
 	v.Fleet, v.Manifest, v.Expires = m.Fleet.Name, m.Number, m.Expires
 	v.Warnings = append(v.Warnings, m.Warnings...)
-	versions := m.Releases
-	if hint, err := bundle.ReadHint(ctx, src); err == nil {
-		versions = hint.Releases
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	err = a.verifyReleases(ctx, v, src, client, m)
+	if err := fetch.VerifyParts(ctx, src, err); err != nil {
 		return nil, err
 	}
-	for _, version := range versions {
-		release, _, err := client.Release(ctx, src, version)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		if err := a.verifyRelease(ctx, v, src, release); err != nil {
-			return nil, err
-		}
+	if parts := fetch.InParts(src); parts != nil {
+		sums := parts.Sums()
+		v.Parts = &verifiedParts{Count: len(sums.Parts), Parity: len(sums.Parity), Wrong: parts.Wrong()}
+		v.Warnings = append(v.Warnings, parts.Problems()...)
 	}
 	return v, nil
 }
 
-// verifyRelease reads the bytes of a release for every platform; a bundle may hold fewer than the release, but not none.
-func (a *app) verifyRelease(ctx context.Context, v *verified, src bundle.Source, r *manifest.Release) error {
+// verifyReleases reads the releases that the bundle says it holds.
+func (a *app) verifyReleases(ctx context.Context, v *verified, src bundle.Source, client *trust.Client, m *trust.Manifest) error {
+	versions := m.Releases
+	var since *manifest.Release
+	if hint, err := bundle.ReadHint(ctx, src); err == nil {
+		versions = hint.Releases
+		if v.Since = hint.Since; hint.Since != "" {
+			if since, _, err = client.Release(ctx, src, hint.Since); err != nil {
+				return fmt.Errorf("%s: %w", v.Bundle, err)
+			}
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, version := range versions {
+		release, _, err := client.Release(ctx, src, version)
+		if err != nil {
+			return fmt.Errorf("%s: %w", v.Bundle, err)
+		}
+		var ways *manifest.Ways
+		if since != nil {
+			ways, err = client.Ways(ctx, src, version)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%s: %w", v.Bundle, err)
+			}
+		}
+		if err := a.verifyRelease(ctx, v, src, release, since, ways); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyRelease reads the bytes of a release for every platform; a bundle may hold fewer than the release, but not none. Of a bundle that
+// leaves out what another release has, what that has not is read.
+func (a *app) verifyRelease(
+	ctx context.Context, v *verified, src bundle.Source, r, since *manifest.Release, ways *manifest.Ways,
+) error {
 	complete := false
 	var incomplete error
 	for _, platform := range r.Platforms() {
 		wants, err := fetch.Wants(nil, r, platform)
+		if since != nil {
+			wants, err = fetch.WantsSince(r, since, ways, platform)
+		}
 		if err != nil {
 			return err
 		}

@@ -98,12 +98,15 @@ func testImage(ref, platform string) (ggcr.Image, error) {
 	return mutate.ConfigFile(img, config)
 }
 
-// noise is text that does not compress, always the same for the same seed.
+// noise does not compress, and is always the same for the same seed. There is more of it when the seed speaks of something large.
 func noise(seed string) string {
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, seed)
 	random := rand.New(rand.NewPCG(h.Sum64(), 1))
 	data := make([]byte, 100_000)
+	if strings.Contains(seed, "large") {
+		data = make([]byte, 1_300_000)
+	}
 	for i := range data {
 		data[i] = byte(random.Uint32())
 	}

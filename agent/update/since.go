@@ -1,0 +1,46 @@
+package update
+
+import (
+	"context"
+	"fmt"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+	"dhow/bundle"
+	"dhow/bundle/fetch"
+)
+
+// buildsOn refuses a bundle that leaves out what another release has when this site does not have that: before anything of it is fetched.
+func (m *Manager) buildsOn(ctx context.Context, src bundle.Source, good *Good) error {
+	hint, err := bundle.ReadHint(ctx, src)
+	if err != nil || hint.Since == "" || good != nil && good.Release == hint.Since || m.has(ctx, hint.Since) {
+		return nil
+	}
+	here, advice := "no release runs yet", "ask the central team for a full bundle"
+	switch {
+	case good != nil && good.Digest == "":
+		here = "a stack runs that was taken over"
+	case good != nil:
+		here = good.Release + " runs"
+		advice += ", or for one since " + good.Release
+	}
+	return &change.Failure{
+		Class: change.ClassTrust, Code: api.CodeRefused,
+		Err:  fmt.Errorf("%s holds what is new since %s, and here %s", src.Name(), hint.Since, here),
+		Hint: advice,
+	}
+}
+
+// has reports whether all bytes of a release are in the store.
+func (m *Manager) has(ctx context.Context, version string) bool {
+	release, _, err := m.Trust.CachedRelease(version)
+	if err != nil {
+		return false
+	}
+	platform, err := m.platform(ctx)
+	if err != nil {
+		return false
+	}
+	missing, err := fetch.Wants(m.Store, release, platform)
+	return err == nil && len(missing) == 0
+}
