@@ -1,6 +1,10 @@
 package fetch
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"testing"
+	"time"
+)
 
 // TLS is the configuration of a network that has not been used.
 func (n *Network) TLS() *tls.Config { return n.transport.TLSClientConfig }
@@ -10,3 +14,10 @@ func (n *Network) Kept() (documents, size int) { return len(n.kept.answers), n.k
 
 // CertsIn makes a network look for certificates in a folder of a test.
 func (n *Network) CertsIn(dir string) { n.certs = dir }
+
+// HelperWait makes credential helpers be given up after d.
+func HelperWait(t *testing.T, d time.Duration) {
+	before := helperWait
+	helperWait = d
+	t.Cleanup(func() { helperWait = before })
+}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +19,8 @@ import (
 	"dhow/bundle/fetch"
 	"dhow/bundle/pack"
 	"dhow/manifest"
+
+	"github.com/opencontainers/go-digest"
 )
 
 var ctx = context.Background()
@@ -218,4 +222,14 @@ func contentOf(t *testing.T, s *bundle.Store, b manifest.Blob) []byte {
 
 func rangeHeader(from, to, of int) string {
 	return fmt.Sprintf("bytes %d-%d/%s", from, to, strconv.Itoa(of))
+}
+
+// contentAt is the blob that the path of a request names.
+func contentAt(t *testing.T, s *bundle.Store, path string) []byte {
+	d := digest.Digest(path[strings.LastIndex(path, "/")+1:])
+	f, err := os.ReadFile(filepath.Join(s.Dir(), "blobs", "sha256", d.Encoded()))
+	if err != nil {
+		t.Error(err)
+	}
+	return f
 }
