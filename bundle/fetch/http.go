@@ -379,3 +379,11 @@ func discardTo(r io.ReadCloser, n int64) (io.ReadCloser, error) {
 	}
 	return r, nil
 }
+
+// kinded is an error that is of a further kind.
+type kinded struct {
+	error
+	kind error
+}
+
+func (k *kinded) Unwrap() []error { return []error{k.error, k.kind} }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -194,30 +195,34 @@ func (l *login) explain(err error) error {
 	return err
 }
 
-// ping finds out how the registry is spoken to. Plain http is tried where it is allowed and the registry does not speak TLS.
+// ping finds out how the registry is spoken to. Plain http is tried where it is allowed and nobody speaks TLS.
 func (l *login) ping(ctx context.Context) error {
 	err := l.pingOver(ctx, "https")
-	if err != nil && l.plain && !answeredTLS(err) && ctx.Err() == nil {
-		if herr := l.pingOver(ctx, "http"); herr == nil || ctx.Err() == nil {
-			err = herr
-		}
-	}
-	var plainText tls.RecordHeaderError
-	if err != nil && !l.plain && (errors.As(err, &plainText) || strings.Contains(err.Error(), "HTTP response to HTTPS client")) {
-		err = fmt.Errorf("%w: it speaks plain http, which oci://%s?insecure would allow", bundle.ErrUnreachable, l.repo.Name())
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case l.plain && noTLS(err):
+		return l.pingOver(ctx, "http")
+	case !l.plain && plainText(err):
+		return fmt.Errorf("%w: it speaks plain http, which oci://%s?insecure would allow", bundle.ErrUnreachable, l.repo.Name())
 	}
 	return err
 }
 
-// answeredTLS reports whether somebody spoke TLS: then nobody may lead us to plain http.
-func answeredTLS(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var alert tls.AlertError
-	return errors.As(err, &certificate) || errors.As(err, &alert) || errors.Is(err, errAnswered)
+// plainText reports whether a server has answered in plain http to TLS.
+func plainText(err error) bool {
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) || strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 
-// errAnswered is the kind of failure in which the registry has answered.
-var errAnswered = errors.New("it has answered")
+// noTLS reports whether there is nobody who speaks TLS. A server that does must not lead us to plain http, whatever it says.
+func noTLS(err error) bool {
+	var op *net.OpError
+	return plainText(err) || errors.Is(err, io.EOF) || errors.Is(err, errNoTLS) || errors.As(err, &op) && (op.Op == "dial" || op.Op == "read")
+}
+
+// errNoTLS is a server that does not answer to TLS in time.
+var errNoTLS = errors.New("no answer within 10 seconds")
 
 // pingOver asks the one question that every registry answers.
 func (l *login) pingOver(ctx context.Context, scheme string) error {
@@ -225,7 +230,7 @@ func (l *login) pingOver(ctx context.Context, scheme string) error {
 	g := &getter{client}
 	if scheme == "https" && l.plain { // a filter that swallows packets to the port of https must not hold up plain http for long
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, 10*time.Second, fmt.Errorf("%w: no answer within %v", bundle.ErrUnreachable, 10*time.Second))
+		ctx, cancel = context.WithTimeoutCause(ctx, 10*time.Second, fmt.Errorf("%w: %w", bundle.ErrUnreachable, errNoTLS))
 		defer cancel()
 	}
 	resp, err := g.do(ctx, http.MethodGet, scheme+"://"+l.host()+"/v2/", nil, nil)
@@ -237,30 +242,22 @@ func (l *login) pingOver(ctx context.Context, scheme string) error {
 	scheme = resp.Request.URL.Scheme                  // it may have sent us to TLS
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK && isPage(resp):
-		return &kinded{errPage, errAnswered}
+		return errPage
 	case code == http.StatusOK:
 		l.scheme, l.challenge = scheme, challenge{}
 	case code == http.StatusUnauthorized:
 		c, ok := choose(resp.Header)
 		if !ok {
-			return &kinded{fmt.Errorf("%w: %w: it wants a kind of login that Dhow does not know", bundle.ErrUnreachable, errRefused), errAnswered}
+			return fmt.Errorf("%w: %w: it wants a kind of login that Dhow does not know", bundle.ErrUnreachable, errRefused)
 		}
 		l.scheme, l.challenge = scheme, c
 	case code == http.StatusNotFound, code == http.StatusGone:
-		return &kinded{fmt.Errorf("%w: there is no registry (HTTP %d)", bundle.ErrUnreachable, code), errAnswered}
+		return fmt.Errorf("%w: there is no registry (HTTP %d)", bundle.ErrUnreachable, code)
 	default:
-		return &kinded{status(resp), errAnswered}
+		return status(resp)
 	}
 	return nil
 }
-
-// kinded is an error that is of a further kind.
-type kinded struct {
-	error
-	kind error
-}
-
-func (k *kinded) Unwrap() []error { return []error{k.error, k.kind} }
 
 // token asks the server that the challenge names for a token to read the repository with.
 func (l *login) token(ctx context.Context) (token string, life time.Duration, err error) {
