@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"dhow/agent/site"
 	"dhow/bundle/fetch"
+	"dhow/bundle/split"
 	"dhow/manifest/trust"
 )
 
@@ -28,6 +30,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"dhow": main}
 //	flip FILE                        flips a bit in the middle of FILE
 //	exits CODE PROGRAM ARG…          runs a program and compares its exit code
 //	mode FILE MODE                   compares the permission bits of FILE
+//	parts FILE TO                    writes FILE as parts of 1 MB at TO, with one of parity
 func TestScripts(t *testing.T) {
 	f := newFleet(t)
 	testscript.Run(t, testscript.Params{
@@ -48,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return f.write(e.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"fakeengine": fakeEngine, "fakeagent": fakeAgent, "exits": exits, "flip": flip, "mode": mode,
+			"fakeengine": fakeEngine, "fakeagent": fakeAgent, "exits": exits, "flip": flip, "mode": mode, "parts": inParts,
 			"accept": accept,
 		},
 	})
@@ -81,6 +84,14 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := info.Mode().Perm().String(); got != args[1] {
 		ts.Fatalf("%s has the mode %s, want %s", args[0], got, args[1])
 	}
+}
+
+func inParts(ts *testscript.TestScript, _ bool, args []string) {
+	_, err := split.Write(context.Background(), ts.MkAbs(args[1]), split.Options{Size: split.MinPart, Parity: 1}, func(w io.Writer) error {
+		_, err := io.WriteString(w, ts.ReadFile(args[0]))
+		return err
+	})
+	ts.Check(err)
 }
 
 func accept(ts *testscript.TestScript, _ bool, args []string) {
