@@ -2,6 +2,7 @@ package update
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"dhow/agent/site"
@@ -232,5 +233,5 @@ func scaled(n, like int64) (number, unit string) {
 	if i == 0 || float64(like)/f >= 9.95 {
 		return fmt.Sprintf("%.0f", v), units[i]
 	}
-	return fmt.Sprintf("%.1f", v), units[i]
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0"), units[i]
 }

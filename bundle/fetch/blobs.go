@@ -283,8 +283,8 @@ func (j *job) piece(parent context.Context, src bundle.Source, b manifest.Blob, 
 	}
 	defer body.Close()
 	skip := part.Size() - start // the server began anew: what is here already passes by, and stays if the line breaks before
-	limited := strings.Contains(src.Name(), "://")
-	if limited {
+	limited, line := strings.Contains(src.Name(), "://"), Reach(src) > LAN
+	if line {
 		begin := time.Now()
 		defer func() { j.moved.Active += time.Since(begin); j.moved.Line += n }()
 	}
@@ -311,7 +311,7 @@ func (j *job) piece(parent context.Context, src bundle.Source, b manifest.Blob, 
 				return n, fmt.Errorf("cannot store blob: %w", err)
 			}
 			j.progress(part.Size())
-			if limited && j.opts.Gate != nil {
+			if line && j.opts.Gate != nil {
 				if err := j.opts.Gate(ctx, m); err != nil {
 					return n, &gateError{err}
 				}
