@@ -73,8 +73,9 @@ func (n *Network) own(owner string) (*http.Transport, error) {
 
 // trustAlso reads the files of a folder of Docker's certs.d.
 func trustAlso(c *tls.Config, dir string, entries []os.DirEntry) error {
-	c.RootCAs = c.RootCAs.Clone()
-	if c.RootCAs == nil {
+	if c.RootCAs != nil {
+		c.RootCAs = c.RootCAs.Clone()
+	} else {
 		var err error
 		if c.RootCAs, err = x509.SystemCertPool(); err != nil { // an image without any
 			c.RootCAs = x509.NewCertPool()

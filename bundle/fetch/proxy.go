@@ -27,24 +27,25 @@ func environmentProxy() func(*http.Request) (*url.URL, error) {
 		if req.URL.Scheme == "http" {
 			name, value = "HTTP_PROXY", config.HTTPProxy
 		}
-		u, err := choose(req.URL)
-		if err != nil || u == nil && value != "" && !isProxy(value) {
+		if value != "" && !isProxy(value) {
 			return nil, fmt.Errorf("%w: %s is not the address of a proxy: write it like http://HOST:PORT", bundle.ErrUnreachable, name)
 		}
-		return u, nil
+		return choose(req.URL)
 	}
 }
 
-// isProxy reports whether a value can be understood as the address of a proxy at all.
+// isProxy reports whether a value is understood as the address of a proxy; without a scheme it is http.
 func isProxy(value string) bool {
-	for _, text := range []string{value, "http://" + value} {
-		u, err := url.Parse(text)
-		if err == nil && u.Host != "" {
-			switch u.Scheme {
-			case "http", "https", "socks5", "socks5h":
-				return true
-			}
-		}
+	if !strings.Contains(value, "://") {
+		value = "http://" + value
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Hostname() == "" {
+		return false
+	}
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return true
 	}
 	return false
 }
