@@ -2,12 +2,14 @@ package fetch
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
-// pace holds reading to a rate in bytes per second, 0 for none. Whoever reads slowly makes the other side send slowly.
+// pace holds reading to a rate in bytes per second, 0 for none, whoever reads. Whoever reads slowly makes the other side send slowly.
 type pace struct {
 	rate int64
+	mu   sync.Mutex
 	next time.Time // when what was read so far may have come
 }
 
@@ -24,10 +26,15 @@ func (p *pace) wait(ctx context.Context, n int) error {
 	if p.rate == 0 {
 		return nil
 	}
-	now := time.Now()
+	return sleep(ctx, p.pause(n, time.Now()))
+}
+
+func (p *pace) pause(n int, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.next.Before(now) {
 		p.next = now
 	}
 	p.next = p.next.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
-	return sleep(ctx, p.next.Sub(now))
+	return p.next.Sub(now)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"dhow/bundle"
 	"dhow/manifest"
@@ -12,70 +13,132 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// stream takes what is wanted out of a source that is read once. Every blob with a name is compared with it, wanted or not.
-func (j *job) stream(ctx context.Context, src bundle.Streamer) error {
-	open, before := newOpenWants(j.left), len(j.took)
-	err := src.Each(ctx, func(d string, size int64, r io.Reader) error {
-		if d == "" {
-			return j.takeUnnamed(ctx, open, size, r)
-		}
-		return j.takeNamed(ctx, open, manifest.Blob{Digest: digest.Digest(d), Size: size}, r)
+// stream takes what is wanted out of a source that is read front to back. Every blob with a name is compared with it, wanted or not.
+func (j *job) stream(ctx context.Context, s *source) error {
+	before, came := len(j.took), false
+	err := s.stream.Each(ctx, func(d string, size int64, r io.Reader) error {
+		took := len(j.took)
+		err := j.take(ctx, d, size, r)
+		came = came || len(j.took) > took
+		return err
 	})
-	j.left = open.rest()
 	if !refused(err) { // what came before the stick was pulled out is good
 		j.took = j.took[:before]
 	}
-	if err == nil && len(j.left) > 0 {
-		err = absent(fmt.Sprintf("it does not hold blob %s", j.left[0].Forms[0].Digest))
+	s.at = time.Now()
+	if s.tries++; came {
+		s.tries = 0
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", src.Name(), err)
+		err = s.named(err)
 	}
-	return nil
+	s.failed = err
+	return err
+}
+
+func (j *job) take(ctx context.Context, d string, size int64, r io.Reader) error {
+	if d == "" {
+		return j.takeUnnamed(ctx, size, r)
+	}
+	return j.takeNamed(ctx, manifest.Blob{Digest: digest.Digest(d), Size: size}, r)
 }
 
 // takeNamed stores or verifies content that the source names.
-func (j *job) takeNamed(ctx context.Context, open *openWants, b manifest.Blob, r io.Reader) error {
-	form, wanted := open.find(b.Digest)
-	if wanted && b.Size != form.Size {
-		return fmt.Errorf("blob %s is %w: it has %d bytes, not %d", b.Digest, bundle.ErrDamaged, b.Size, form.Size)
-	}
-	if !wanted {
+func (j *job) takeNamed(ctx context.Context, b manifest.Blob, r io.Reader) error {
+	it, form := j.list.claim(b.Digest)
+	if it == nil {
 		_, err := io.Copy(io.Discard, bundle.NewVerifier(r, b, "blob "+b.Digest.String()))
 		return err
 	}
-	if err := j.store.Put(ctx, b, &progressReader{r: j.counted(r), j: j}); err != nil {
-		return err
+	defer j.list.reopen(it)
+	if b.Size != form.Size {
+		return fmt.Errorf("blob %s is %w: it has %d bytes, not %d", b.Digest, bundle.ErrDamaged, b.Size, form.Size)
 	}
-	j.taken(open, b)
-	return nil
+	if err := j.pour(ctx, it, form, r); err != nil {
+		return fmt.Errorf("cannot store blob: %w", err)
+	}
+	j.took = append(j.took, form)
+	return j.meet(form)
 }
 
-// takeUnnamed stores content when its digest turns out to be wanted. Only content of a wanted length is put aside at all.
-func (j *job) takeUnnamed(ctx context.Context, open *openWants, size int64, r io.Reader) error {
-	if !open.sizes[size] {
-		_, err := io.Copy(io.Discard, r)
-		return err
-	}
-	b, kept, err := j.store.ImportIf(ctx, j.counted(r), size, func(b manifest.Blob) bool {
-		form, ok := open.find(b.Digest)
-		return ok && form.Size == b.Size
-	})
+// pour makes a blob of what r holds. When r breaks off the beginning stays, and another source can go on behind it.
+func (j *job) pour(ctx context.Context, it *item, b manifest.Blob, r io.Reader) error {
+	part, err := j.store.Partial(ctx, b)
 	if err != nil {
 		return err
 	}
-	if kept {
-		j.taken(open, b)
+	defer part.Close()
+	begun := part.Size()
+	buf := make([]byte, 256<<10)
+	for at := int64(0); ; {
+		n, err := r.Read(buf)
+		j.list.came(n, false)
+		if n > 0 {
+			if werr := put(ctx, part, buf[:n], at); werr != nil {
+				return werr
+			}
+			at += int64(n)
+			j.list.has(it, b, part.Size())
+		}
+		switch {
+		case err == io.EOF:
+			return part.Finish()
+		case refused(err): // nothing of it is believed
+			return also(err, part.CutTo(ctx, begun))
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
 	}
-	return nil
 }
 
-func (j *job) taken(open *openWants, b manifest.Blob) {
-	for _, same := range open.close(b.Digest) {
-		j.done += same.Size()
+// put makes p stand at an offset of a part. What is there already is compared, and is cut off where it is something else.
+func put(ctx context.Context, part *bundle.PartialFile, p []byte, at int64) error {
+	if here := part.Size() - at; here > 0 {
+		own := make([]byte, min(here, int64(len(p))))
+		if _, err := part.ReadAt(own, at); err != nil {
+			return err
+		}
+		same := 0
+		for same < len(own) && own[same] == p[same] {
+			same++
+		}
+		if same < len(own) {
+			if err := part.CutTo(ctx, at+int64(same)); err != nil {
+				return err
+			}
+			if part.Size() != at+int64(same) {
+				return errors.New("the beginning of the blob has changed on the disk")
+			}
+		}
+		p = p[same:]
+	}
+	_, err := part.Write(p)
+	return err
+}
+
+// takeUnnamed stores content when its digest turns out to be wanted. Only content of a wanted length is put aside at all.
+func (j *job) takeUnnamed(ctx context.Context, size int64, r io.Reader) error {
+	if !j.list.wantsSize(size) {
+		_, err := io.Copy(io.Discard, r)
+		return err
+	}
+	var it *item
+	b, _, err := j.store.ImportIf(ctx, countReader{r, j.list}, size, func(b manifest.Blob) bool {
+		var form manifest.Blob
+		it, form = j.list.claim(b.Digest)
+		return it != nil && form.Size == b.Size
+	})
+	if it == nil {
+		return err
+	}
+	defer j.list.reopen(it)
+	if err != nil {
+		return err
 	}
 	j.took = append(j.took, b)
-	j.progress(0)
+	return j.meet(b)
 }
 
 // refused reports whether an error says that a source holds what it must not hold.
@@ -99,79 +162,14 @@ func also(err, second error) error {
 	return fmt.Errorf("%w; %w", err, second)
 }
 
-// counted counts the bytes that come from a source.
-func (j *job) counted(r io.Reader) io.Reader { return countReader{r, &j.moved.Bytes} }
-
+// countReader counts the bytes that come from a stream.
 type countReader struct {
-	r io.Reader
-	n *int64
+	r    io.Reader
+	list *ledger
 }
 
 func (c countReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	*c.n += int64(n)
+	c.list.came(n, false)
 	return n, err
-}
-
-// progressReader tells how far a blob is.
-type progressReader struct {
-	r io.Reader
-	j *job
-	n int64
-}
-
-func (p *progressReader) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	p.n += int64(n)
-	p.j.progress(p.n)
-	return n, err
-}
-
-// openWants finds wants by the digests of their forms.
-type openWants struct {
-	wants []Want
-	met   []bool
-	by    map[digest.Digest][]int
-	sizes map[int64]bool
-}
-
-func newOpenWants(wants []Want) *openWants {
-	o := &openWants{wants: wants, met: make([]bool, len(wants)), by: map[digest.Digest][]int{}, sizes: map[int64]bool{}}
-	for i, w := range wants {
-		for _, b := range w.Forms {
-			o.by[b.Digest] = append(o.by[b.Digest], i)
-			o.sizes[b.Size] = true
-		}
-	}
-	return o
-}
-
-// find returns the form with the digest d of a want that is still open.
-func (o *openWants) find(d digest.Digest) (manifest.Blob, bool) {
-	for _, i := range o.by[d] {
-		if !o.met[i] {
-			return o.wants[i].form(d)
-		}
-	}
-	return manifest.Blob{}, false
-}
-
-// close notes that d has come, and returns the wants that are answered by it.
-func (o *openWants) close(d digest.Digest) (answered []Want) {
-	for _, i := range o.by[d] {
-		if !o.met[i] {
-			o.met[i] = true
-			answered = append(answered, o.wants[i])
-		}
-	}
-	return answered
-}
-
-func (o *openWants) rest() (rest []Want) {
-	for i, w := range o.wants {
-		if !o.met[i] {
-			rest = append(rest, w)
-		}
-	}
-	return rest
 }

@@ -89,3 +89,50 @@ func verifyStream(ctx context.Context, src bundle.Streamer, open *openWants, cam
 	}
 	return nil
 }
+
+// openWants finds wants by the digests of their forms.
+type openWants struct {
+	wants []Want
+	met   []bool
+	by    map[digest.Digest][]int
+}
+
+func newOpenWants(wants []Want) *openWants {
+	o := &openWants{wants: wants, met: make([]bool, len(wants)), by: map[digest.Digest][]int{}}
+	for i, w := range wants {
+		for _, b := range w.Forms {
+			o.by[b.Digest] = append(o.by[b.Digest], i)
+		}
+	}
+	return o
+}
+
+// find returns the form with the digest d of a want that is still open.
+func (o *openWants) find(d digest.Digest) (manifest.Blob, bool) {
+	for _, i := range o.by[d] {
+		if !o.met[i] {
+			return o.wants[i].form(d)
+		}
+	}
+	return manifest.Blob{}, false
+}
+
+// close notes that d has come, and returns the wants that are answered by it.
+func (o *openWants) close(d digest.Digest) (answered []Want) {
+	for _, i := range o.by[d] {
+		if !o.met[i] {
+			o.met[i] = true
+			answered = append(answered, o.wants[i])
+		}
+	}
+	return answered
+}
+
+func (o *openWants) rest() (rest []Want) {
+	for i, w := range o.wants {
+		if !o.met[i] {
+			rest = append(rest, w)
+		}
+	}
+	return rest
+}
