@@ -24,7 +24,7 @@ type Report struct {
 	Settings  []string         `json:"settings"`  // for people, of the site
 	Files     []string         `json:"files"`     // besides compose files
 	Warnings  []string         `json:"warnings"`
-	NewSite   map[string]int64 `json:"new_site"` // by platform: what a site with nothing fetches
+	NewSite   map[string]int64 `json:"new_site"` // by platform: what a site with nothing fetches, as images carry it
 }
 
 // ImageLine is one image of a report. Config and Bytes are those of the first platform.

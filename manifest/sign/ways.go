@@ -106,6 +106,20 @@ func (r *Repository) SaveWays(w *manifest.Ways) error {
 	return nil
 }
 
+// Ways returns the ways to a release that were signed, nil when there are none.
+func (d *Documents) Ways(version string) (*manifest.Ways, error) {
+	for path, data := range d.Files {
+		dir, name, ok := strings.Cut(path, "ways/")
+		if !ok || dir != "targets/" {
+			continue
+		}
+		if _, name, _ = strings.Cut(name, "."); name == version+".json" {
+			return manifest.ParseWays(data)
+		}
+	}
+	return nil, nil
+}
+
 // checkWays refuses ways that no site could go: to a layer that the release hasn't, or from an image that no release has.
 func (r *Repository) checkWays(w *manifest.Ways) error {
 	bad := func(format string, args ...any) error {

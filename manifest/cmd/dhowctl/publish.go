@@ -19,13 +19,11 @@ import (
 	"dhow/manifest/sign"
 )
 
-// keepBefore is how many releases before each pinned one are published as well: sites that lag behind still fetch them.
-const keepBefore = 2
-
 type publishOptions struct {
 	to              []string
 	prepare, finish string
 	json, takeOver  bool
+	noDeltas        bool
 }
 
 func (a *app) publish() *cobra.Command {
@@ -41,11 +39,15 @@ func (a *app) publish() *cobra.Command {
 
 Where the keys are on several computers: "publish --prepare FILE" writes what is to be signed into one file, "sign FILE" adds the
 signatures of the keys of the computer that it is carried to, and "publish --finish FILE --to …" publishes it (several copies that
-were signed apart: --finish FILE FILE2 …).`
+were signed apart: --finish FILE FILE2 …).
+
+What sites fetch is made small first, unless it was before: deltas to every pinned release from those that its sites come from, and from the
+two before it. That takes minutes for a large release; repeated it takes none, and an interrupted one goes on where it was.`
 	c.Flags().StringArrayVar(&o.to, "to", nil, "repository or folder; may be given more than once")
 	c.Flags().StringVar(&o.prepare, "prepare", "", "write what is to be signed to this file, in place of publishing")
 	c.Flags().StringVar(&o.finish, "finish", "", "publish what was signed in this file, and in the files named behind it")
 	c.Flags().BoolVar(&o.json, "json", false, "JSON output")
+	c.Flags().BoolVar(&o.noDeltas, "no-deltas", false, "make no deltas; those that are there go along")
 	c.Flags().BoolVar(&o.takeOver, "take-over", false, "publish although somebody else has begun to: her computer has died")
 	c.MarkFlagsMutuallyExclusive("prepare", "finish")
 	c.Args = func(c *cobra.Command, args []string) error {
@@ -77,6 +79,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	}
 	var files []*sign.Ceremony
 	var stay []string
+	var fleet *manifest.Fleet
 	if o.finish != "" {
 		for _, name := range append([]string{o.finish}, more...) {
 			c, err := readCeremony(name)
@@ -85,7 +88,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 			}
 			files = append(files, c)
 		}
-	} else if fleet, err := r.Resolve(); err != nil {
+	} else if fleet, err = r.Resolve(); err != nil {
 		return err
 	} else if _, err := published(r, fleet, store); err != nil { // before anything is signed
 		return err
@@ -101,6 +104,13 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	pass, err := a.passphrase(false)
 	if err != nil {
 		return err
+	}
+	if files == nil && !o.noDeltas {
+		warnings, err := a.waysForSites(ctx, r, store, fleet)
+		if err != nil {
+			return err
+		}
+		stay = append(stay, warnings...)
 	}
 	claims, err := a.claim(ctx, r, o)
 	defer func() {
@@ -124,7 +134,11 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	if err != nil {
 		return err
 	}
-	contents := pack.Contents{Documents: signed.Files, Releases: releases, Store: store}
+	ways, err := signedWays(signed, releases, store)
+	if err != nil {
+		return err
+	}
+	contents := pack.Contents{Documents: signed.Files, Releases: releases, Ways: ways, Store: store}
 	show, end := progress(a.err, "publishing")
 	for n, claim := range claims {
 		err := claim.Publish(ctx, contents, show)
@@ -144,7 +158,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 		}
 		return a.printJSON(done)
 	}
-	a.printf("Published: %s.%s\n", publishedText(signed, releases), alsoText(signed.Effect))
+	a.printf("Published: %s.%s\n", publishedText(signed, releases, ways), alsoText(signed.Effect))
 	for _, w := range warnings {
 		a.warnf("%s", w)
 	}
@@ -164,7 +178,7 @@ type jsonPublished struct {
 
 // prepare writes the file of a ceremony.
 func (a *app) prepare(ctx context.Context, o publishOptions) error {
-	r, err := a.repository()
+	r, store, err := a.withStore()
 	if err != nil {
 		return err
 	}
@@ -184,6 +198,13 @@ func (a *app) prepare(ctx context.Context, o publishOptions) error {
 	stay, err := follows(r, fleet)
 	if err != nil {
 		return err
+	}
+	if !o.noDeltas {
+		warnings, err := a.waysForSites(ctx, r, store, fleet)
+		if err != nil {
+			return err
+		}
+		stay = append(stay, warnings...)
 	}
 	for _, w := range stay {
 		a.warnf("%s", w)
@@ -216,27 +237,13 @@ func (a *app) prepare(ctx context.Context, o publishOptions) error {
 
 // published returns the releases whose bytes are published: those that a ring or a site is pinned to, and the ones before each.
 func published(r *sign.Repository, fleet *manifest.Fleet, store *bundle.Store) ([]*manifest.Release, error) {
-	all, err := r.Releases()
+	near, err := r.Near(fleet)
 	if err != nil {
 		return nil, err
 	}
-	pinned := map[string]bool{}
-	for _, ring := range fleet.Rings {
-		pinned[ring.Pin] = true
-	}
-	for _, site := range fleet.Sites {
-		pinned[site.Pin] = true
-	}
-	wanted := map[string]bool{}
-	for i, v := range all {
-		if pinned[v] {
-			for _, near := range all[max(0, i-keepBefore) : i+1] {
-				wanted[near] = true
-			}
-		}
-	}
+	pinned := pinnedVersions(fleet)
 	var releases []*manifest.Release
-	for _, v := range sorted(wanted) {
+	for _, v := range near {
 		release, err := r.Release(v)
 		if err != nil {
 			return nil, err
@@ -244,11 +251,10 @@ func published(r *sign.Repository, fleet *manifest.Fleet, store *bundle.Store) (
 		switch gone := absent(release, store); {
 		case gone == 0:
 			releases = append(releases, release)
-		case pinned[v]:
+		case slices.Contains(pinned, v):
 			return nil, missingBytes(v, gone, store)
 		}
 	}
-	slices.SortFunc(releases, func(x, y *manifest.Release) int { return manifest.CompareVersions(x.Version, y.Version) })
 	return releases, nil
 }
 
@@ -283,7 +289,7 @@ func blobs(r *manifest.Release) map[string]manifest.Blob {
 	return all
 }
 
-func publishedText(signed *sign.Documents, releases []*manifest.Release) string {
+func publishedText(signed *sign.Documents, releases []*manifest.Release, ways []*manifest.Ways) string {
 	text := fmt.Sprintf("manifest %d (expires %s)", signed.Number, signed.Expires.Format(time.DateOnly))
 	if len(releases) == 0 {
 		return text + ", no release yet"
@@ -294,6 +300,11 @@ func publishedText(signed *sign.Documents, releases []*manifest.Release) string 
 		versions = append(versions, r.Version)
 		for d, b := range blobs(r) {
 			all[d] = b
+		}
+	}
+	for _, w := range ways {
+		for _, b := range w.Blobs() {
+			all[b.Digest.String()] = b
 		}
 	}
 	var size int64

@@ -2,22 +2,20 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
-	"dhow/manifest"
 	"dhow/manifest/author"
-	"dhow/manifest/sign"
 )
 
 const releaseCreateHelp = `Make a release from compose files.
 
 Images are pinned by digest, files that the compose files name go along, and every variable without a value in an --env-file
 becomes a setting of the site: its value never comes here. A .env file is not read unless --env-file names it.
+
+What sites fetch is made small: deltas from the two releases before, or from those that --deltas-from names, and whole layers for new
+sites. Every delta was applied, and gave the layer, before it counts. That takes minutes for large images; an interrupted command is
+repeated, and goes on where it was.
 
 What can't be seen in a compose file may stand in it under x-dhow. Nothing of it is required:
 
@@ -36,10 +34,17 @@ What can't be seen in a compose file may stand in it under x-dhow. Nothing of it
     rollback: {data: restore}       # or keep: the old release can run on the new data
     notes: {en: "New malaria form", fr: "Nouveau formulaire paludisme"}`
 
+// jsonCreated is what release create --json prints.
+type jsonCreated struct {
+	*author.Report
+	From map[string]map[string]int64 `json:"from"` // by platform and by the release that a site has: how many bytes it fetches
+}
+
 func (a *app) releaseCreate() *cobra.Command {
 	var o author.Options
 	var images string
-	var asJSON bool
+	var asJSON, none bool
+	var named []string
 	c := a.command("create VERSION -f compose.yaml", "Make a release from compose files", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
 			r, store, err := a.withStore()
@@ -60,18 +65,39 @@ func (a *app) releaseCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := r.AddRelease(release); err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(report)
-			}
-			previous, err := before(r, release.Version)
+			from, err := deltasFrom(r, release.Version, named, none)
 			if err != nil {
 				return err
 			}
-			a.printf("%sRelease %s written: %s.\n", report.Text(), release.Version, sizes(release, previous))
-			return nil
+			if err := r.AddRelease(release); err != nil {
+				return err
+			}
+			if !none {
+				warnings, err := a.makeWays(ctx, r, store, release, from)
+				if err != nil {
+					return err
+				}
+				report.Warnings = append(report.Warnings, warnings...)
+			}
+			previous, err := before(r, release.Version, 1)
+			if err != nil {
+				return err
+			}
+			return withCosts(r, func(c costs) error {
+				if asJSON {
+					from, err := c.tell(report, release, previous)
+					if err != nil {
+						return err
+					}
+					return a.printJSON(jsonCreated{report, from})
+				}
+				text, err := c.text(release, previous...)
+				if err != nil {
+					return err
+				}
+				a.printf("%sRelease %s written: %s.\n", report.Text(), release.Version, text)
+				return nil
+			})
 		})
 	c.Long = releaseCreateHelp
 	f := c.Flags()
@@ -82,74 +108,10 @@ func (a *app) releaseCreate() *cobra.Command {
 	f.StringSliceVar(&o.Profiles, "profile", nil, "compose profiles that are active")
 	f.StringVar(&o.Project, "project", "", "compose project name at the sites (default: that of the files, or of their folder)")
 	f.StringVar(&images, "images", "registry", "where images come from: registry, engine, or a file of docker save")
+	f.StringSliceVar(&named, "deltas-from", nil, "releases that sites come from, for example 1.0.0,0.9.0 (default: the two before)")
+	f.BoolVar(&none, "no-deltas", false, "make nothing smaller now; publish does so")
+	c.MarkFlagsMutuallyExclusive("deltas-from", "no-deltas")
 	f.BoolVar(&asJSON, "json", false, "report as JSON")
 	_ = c.MarkFlagRequired("file")
 	return c
-}
-
-// before returns the newest release older than version, or nil.
-func before(r *sign.Repository, version string) (*manifest.Release, error) {
-	all, err := r.Releases()
-	if err != nil {
-		return nil, err
-	}
-	for _, v := range slices.Backward(all) {
-		if manifest.CompareVersions(v, version) < 0 {
-			return r.Release(v)
-		}
-	}
-	return nil, nil
-}
-
-// sizes says how many bytes a site fetches for a release: from the one before, and from nothing.
-func sizes(release, previous *manifest.Release) string {
-	var parts []string
-	platforms := release.Platforms()
-	for _, p := range platforms {
-		fresh, more := bytesFrom(release, nil, p), ""
-		text := author.SizeText(fresh) + " to a new site"
-		if previous != nil && slices.Contains(previous.Platforms(), p) {
-			text = fmt.Sprintf("%s from %s (%s)", author.SizeText(bytesFrom(release, previous, p)), previous.Version, text)
-		}
-		if len(platforms) > 1 {
-			more = " with " + p
-		}
-		parts = append(parts, text+more)
-	}
-	return strings.Join(parts, ", ")
-}
-
-// bytesFrom counts what a site of a platform lacks of a release when it has the other.
-func bytesFrom(release, other *manifest.Release, platform string) (n int64) {
-	has := map[digest.Digest]bool{}
-	if other != nil {
-		for d := range contents(other, platform) {
-			has[d] = true
-		}
-	}
-	for d, b := range contents(release, platform) {
-		if !has[d] {
-			n += b.Size
-		}
-	}
-	return n
-}
-
-// contents lists what a site needs of a release, layers by their diff ID: however they are packed, they are fetched once.
-func contents(r *manifest.Release, platform string) map[digest.Digest]manifest.Blob {
-	all := map[digest.Digest]manifest.Blob{}
-	for _, f := range r.Files {
-		all[f.Digest] = f.Blob
-	}
-	images, err := r.PlatformImages(platform)
-	if err != nil {
-		return all // platform is one of the release's own
-	}
-	for _, i := range images {
-		all[i.Config.Digest] = i.Config
-		for _, l := range i.Layers {
-			all[l.DiffID] = l.Blob
-		}
-	}
-	return all
 }

@@ -36,12 +36,24 @@ func (a *app) releaseList() *cobra.Command {
 			return err
 		}
 		lines := []releaseLine{}
-		for _, v := range versions {
-			release, err := r.Release(v)
-			if err != nil {
-				return err
+		err = withCosts(r, func(c costs) error {
+			for _, v := range versions {
+				release, err := r.Release(v)
+				if err != nil {
+					return err
+				}
+				line := lineOf(release, fleet)
+				for _, p := range line.Platforms {
+					if line.Bytes[p], err = c.bytes(release, nil, p); err != nil {
+						return err
+					}
+				}
+				lines = append(lines, line)
 			}
-			lines = append(lines, lineOf(release, fleet))
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		if asJSON {
 			return a.printJSON(lines)
@@ -65,9 +77,6 @@ func lineOf(r *manifest.Release, f *manifest.Fleet) releaseLine {
 	l := releaseLine{
 		Version: r.Version, Created: r.Created, Platforms: r.Platforms(),
 		Bytes: map[string]int64{}, Rings: []string{}, Sites: []string{},
-	}
-	for _, p := range l.Platforms {
-		l.Bytes[p] = bytesFrom(r, nil, p)
 	}
 	for _, name := range sorted(f.Rings) {
 		if f.Rings[name].Pin == r.Version {

@@ -9,6 +9,7 @@ import (
 
 	"dhow/manifest"
 	"dhow/manifest/author"
+	"dhow/manifest/sign"
 )
 
 func (a *app) releaseShow() *cobra.Command {
@@ -22,17 +23,37 @@ func (a *app) releaseShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			return a.printJSON(release)
+		ways, err := r.Ways(release.Version)
+		if err != nil {
+			return err
 		}
-		a.show(release)
-		return nil
+		if asJSON {
+			return a.printJSON(jsonRelease{release, ways})
+		}
+		older, err := before(r, release.Version, sign.KeepBefore)
+		if err != nil {
+			return err
+		}
+		return withCosts(r, func(c costs) error {
+			text, err := c.text(release, older...)
+			if err == nil {
+				a.show(release, ways, text)
+			}
+			return err
+		})
 	})
-	c.Flags().BoolVar(&asJSON, "json", false, "the release document itself")
+	c.Flags().BoolVar(&asJSON, "json", false, "the release document itself, with the ways to it")
 	return c
 }
 
-func (a *app) show(r *manifest.Release) {
+// jsonRelease is what release show --json prints.
+type jsonRelease struct {
+	*manifest.Release
+	Ways *manifest.Ways `json:"ways,omitempty"`
+}
+
+// show prints a release; size says how many bytes it takes to get there.
+func (a *app) show(r *manifest.Release, ways *manifest.Ways, size string) {
 	line := func(label string, items ...string) {
 		for _, item := range items {
 			a.printf("%-10s%s\n", label, item)
@@ -43,7 +64,10 @@ func (a *app) show(r *manifest.Release) {
 	if r.From != "" {
 		line("from", r.From)
 	}
-	line("size", sizes(r, nil))
+	line("size", size)
+	if ways != nil {
+		line("ways", ways.Text()+": "+waysText(ways))
+	}
 	var images, ports, volumes, settings, files, databases, checks []string
 	for _, i := range r.Images {
 		for _, p := range i.Platforms {
