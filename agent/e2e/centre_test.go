@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,8 @@ type Centre struct {
 	dir   string // the fleet's folder
 	emr   string // its compose files
 	stack Stack
+	// deltas lets it make deltas: that takes a minute for each version of a stack, and most tests are about something else.
+	deltas bool
 }
 
 // Stack is one of the test stacks.
@@ -79,6 +82,9 @@ func (c *Centre) run(t testing.TB, args ...string) Result {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.deltas && (args[0] == "publish" || len(args) > 1 && args[0] == "release" && args[1] == "create") {
+		args = append(slices.Clone(args), "--no-deltas")
+	}
 	return command(t, c.dir, c.env(), world.dhowctl, append([]string{"-C", c.dir}, args...)...)
 }
 

@@ -128,13 +128,13 @@ centre() {
 		dhowctl init "$fleet" --name bench
 		for release in 1.0.0 1.1.0; do
 			printf 'REGISTRY=%s\nTAG=%s\n' "$registry" $release >"$work/release-$release.env"
-			dhowctl -C "$fleet" release create $release -f $clinic/compose.yaml -f $clinic/checks.yaml --env-file "$work/release-$release.env"
+			dhowctl -C "$fleet" release create $release --no-deltas -f $clinic/compose.yaml -f $clinic/checks.yaml --env-file "$work/release-$release.env"
 		done
 		for ((i = 1; i <= times; i++)); do
 			dhowctl -C "$fleet" ring add "ring-$i" --pin 1.0.0
 			dhowctl -C "$fleet" site add "bench-$i" --ring "ring-$i"
 		done
-		dhowctl -C "$fleet" publish --to "$work/web"
+		dhowctl -C "$fleet" publish --no-deltas --to "$work/web"
 	} >"$work/bench.log" 2>&1 || broken "cannot set up the fleet"
 }
 
@@ -215,7 +215,7 @@ before_dhow() {
 	done
 	dhow --prefix "$site" update --now
 	dhowctl -C "$work/fleet" pin 1.1.0 --ring "ring-$2"
-	dhowctl -C "$work/fleet" publish --to "$work/web"
+	dhowctl -C "$work/fleet" publish --no-deltas --to "$work/web"
 }
 
 # The first copy is complete when every volume has an index: the dump, which comes then, leaves the users time to change something.

@@ -17,10 +17,10 @@ benchmark() {
 	printf 'REGISTRY=%s\nTAG=1.0.0\n' "$registry" >"$work/release.env"
 	{
 		"$bin/dhowctl" init "$fleet" --name bench
-		"$bin/dhowctl" -C "$fleet" release create 1.0.0 -f agent/e2e/ledger/stack/compose.yaml --env-file "$work/release.env"
+		"$bin/dhowctl" -C "$fleet" release create 1.0.0 --no-deltas -f agent/e2e/ledger/stack/compose.yaml --env-file "$work/release.env"
 		"$bin/dhowctl" -C "$fleet" ring add all --pin 1.0.0
 		"$bin/dhowctl" -C "$fleet" site add bench --ring all
-		"$bin/dhowctl" -C "$fleet" publish --to "$work/web"
+		"$bin/dhowctl" -C "$fleet" publish --no-deltas --to "$work/web"
 		"$bin/dhow" --prefix "$site" install --site bench --source "$work/web" --root "$fleet/metadata/1.root.json" \
 			--yes --project dhow-bench-footprint --set LEDGER_OWNER=bench --set LEDGER_PORT=$((10000 + RANDOM % 8000))
 	} >"$work/bench.log" 2>&1 || {
