@@ -14,6 +14,7 @@ const (
 	StateReady    = "ready"    // a release is here and waits for the window or a person
 	StateUpdating = "updating" // an apply or rollback change runs
 	StateBackup   = "backup"   // a backup is being made, verified, tested, copied out or deleted
+	StateBundle   = "bundle"   // a bundle for neighbours is being written
 	StateUndoing  = "undoing"  // it goes back to the old release
 	StateStuck    = "stuck"    // going back can't finish; retried by itself, needs a person
 	StateNew      = "new"      // nothing installed yet
@@ -136,7 +137,7 @@ type Started struct {
 // Event is one line (JSON) of GET /v1/changes/{id}/events. The last one has Result or Error set.
 type Event struct {
 	Change     uint64  `json:"change"`
-	Kind       string  `json:"kind"` // fetch, apply, rollback, restore, adopt, backup, verify, drill, delete, export
+	Kind       string  `json:"kind"` // fetch, apply, rollback, restore, adopt, backup, verify, drill, delete, export, bundle
 	Step       string  `json:"step,omitempty"`
 	StepNumber int     `json:"step_number,omitempty"`
 	StepCount  int     `json:"step_count,omitempty"`
@@ -146,6 +147,7 @@ type Event struct {
 	Total      int64   `json:"total,omitempty"` // bytes
 	Update     *Update `json:"update,omitempty"`
 	Backup     *Backup `json:"backup,omitempty"` // what a change of backups was about, at its end
+	Bundle     *Bundle `json:"bundle,omitempty"` // what was written, at the end of such a change
 	Error      *Error  `json:"error,omitempty"`
 	// Next is the change that goes on from here (an apply after its fetch); followers switch to it.
 	Next uint64 `json:"next,omitempty"`

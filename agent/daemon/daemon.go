@@ -34,6 +34,7 @@ type Changer interface {
 	PlanRollback(ctx context.Context, r api.RollbackRequest) (api.RollbackPlan, error)
 	Rollback(ctx context.Context, r api.RollbackRequest) (api.Started, error)
 	Backup(ctx context.Context, r api.BackupRequest) (api.Started, error)
+	Bundle(ctx context.Context, r api.BundleRequest) (api.Started, error)
 	Pause(ctx context.Context, r api.PauseRequest) (api.Paused, error)
 	Resume(ctx context.Context) (api.Paused, error)
 	// Events sends the present state of a change and then what happens to it. The channel is closed after the event with End, or when

@@ -69,6 +69,10 @@ func (f *fake) Backup(_ context.Context, r api.BackupRequest) (api.Started, erro
 	return api.Started{Change: 9}, f.note("backup " + r.Action + " " + r.Name + " " + r.Place)
 }
 
+func (f *fake) Bundle(_ context.Context, r api.BundleRequest) (api.Started, error) {
+	return api.Started{Change: 10}, f.note("bundle " + r.To + " " + strings.Join(r.Releases, ","))
+}
+
 func (f *fake) Pause(_ context.Context, r api.PauseRequest) (api.Paused, error) {
 	return api.Paused{Pause: &api.Pause{Since: time.Unix(r.Seconds, 0).UTC()}}, f.note("pause")
 }

@@ -39,6 +39,7 @@ func newServer(ctx context.Context, m Manager, poll *poller, warn func() []strin
 	mux.HandleFunc("GET /v1/backups", s.backups)
 	mux.HandleFunc("GET /v1/known-good", s.knownGood)
 	mux.HandleFunc("POST /v1/backups", s.backup)
+	mux.HandleFunc("POST /v1/bundles", s.bundle)
 	mux.HandleFunc("POST /v1/update", s.update)
 	mux.HandleFunc("POST /v1/rollback", s.rollback)
 	mux.HandleFunc("POST /v1/pause", s.pause)
@@ -131,6 +132,17 @@ func (s *server) resume(w http.ResponseWriter, r *http.Request) {
 	}
 	paused, err := s.m.Resume(r.Context())
 	s.answer(w, r, paused, err)
+}
+
+func (s *server) bundle(w http.ResponseWriter, r *http.Request) {
+	var req api.BundleRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	started, err := s.m.Bundle(ctx, req)
+	s.answer(w, r, started, err)
 }
 
 // rollback does nothing without a confirmation: it answers with the plan.

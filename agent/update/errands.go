@@ -9,7 +9,7 @@ import (
 	"dhow/agent/change"
 )
 
-// errandPlan is what an errand is about. Errands look after backups: they touch nothing that runs.
+// errandPlan is what an errand is about. Errands look after backups, or write a bundle for neighbours: they touch nothing that runs.
 type errandPlan struct {
 	Name   string `json:"name,omitempty"`  // of a backup; empty means what the kind says
 	Place  string `json:"place,omitempty"` // of an export
@@ -21,10 +21,10 @@ func errandOf(t *change.Task) (p errandPlan, err error) {
 	return p, err
 }
 
-// isErrand reports whether a kind of change looks after backups.
+// isErrand reports whether a kind of change is an errand.
 func isErrand(kind string) bool {
 	switch kind {
-	case KindBackup, KindVerify, KindDrill, KindDelete, KindExport:
+	case KindBackup, KindVerify, KindDrill, KindDelete, KindExport, KindBundle:
 		return true
 	}
 	return false
@@ -113,13 +113,15 @@ func (m *Manager) errands() map[string]change.Kind {
 		}, Interruptions: 3, Ended: m.drillEnded},
 		KindDelete: {Steps: []change.Step{{Name: "delete-backup", Do: m.deleteBackup}}},
 		KindExport: {Steps: []change.Step{{Name: "send-copy", Do: m.sendCopy}}, Ended: m.exportEnded},
+		KindBundle: {Steps: []change.Step{{Name: stepWriteBundle, Do: m.writeBundle}, {Name: "read-bundle", Do: m.readBundle}}, Interruptions: 3},
 	}
 }
 
 // Names of steps whose notes others read.
 const (
-	stepMakeBackup = "make-backup"
-	stepTryRestore = "try-restore"
+	stepMakeBackup  = "make-backup"
+	stepTryRestore  = "try-restore"
+	stepWriteBundle = "write-bundle"
 )
 
 // endErrand says how an errand ended.
@@ -127,6 +129,9 @@ func (m *Manager) endErrand(c *change.Change, e *api.Event) error {
 	if c.Cause != nil {
 		e.Error = errorOf(c, "")
 		return nil
+	}
+	if c.Kind == KindBundle {
+		return endBundle(c, e)
 	}
 	var p errandPlan
 	if err := c.ReadPlan(&p); err != nil {

@@ -86,6 +86,8 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 		number, step := c.Current()
 		s.Step, s.StepNumber, s.StepCount = step.Name, number, len(c.Steps)
 		switch {
+		case c.Kind == KindBundle:
+			s.State = api.StateBundle
 		case isErrand(c.Kind):
 			s.State = api.StateBackup
 		case stuck(c):

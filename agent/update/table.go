@@ -15,12 +15,14 @@ const (
 	KindRestore  = "restore" // a rollback to the data of a portable backup
 	KindAdopt    = "adopt"
 
-	// Errands look after backups; see errands.go.
+	// Errands touch nothing that runs; see errands.go.
 	KindBackup = "backup"
 	KindVerify = "verify"
 	KindDrill  = "drill"
 	KindDelete = "delete"
 	KindExport = "export"
+
+	KindBundle = "bundle" // an errand, too: a bundle for neighbours
 )
 
 // kinds is the whole of what Dhow does, step by step. Handlers in behind(…) run while the doors are closed: after a restart the

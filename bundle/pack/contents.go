@@ -36,6 +36,8 @@ type Contents struct {
 	AsHere bool
 	// Since leaves out what a release has; nil leaves out nothing.
 	Since *Since
+	// Progress is called with the bytes of blobs that are written and of all, if it is there.
+	Progress func(done, total int64)
 	// Split has a bundle file written in parts; nil writes it whole.
 	Split *split.Options
 }
@@ -64,6 +66,8 @@ type plan struct {
 	blobs    []manifest.Blob
 	images   []image
 	warnings []string
+	tell     func(done, total int64) // nil: nobody wants to know
+	done     int64
 }
 
 type document struct {
@@ -73,7 +77,7 @@ type document struct {
 
 // newPlan checks the contents and puts them in order: documents as a site reads them, then blobs, small ones first.
 func newPlan(c Contents, forBundle bool) (*plan, error) {
-	p := &plan{}
+	p := &plan{tell: c.Progress}
 	blobs := map[digest.Digest]manifest.Blob{}
 	add := func(b manifest.Blob) { blobs[b.Digest] = b }
 	var err error

@@ -138,7 +138,7 @@ func writeTar(ctx context.Context, w io.Writer, store *bundle.Store, p *plan, t 
 		if err != nil {
 			return err
 		}
-		err = put(bundle.BlobPath(b.Digest), b.Size, r)
+		err = put(bundle.BlobPath(b.Digest), b.Size, p.watch(r))
 		_ = r.Close()
 		if err != nil {
 			return err
@@ -173,9 +173,10 @@ func writeDir(ctx context.Context, dir string, store *bundle.Store, p *plan, rea
 	for _, b := range p.blobs {
 		path := filepath.Join(dir, filepath.FromSlash(bundle.BlobPath(b.Digest)))
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() == b.Size {
+			p.wrote(b.Size)
 			continue
 		}
-		if err := copyBlob(ctx, path, store, b); err != nil {
+		if err := copyBlob(ctx, path, store, b, p); err != nil {
 			return written, err
 		}
 		written += b.Size
@@ -209,14 +210,35 @@ func writeDocument(dir string, d document) error {
 	return durable.WriteFile(path, d.data, 0o644)
 }
 
-func copyBlob(ctx context.Context, path string, store *bundle.Store, b manifest.Blob) error {
+func copyBlob(ctx context.Context, path string, store *bundle.Store, b manifest.Blob, p *plan) error {
 	r, err := store.Open(b)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	return durable.Write(path, 0o644, func(w io.Writer) error {
-		_, err := io.Copy(w, bundle.WithContext(ctx, r))
+		_, err := io.Copy(w, p.watch(bundle.WithContext(ctx, r)))
 		return err
 	})
+}
+
+// wrote tells how far the bundle is.
+func (p *plan) wrote(n int64) {
+	if p.done += n; p.tell != nil {
+		p.tell(p.done, p.summary().Bytes)
+	}
+}
+
+// watch counts what is read.
+func (p *plan) watch(r io.Reader) io.Reader { return counter{r, p} }
+
+type counter struct {
+	r io.Reader
+	p *plan
+}
+
+func (c counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.p.wrote(int64(n))
+	return n, err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/opencontainers/go-digest"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"dhow/manifest"
@@ -23,13 +22,9 @@ func (w *walk) fleet(ctx context.Context) error {
 	part := func(b manifest.Blob) ([]byte, error) {
 		data := w.base.part(b)
 		if data == nil {
-			path := manifest.PartPath(b.Digest)
 			var err error
-			if data, err = fetch(ctx, w.Source, path, b.Size, true); err != nil {
+			if data, err = FetchPart(ctx, w.Source, b); err != nil {
 				return nil, err
-			}
-			if digest.FromBytes(data) != b.Digest {
-				return nil, fmt.Errorf("%s is %w: it is not what the fleet signed", path, ErrDamaged)
 			}
 		}
 		w.done.Parts = append(w.done.Parts, data)

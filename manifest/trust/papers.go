@@ -93,6 +93,35 @@ func (c *Client) published() (map[string][]byte, error) {
 	return all, nil
 }
 
+// MissingParts lists the parts of a large fleet that are not here, because they do not concern this site.
+func (c *Client) MissingParts() (missing []manifest.Blob, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.done(); err != nil {
+		return nil, err
+	}
+	parts, err := manifest.FleetFiles{Sites: c.state.Done.Sites}.Parts()
+	for _, b := range parts {
+		if c.state.Done.part(b) == nil {
+			missing = append(missing, b)
+		}
+	}
+	return missing, err
+}
+
+// FetchPart returns a part of a large fleet, which hangs on the signed list by its digest.
+func FetchPart(ctx context.Context, src Source, b manifest.Blob) ([]byte, error) {
+	path := manifest.PartPath(b.Digest)
+	data, err := fetch(ctx, src, path, b.Size, true)
+	if err != nil {
+		return nil, err
+	}
+	if digest.FromBytes(data) != b.Digest {
+		return nil, fmt.Errorf("%s is %w: it is not what the fleet signed", path, ErrDamaged)
+	}
+	return data, nil
+}
+
 // targetName takes a path of a published folder with consistent snapshots apart: targets/releases/<digest>.1.0.0.json names the target
 // releases/1.0.0.json.
 func targetName(at string) string {

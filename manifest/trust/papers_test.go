@@ -118,6 +118,18 @@ func TestNeighboursPart(t *testing.T) {
 	if parts != 1 {
 		t.Errorf("%d parts", parts)
 	}
+	missing, err := a.MissingParts()
+	if err != nil || len(missing) == 0 {
+		t.Fatalf("missing are %v (%v)", missing, err)
+	}
+	for _, b := range missing {
+		if data, err := trust.FetchPart(ctx, published, b); err != nil || int64(len(data)) != b.Size {
+			t.Errorf("a part: %v", err)
+		}
+		if _, err := trust.FetchPart(ctx, a, b); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a part that is not here: %v", err)
+		}
+	}
 	same, other := 0, 0
 	for n := range 40 {
 		b := newClient(t, f.Root, trust.Options{Site: fmt.Sprintf("hc-%d", n)})

@@ -143,6 +143,13 @@ func (a actor) Backup(_ context.Context, r api.BackupRequest) (api.Started, erro
 	return api.Started{Change: 21}, nil
 }
 
+func (a actor) Bundle(_ context.Context, r api.BundleRequest) (api.Started, error) {
+	if a.name == "echo" {
+		return api.Started{Nothing: true, Message: fmt.Sprintf("asked for %q to %q", r.Releases, r.To)}, nil
+	}
+	return api.Started{Change: 22}, nil
+}
+
 func (a actor) Pause(_ context.Context, r api.PauseRequest) (api.Paused, error) {
 	p := &api.Pause{Since: noon}
 	if r.Seconds > 0 {

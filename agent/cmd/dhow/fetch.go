@@ -16,6 +16,7 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/site"
 	"dhow/bundle"
+	"dhow/bundle/pack"
 	"dhow/manifest"
 	"dhow/manifest/trust"
 )
@@ -72,6 +73,7 @@ func (s *shell) fetchCommand() *cobra.Command {
 	flags.StringSliceVar(&f.rings, "ring", nil, "for the sites of this ring; may be repeated")
 	flags.StringSliceVar(&f.from, "from", nil, "oci://HOST/PATH, https://HOST/PATH or a folder; may be repeated")
 	flags.StringVar(&f.release, "release", "", "this release in place of the one that is pinned")
+	flags.StringVar(&f.since, "since", "", "leave out what this release has: the site must have it")
 	flags.StringVar(&f.platform, "platform", "", "of the sites' computers, for example linux/arm64 (default: all of the release)")
 	flags.StringVar(&f.cache, "cache", "", "folder for what is fetched (default: one for each fleet, in this user's cache)")
 	flags.StringVarP(&f.out, "output", "o", "", "FILE.tgz, FILE.tar, FILE.tar.zst or a folder")
@@ -94,12 +96,15 @@ func (f *townFetch) check() error {
 	case f.out == "":
 		return usage("where to is missing: -o BUNDLE")
 	}
-	if f.release != "" {
-		v, err := manifest.ParseVersion(f.release)
+	for _, v := range []*string{&f.release, &f.since} {
+		if *v == "" {
+			continue
+		}
+		normal, err := manifest.ParseVersion(*v)
 		if err != nil {
 			return usage("%v", err)
 		}
-		f.release = v
+		*v = normal
 	}
 	if f.platform != "" {
 		p, err := manifest.NormalizePlatform(f.platform)
@@ -134,6 +139,7 @@ type town struct {
 	client  *trust.Client
 	store   *bundle.Store
 	sources []bundle.Source // the nearest first
+	base    *pack.Since     // what is left out; nil: nothing
 	result  fetched
 }
 

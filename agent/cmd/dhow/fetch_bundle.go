@@ -36,7 +36,7 @@ func (t *town) plan(releases []*manifest.Release) ([]part, error) {
 			platforms = []string{t.platform}
 		}
 		for _, p := range platforms {
-			wants, err := fetch.Wants(nil, r, p)
+			wants, err := t.wants(r, p)
 			if err != nil {
 				return nil, err
 			}
@@ -57,6 +57,20 @@ func (t *town) plan(releases []*manifest.Release) ([]part, error) {
 		t.shell.printf("release   %s%s on %s: %s%s\n", p.release.Version, t.who(), p.platform, size(total), text)
 	}
 	return parts, nil
+}
+
+// wants is everything of a release that the bundle is to hold.
+func (t *town) wants(r *manifest.Release, platform string) ([]fetch.Want, error) {
+	if t.base == nil {
+		return fetch.Wants(nil, r, platform)
+	}
+	var ways *manifest.Ways
+	for _, w := range t.base.Ways {
+		if w.Version == r.Version {
+			ways = w
+		}
+	}
+	return fetch.WantsSince(r, t.base.Release, ways, platform)
 }
 
 // missing is how many bytes of wants are not here yet.
@@ -95,6 +109,9 @@ func (t *town) bring(ctx context.Context, parts []part) error {
 		t.shell.printf("fetched   %s in %s\n", size(moved.Bytes), span(time.Since(began)))
 	}
 	for _, p := range parts {
+		if t.base != nil { // no image is whole
+			continue
+		}
 		images, err := p.release.PlatformImages(p.platform)
 		if err != nil {
 			return err
@@ -130,7 +147,7 @@ func (t *town) write(ctx context.Context, m *trust.Manifest, releases []*manifes
 		return err
 	}
 	sum, err := pack.Write(ctx, t.out, pack.Contents{
-		Documents: docs, Releases: releases, Store: t.store, Platform: t.platform, AsHere: true, Hint: t.hint(m.Fleet.Name, fault.Now()),
+		Documents: docs, Releases: releases, Store: t.store, Platform: t.platform, AsHere: true, Since: t.base, Hint: t.hint(m.Fleet.Name, fault.Now()),
 	})
 	if err != nil {
 		return err

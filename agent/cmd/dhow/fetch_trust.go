@@ -15,6 +15,7 @@ import (
 	"dhow/bundle"
 	"dhow/bundle/durable"
 	"dhow/bundle/fetch"
+	"dhow/bundle/pack"
 	"dhow/manifest"
 	"dhow/manifest/trust"
 )
@@ -122,16 +123,34 @@ func (t *town) refresh(ctx context.Context) (*trust.Manifest, error) {
 
 // documents brings the documents of releases, of the one that the sites have, and of the ways to them.
 func (t *town) documents(ctx context.Context, versions []string) (releases []*manifest.Release, err error) {
+	if t.since != "" {
+		r, err := t.document(ctx, t.since)
+		if err != nil {
+			return nil, err
+		}
+		t.base = &pack.Since{Release: r}
+	}
 	for _, v := range versions {
 		r, err := t.document(ctx, v)
 		if err != nil {
 			return nil, err
 		}
 		releases = append(releases, r)
+		ways := (*manifest.Ways)(nil)
 		for _, src := range fetch.FarFirst(t.sources) {
-			if _, err := t.client.Ways(ctx, src, v); err == nil || ctx.Err() != nil {
+			if ways, err = t.client.Ways(ctx, src, v); err == nil || ctx.Err() != nil {
 				break // without them the layers are carried as the images have them
 			}
+		}
+		if t.base == nil {
+			continue
+		}
+		if err := r.Allows(t.since); err != nil || v == t.since {
+			return nil, api.Fail(api.CodeRefused, "name another release with --since, or leave it away",
+				"a site that runs %s would not take a bundle with release %s and without what that has", t.since, v)
+		}
+		if ways != nil {
+			t.base.Ways = append(t.base.Ways, ways)
 		}
 	}
 	return releases, ctx.Err()

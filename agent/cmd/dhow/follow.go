@@ -18,6 +18,7 @@ type outcome struct {
 	Note    string      `json:"note,omitempty"` // what the release that runs now says of itself
 	Update  *api.Update `json:"update,omitempty"`
 	Backup  *api.Backup `json:"backup,omitempty"`
+	Bundle  *api.Bundle `json:"bundle,omitempty"`
 	Error   *api.Error  `json:"error,omitempty"`
 }
 
@@ -78,7 +79,7 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 
 // outcomeOf sums up the last event of a change.
 func outcomeOf(last api.Event, err error) outcome {
-	o := outcome{Change: last.Change, Message: last.Message, Update: last.Update, Backup: last.Backup, Error: last.Error}
+	o := outcome{Change: last.Change, Message: last.Message, Update: last.Update, Backup: last.Backup, Bundle: last.Bundle, Error: last.Error}
 	if err != nil {
 		o.Error = explain(err)
 	}
@@ -97,7 +98,7 @@ func outcomeOf(last api.Event, err error) outcome {
 		}
 	}
 	switch {
-	case o.Error == nil && o.Backup != nil:
+	case o.Error == nil && (o.Backup != nil || o.Bundle != nil):
 		o.Result = api.ResultDone
 	case o.Error == nil && o.Update == nil:
 		o.Result = resultNothing
@@ -116,6 +117,11 @@ func outcomeOf(last api.Event, err error) outcome {
 // tell says the end in a sentence. Errors are told by run.
 func (s *shell) tell(o outcome) {
 	p := newProgress(s.out)
+	if o.Bundle != nil {
+		for _, w := range o.Bundle.Warnings {
+			s.printf("warning   %s\n", w)
+		}
+	}
 	switch {
 	case (o.Result == resultNothing || o.Result == resultReady) && o.Message != "":
 		s.printf("%s\n", sentence(o.Message))

@@ -67,7 +67,9 @@ func TestServe(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var out, problems shout
 		ended := make(chan int)
-		go func() { ended <- run(ctx, []string{"serve", "--dir", dir, "--listen", address}, strings.NewReader(""), &out, &problems) }()
+		go func() {
+			ended <- run(ctx, []string{"serve", "--dir", dir, "--listen", address}, strings.NewReader(""), &out, &problems)
+		}()
 		ready := false
 		tick := time.NewTicker(20 * time.Millisecond)
 		for deadline := time.Now().Add(10 * time.Second); !ready && time.Now().Before(deadline); <-tick.C {

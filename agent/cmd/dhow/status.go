@@ -92,6 +92,8 @@ func stateText(st api.Status) string {
 		return "an update is ready; put it in place now with: dhow update --now"
 	case api.StateUpdating:
 		text = "updating"
+	case api.StateBundle:
+		text = "writing a bundle"
 	case api.StateUndoing:
 		text = "going back to the old release"
 	case api.StateStuck:

@@ -37,6 +37,8 @@ var steps = map[string]struct{ do, undo string }{
 	"verify-backup": {"reading every byte of the backup", ""},
 	"delete-backup": {"deleting the backup", ""},
 	"send-copy":     {"copying the backup out, encrypted", ""},
+	"write-bundle":  {"writing the bundle", ""},
+	"read-bundle":   {"reading the bundle back", ""},
 	"try-restore":   {"restoring the backup beside the system", "removing the trial"},
 	"try-check":     {"checking what was restored", ""},
 	"try-end":       {"removing the trial", ""},
