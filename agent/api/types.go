@@ -71,7 +71,8 @@ type Update struct {
 	Finished        time.Time `json:"finished"` // null while it runs
 	DowntimeSeconds float64   `json:"downtime_seconds"`
 	BytesFetched    int64     `json:"bytes_fetched"`
-	Backup          string    `json:"backup,omitempty"` // name of the backup that it made
+	Backup          string    `json:"backup,omitempty"`   // name of the backup that it made
+	Setbacks        []string  `json:"setbacks,omitempty"` // deltas that did not fit when it was fetched, so that more had to move
 }
 
 // MarshalJSON writes null for Finished while the update runs: the zero time is no moment that anybody should read.

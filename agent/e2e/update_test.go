@@ -276,7 +276,12 @@ func (s *Site) explained() {
 }
 
 // memory is the resident memory of the agent in MB.
-func (s *Site) memory() float64 {
+func (s *Site) memory() float64 { s.t.Helper(); return s.memoryAs("VmRSS") }
+
+// peak is the most that it has been since the agent was started.
+func (s *Site) peak() float64 { s.t.Helper(); return s.memoryAs("VmHWM") }
+
+func (s *Site) memoryAs(name string) float64 {
 	s.t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.agent.Process.Pid))
 	if err != nil {
@@ -284,10 +289,10 @@ func (s *Site) memory() float64 {
 	}
 	for _, line := range lines(string(data)) {
 		var kb float64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kb); n == 1 {
+		if n, _ := fmt.Sscanf(line, name+": %f kB", &kb); n == 1 {
 			return kb / 1000
 		}
 	}
-	s.t.Fatal("no VmRSS")
+	s.t.Fatal("no " + name)
 	return 0
 }

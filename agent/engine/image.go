@@ -152,6 +152,18 @@ func (e *Engine) Save(ctx context.Context, images []string) (io.ReadCloser, erro
 	return r, nil
 }
 
+// Export streams the image with this config digest as docker save does. The caller closes the reader.
+func (e *Engine) Export(ctx context.Context, config digest.Digest) (io.ReadCloser, error) {
+	id, err := e.find(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if id == "" {
+		return nil, fmt.Errorf("%w: %s", ErrNoImage, short(config))
+	}
+	return e.Save(ctx, []string{id})
+}
+
 // stacks returns the diff IDs of every image in the engine, lowest layer first.
 func (e *Engine) stacks(ctx context.Context) ([][]string, error) {
 	list, err := e.api().ImageList(ctx, image.ListOptions{})

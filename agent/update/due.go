@@ -73,7 +73,7 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 	if good != nil {
 		to.Project = good.Project // the volumes are named after it
 	}
-	return &applyPlan{From: good, To: to, Fetch: r.Fetch, Bytes: r.Bytes, Archive: r.Archive}, nil
+	return &applyPlan{From: good, To: to, Fetch: r.Fetch, Bytes: r.Bytes, Setbacks: r.Setbacks, Archive: r.Archive}, nil
 }
 
 // window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
@@ -38,6 +40,7 @@ type targetNote struct {
 	Digest   digest.Digest `json:"digest,omitempty"`
 	Manifest int64         `json:"manifest,omitempty"`
 	Bytes    int64         `json:"bytes,omitempty"`    // to fetch, when the plan was made
+	Disk     int64         `json:"disk,omitempty"`     // that this takes at once, with what is made of it
 	Verified bool          `json:"verified,omitempty"` // everything was here and verified before
 	Archive  string        `json:"archive,omitempty"`  // the backup from which a new computer begins
 }
@@ -49,6 +52,8 @@ type blobsNote struct {
 	Idle  int   `json:"idle"`
 	Done  int64 `json:"done,omitempty"`
 	Total int64 `json:"total,omitempty"`
+	// Setbacks are the deltas that did not fit, in words.
+	Setbacks []string `json:"setbacks,omitempty"`
 }
 
 const (
@@ -85,7 +90,7 @@ func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, er
 
 // forDocuments is the order in which the sources are asked for what is newest.
 func forDocuments(p fetchPlan, sources []bundle.Source) []bundle.Source {
-	if p.From == "" {
+	if p.From == "" || len(sources) == 0 {
 		return fetch.FarFirst(sources)
 	}
 	return append(sources[:1:1], fetch.FarFirst(sources[1:])...)
@@ -210,8 +215,11 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	wants, err := fetch.Wants(m.Store, release, platform)
-	if err != nil || len(wants) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(wants) == 0 {
+		return m.dropRungs(ctx, release, platform)
 	}
 	sources, err := m.sources(ctx, p)
 	if err != nil {
@@ -221,11 +229,14 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if err := t.Fault("copy"); err != nil {
 		return untrusted(err)
 	}
-	note.Total = fetch.Size(wants)
-	left := m.missingBytes(wants)
-	note.Done = note.Total - left
-	moved, err := m.transfer(t, p, target.Release, sources, left, &note, func(near []bundle.Source, o fetch.Options) (fetch.Moved, error) {
-		return fetch.Blobs(ctx, m.Store, near, wants, o)
+	x, err := m.missingOf(ctx, release, platform, forDocuments(p, sources))
+	if err != nil {
+		return err
+	}
+	_, left, _ := x.plan()
+	note.Done, note.Total = 0, left
+	moved, err := m.transfer(t, p, target.Release, sources, left, &note, func(allowed []bundle.Source, o fetch.Options) (fetch.Moved, error) {
+		return m.climb(ctx, t, x, allowed, o, &note)
 	})
 	note.Moved += moved.Bytes
 	if moved.Bytes > 0 {
@@ -245,7 +256,30 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if p.From != "" && (errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge) || errors.Is(err, bundle.ErrUnsafePath)) {
 		err = errors.Join(err, m.dropBrought(wants))
 	}
+	if p.From != "" && errors.Is(err, fs.ErrNotExist) {
+		if since := sinceOf(ctx, sources[0]); since != "" {
+			return leftOut(sources[0], since, err)
+		}
+	}
 	return untrusted(err)
+}
+
+// sinceOf is the release that a bundle builds on, "" for one that leaves out nothing.
+func sinceOf(ctx context.Context, src bundle.Source) string {
+	hint, err := bundle.ReadHint(ctx, src)
+	if err != nil {
+		return ""
+	}
+	return hint.Since
+}
+
+// leftOut is the failure of a bundle that lacks something because it was made for sites with another release.
+func leftOut(src bundle.Source, since string, err error) error {
+	return &change.Failure{
+		Class: change.ClassTrust, Code: api.CodeNotTrusted,
+		Err:  fmt.Errorf("%s leaves out what release %s has, and this site does not have all of that: %w", src.Name(), since, err),
+		Hint: "ask the central team for a bundle made without --since, or update to " + since + " first",
+	}
 }
 
 // dropBrought removes what a refused stick has brought for wants, which were missing before. What came over a line stays: it was dear.
@@ -301,7 +335,7 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	}
 	ready := Ready{
 		Release: target.Release, Digest: target.Digest, Manifest: target.Manifest,
-		Fetch: t.Change.ID, Bytes: blobs.Moved, Now: p.Now || target.Archive != "", Archive: target.Archive,
+		Fetch: t.Change.ID, Bytes: blobs.Moved, Now: p.Now || target.Archive != "", Archive: target.Archive, Setbacks: blobs.Setbacks,
 	}
 	before, err := m.ready()
 	if err != nil {
@@ -311,6 +345,7 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 		ready.Bytes += before.Bytes // fetched last night, say
 		ready.NotBefore = before.NotBefore
 		ready.Now = ready.Now || before.Now // what a person has ordered stays ordered
+		ready.Setbacks = slices.Compact(append(before.Setbacks, ready.Setbacks...))
 	}
 	return t.Set(factReady, ready)
 }

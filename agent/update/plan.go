@@ -153,13 +153,16 @@ func (m *Manager) planRelease(
 	if _, err := release.PlatformImages(platform); err != nil {
 		return refuse("ask the central team for a release with images for "+platform, "%w", err)
 	}
-	wants, err := fetch.Wants(m.Store, release, platform)
+	x, err := m.missingOf(ctx, release, platform, forDocuments(p, sources))
 	if err != nil {
 		return untrusted(err)
 	}
-	bytes := m.missingBytes(wants)
-	if bytes > 0 {
-		if err := m.checkNeeds([]need{{"release " + release.Version, m.Paths.Store(), bytes}}); err != nil {
+	if p.From != "" && fetch.Reach(sources[0]) == fetch.Local && sinceOf(ctx, sources[0]) == "" {
+		x.query.Ways = nil // a stick that leaves out nothing gives layers as they are carried
+	}
+	_, bytes, disk := x.plan()
+	if len(x.wants) > 0 {
+		if err := m.checkNeeds([]need{{"release " + release.Version, m.Paths.Store(), disk}}); err != nil {
 			return err
 		}
 	}
@@ -167,8 +170,8 @@ func (m *Manager) planRelease(
 	if err != nil {
 		return err
 	}
-	target.Release, target.Digest, target.Bytes = release.Version, d, bytes
-	target.Verified = ready != nil && ready.Digest == d && len(wants) == 0
+	target.Release, target.Digest, target.Bytes, target.Disk = release.Version, d, bytes, disk
+	target.Verified = ready != nil && ready.Digest == d && len(x.wants) == 0
 	return t.Save(target)
 }
 

@@ -15,7 +15,6 @@ import (
 	"dhow/agent/backup"
 	"dhow/agent/change"
 	"dhow/agent/site"
-	"dhow/bundle/fetch"
 )
 
 // spaceReserve is how many bytes are left free on every disk, whatever happens.
@@ -243,8 +242,12 @@ func (m *Manager) needsNow(ctx context.Context, c *change.Change) ([]need, error
 		if err != nil {
 			return nil, err
 		}
-		wants, err := fetch.Wants(m.Store, release, platform)
-		return []need{{"the release", m.Paths.Store(), m.missingBytes(wants)}}, err
+		x, err := m.missingOf(ctx, release, platform, nil)
+		if err != nil {
+			return nil, err
+		}
+		_, _, disk := x.plan()
+		return []need{{"the release", m.Paths.Store(), disk}}, nil
 	case KindApply, KindRollback, KindRestore:
 		var p applyPlan
 		if err := c.ReadPlan(&p); err != nil {
@@ -269,14 +272,6 @@ func (m *Manager) needsNow(ctx context.Context, c *change.Change) ([]need, error
 		return m.needsOf(ctx, info.Root, images, ahead.Trees)
 	}
 	return nil, nil
-}
-
-// missingBytes is how much of what is wanted is still to be fetched.
-func (m *Manager) missingBytes(wants []fetch.Want) (n int64) {
-	for _, w := range wants {
-		n += w.Size() - m.Store.PartialSize(w.Forms[0])
-	}
-	return n
 }
 
 // size prints bytes for people.

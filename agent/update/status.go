@@ -153,7 +153,7 @@ func (m *Manager) updateOf(c *change.Change) (*api.Update, error) {
 		if err := c.ReadPlan(&p); err != nil {
 			return nil, err
 		}
-		u.To, u.BytesFetched = p.To.Release, p.Bytes
+		u.To, u.BytesFetched, u.Setbacks = p.To.Release, p.Bytes, p.Setbacks
 		if p.From != nil {
 			u.From = p.From.Release
 		}

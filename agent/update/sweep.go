@@ -164,9 +164,36 @@ func (m *Manager) pruneStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.keepRungs(ctx, keep); err != nil {
+		return err
+	}
 	_, err = m.Store.Prune(keep)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
+	}
+	return err
+}
+
+// keepRungs adds what a fetch that is not at its end needs beside layers: deltas, and what they lead over.
+func (m *Manager) keepRungs(ctx context.Context, keep map[digest.Digest]bool) error {
+	current, err := m.Trust.Current()
+	if err != nil {
+		return nil // nothing is being fetched
+	}
+	as, err := current.Fleet.Assignment(m.Config.Site)
+	if err != nil || as.Pin == "" {
+		return nil
+	}
+	platform, err := m.platform(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := m.rungs(ctx, as.Pin, platform)
+	for _, d := range list {
+		keep[d] = true
+	}
+	if errors.Is(err, manifest.ErrPlatform) {
+		return nil // asked for, and refused
 	}
 	return err
 }

@@ -105,6 +105,10 @@ func (r *runner) fromFar(ctx context.Context, plan Plan, nearby error) (again bo
 			return false, one
 		default:
 			again = true
+			if r.neighbours && errors.Is(one, fs.ErrNotExist) {
+				r.Refused[rung.Blob.Digest] = true // they have what they need themselves, and that is no deltas
+				continue
+			}
 			r.refuse(rung.Blob.Digest, Setback{Layer: s.Layer, Rung: rung, Err: one, Lasting: !errors.Is(one, fs.ErrNotExist)})
 		}
 	}

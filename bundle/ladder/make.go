@@ -103,8 +103,11 @@ func (r *runner) apply(ctx context.Context, bases *bases, l manifest.Layer, rung
 	}()
 	err = r.Store.Put(ctx, plain(l), out)
 	_ = out.CloseWithError(err)
-	if applied := <-ended; errors.Is(applied, delta.ErrWrongBase) {
+	switch applied := <-ended; {
+	case errors.Is(applied, delta.ErrWrongBase):
 		return &baseError{applied} // the header fits, so the bytes here are not what their name says
+	case applied != nil && errors.Is(err, applied):
+		return applied
 	}
 	return err
 }

@@ -63,9 +63,11 @@ type runner struct {
 	dir      string // of temporary files
 	local    []bundle.Source
 	lan, far []bundle.Source
-	moved    fetch.Moved
-	setbacks []Setback // that are not reported yet
-	between  []manifest.Layer
+	// neighbours is set when far are those of the local network.
+	neighbours bool
+	moved      fetch.Moved
+	setbacks   []Setback // that are not reported yet
+	between    []manifest.Layer
 }
 
 // split sorts the sources by what their bytes cost. Neighbours count as far when there is nobody else: then it is they who are asked for
@@ -82,7 +84,7 @@ func (r *runner) split() {
 		}
 	}
 	if len(r.far) == 0 {
-		r.far, r.lan = r.lan, nil
+		r.far, r.lan, r.neighbours = r.lan, nil, true
 	}
 }
 

@@ -73,5 +73,12 @@ func details(u api.Update) string {
 	if u.BytesFetched > 0 {
 		parts = append(parts, size(u.BytesFetched))
 	}
+	switch n := len(u.Setbacks); n {
+	case 0:
+	case 1:
+		parts = append(parts, u.Setbacks[0])
+	default:
+		parts = append(parts, fmt.Sprintf("%s (and %d more like it)", u.Setbacks[0], n-1))
+	}
 	return strings.Join(parts, ", ")
 }
