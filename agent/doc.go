@@ -30,7 +30,7 @@
 // # Where to begin reading
 //
 // update/table.go is the whole update, a line for each step, do beside undo. change/doc.go says how steps survive crashes.
-// update/errands.go is what is done with backups. update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
+// update/errands.go is what is done with backups, update/thrift.go how a thin line is spared. update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
 // crash/doc.go says what a power cut may leave on the disk; its tests try that on everything that is kept there.
 //
 // # Rules that every handler keeps

@@ -10,6 +10,10 @@
 // A restore is a rollback to the data of a portable backup. Errands look after backups: they touch nothing that runs, and those that the
 // schedule begins (routine.go) give way to whatever a person asks for and to an update that is due.
 //
+// A fetch keeps to the quiet hours and the data budget of its line, and to a pause that a person orders (thrift.go, limits.go, tally.go). It keeps
+// nothing waiting: it ends when an update, a backup or its trial is due or when a person orders something, and is begun again after that
+// (waiting.go), which costs a look for news, for the parts stay. While it runs the sources are asked for news all the same.
+//
 // Users are let in only after the commit. Before it nobody could type anything, so undoing loses nothing; after it Dhow takes nothing
 // back by itself.
 //

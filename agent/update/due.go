@@ -90,39 +90,44 @@ func (m *Manager) window() site.Window {
 // Check is what the schedule calls: it looks for something new. While a change runs it does nothing; an errand of the schedule gives way, and a
 // fetch goes on while the sources are asked.
 func (m *Manager) Check(ctx context.Context) error {
+	fetching, err := m.check()
+	if err != nil || fetching == 0 {
+		return err
+	}
+	return m.peek(ctx, fetching)
+}
+
+// check begins a fetch, or returns the one that is at work.
+func (m *Manager) check() (fetching uint64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c, err := m.unfinished()
-	if err != nil {
-		return err
-	}
-	if c != nil && isErrand(c.Kind) { // a copy over a thin line may take days
-		way, err := givesWay(c, false)
-		if err != nil || !way {
-			return err
+	switch {
+	case err != nil:
+		return 0, err
+	case c != nil && c.Kind == KindFetch && m.running == c.ID:
+		return c.ID, nil
+	case c != nil && isErrand(c.Kind): // a copy over a thin line may take days
+		if way, err := givesWay(c, false); err != nil || !way {
+			return 0, err
 		}
 		if err := m.free(order{}); err != nil {
-			return err
+			return 0, err
 		}
-	} else if c != nil && c.Kind == KindFetch && m.running == c.ID {
-		m.mu.Unlock()
-		err := m.peek(ctx, c.ID)
-		m.mu.Lock()
-		return err
-	} else if c != nil || m.running != 0 {
-		return nil
+	case c != nil || m.running != 0:
+		return 0, nil
 	}
 	var p fetchPlan
 	if w, err := m.waiting(); err != nil {
-		return err
+		return 0, err
 	} else if w != nil {
 		p = w.Plan
 	}
 	if _, err := m.startFetch(m.fetchFor(p)); err != nil {
-		return err
+		return 0, err
 	}
 	m.poke()
-	return nil
+	return 0, nil
 }
 
 // Update begins an update that a person asked for. A fetch that the schedule began gives way.

@@ -30,8 +30,8 @@ func isErrand(kind string) bool {
 	return false
 }
 
-// givesWay reports whether a change ends at once when a person asks for something else: what the schedule began, for it begins again by
-// itself, and with yield a person's fetch as well, whose bytes stay.
+// givesWay reports whether a change ends at once for something else: what the schedule began, for it begins again by itself, and with yield a
+// person's fetch as well, whose bytes stay.
 func givesWay(c *change.Change, yield bool) (bool, error) {
 	switch c.Kind {
 	case KindFetch:
