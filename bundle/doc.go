@@ -22,7 +22,9 @@
 //	targets/ways/<sha256>.1.1.0.json  the ways to its layers
 //	blobs/sha256/<hex>                image manifests, configs, layers, release files, deltas, layers as zstd
 //
-// In an archive all documents stand before the first blob.
+// In an archive all documents stand before the first blob. An archive may be cut in parts (bundle/split). A bundle whose Hint says "since" holds
+// of its releases only what that one has not, a layer perhaps as a delta; no image is whole in it, so index.json lists none and there is no
+// manifest.json.
 //
 // In an OCI repository the tag "manifest" is one artifact whose layers are documents, each with its path as title annotation. Documents
 // that have their digest in their path are layers of the tag "documents", which sites don't ask for: the path says which blob they are. The

@@ -32,10 +32,16 @@ func TestBadBundles(t *testing.T) {
 	s.post("/entries", "typed on 1.0.0")
 
 	// An own image for 1.1.0: bundles must bring bytes that the site does not have.
-	variant(t, "dhow-ledger/ledger", "1.1.0", "1.1.0-bundle", func(c *imageChange) { c.label, c.extra = "bundle", 48<<20 })
+	variant(t, "dhow-ledger/ledger", "1.1.0", "1.1.0-bundle", func(c *imageChange) {
+		c.label, c.extra, c.noise = "bundle", 48<<20, 3_500_000
+	})
 	centre.release(t, "1.1.0", "1.1.0-bundle")
+	centre.release(t, "0.9.0", "1.0.0")
 	bundle := func(name string, more ...string) string {
 		path := filepath.Join(sticks, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		centre.must(t, append([]string{"bundle", "create", "--release", "1.1.0", "-o", path}, more...)...)
 		return path
 	}
@@ -57,6 +63,7 @@ func TestBadBundles(t *testing.T) {
 		{"a flipped bit in a layer", func(t *testing.T) string { return flip(t, older, len(plain)*3/4) }, []string{"damaged"}},
 		{"a flipped bit in a blob of a folder", func(t *testing.T) string { return flipLargest(t, folder) }, []string{"damaged"}},
 		{"a changed manifest", func(t *testing.T) string { return forge(t, folder) }, []string{"signed by the fleet's keys"}},
+		{"a part is missing", func(t *testing.T) string { return partsWithout(t, bundle, ".002") }, []string{"part 002 of parts.tgz is missing", "copy it again"}},
 		{"cut short", func(t *testing.T) string { return cut(t, good, len(read(t, good))/2) }, []string{"damaged"}},
 		{"cut short, not compressed", func(t *testing.T) string { return cut(t, older, len(plain)/2) }, []string{"damaged"}},
 		{"of another fleet", otherFleet, []string{"fleet"}},
@@ -68,17 +75,56 @@ func TestBadBundles(t *testing.T) {
 		s.refuses(t, c.path(t), c.words...)
 	}
 
+	step(t, "what is new since a release that the site does not have")
+	since := bundle("since.tgz", "--since", "0.9.0")
+	running := s.containers()
+	r := s.expect(api.CodeRefused, "update", "--from", since, "--now")
+	mentions(t, r, since+" holds what is new since 0.9.0, and here 1.0.0 runs", "ask the central team for a full bundle, or for one since 1.0.0")
+	unchanged(t, running, s.containers())
+
 	step(t, "older than what the site has seen")
 	centre.must(t, "ring", "add", "later")
 	centre.must(t, "publish", "--to", source)
-	newest := bundle("newest.tgz")
-	s.must("update", "--from", newest, "--now")
+	s.updateFromBadStick(t)
 	s.sane("1.1.0")
 	before, containers := s.data(), s.containers()
-	r := s.expect(api.CodeNotTrusted, "update", "--from", older, "--now")
+	r = s.expect(api.CodeNotTrusted, "update", "--from", older, "--now")
 	mentions(t, r, "older")
 	unchanged(t, containers, s.containers())
 	before.same(t, s.data(), "data after a stale bundle")
+}
+
+// updateFromBadStick takes what is new since 1.0.0 from a stick with FAT, in parts, of which one has lost bytes: parity makes up for it.
+func (s *Site) updateFromBadStick(t *testing.T) {
+	t.Helper()
+	stick := newStick(t, 32)
+	path := filepath.Join(stick, "emr.tgz")
+	out := s.centre.must(t, "bundle", "create", "--release", "1.1.0", "--since", "1.0.0", "--split", "1.5M", "--parity", "1", "-o", path)
+	for _, w := range []string{"plain docker load can't be used on this bundle: it holds what is new since 1.0.0", "and 1 of parity"} {
+		if !strings.Contains(out, w) {
+			t.Errorf("no word of %q in: %s", w, out)
+		}
+	}
+	for _, end := range []string{".001", ".002", ".p01", ".sums"} {
+		if _, err := os.Stat(path + end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	part := read(t, path+".002")
+	part[len(part)/2] ^= 4
+	write(t, path+".002", part)
+	mentions(t, s.must("verify", stick), "what is new since 1.0.0, which is here", "part 002 of emr.tgz is damaged", "the parity makes up for it")
+	s.must("update", "--from", stick, "--now")
+}
+
+// partsWithout writes the bundle in parts, and loses one.
+func partsWithout(t *testing.T, bundle func(string, ...string) string, end string) string {
+	t.Helper()
+	path := bundle("parts/parts.tgz", "--split", "1M")
+	if err := os.Remove(path + end); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(path)
 }
 
 // refuses offers a bundle and expects that it is refused and leaves no trace.

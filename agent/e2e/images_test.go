@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ type imageChange struct {
 	label string // put into the image, so that it has another identity
 	arch  string
 	extra int // bytes of zeros in one more layer
+	noise int // bytes that don't compress in one more layer
 }
 
 // variant pushes a changed copy of an image in the test registry under another tag.
@@ -33,8 +35,13 @@ func variant(t testing.TB, repository, from, to string, change func(*imageChange
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.extra > 0 {
-		layer, err := zeros(c.extra)
+	noise := make([]byte, c.noise)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	for name, data := range map[string][]byte{"zeros": make([]byte, c.extra), "noise": noise} {
+		if len(data) == 0 {
+			continue
+		}
+		layer, err := oneFile(name, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,14 +80,14 @@ func reference(t testing.TB, repository, tag string) name.Reference {
 	return ref
 }
 
-// zeros is a layer that is small on the line and large on the disk.
-func zeros(n int) (v1.Layer, error) {
+// oneFile is a layer of one file.
+func oneFile(name string, data []byte) (v1.Layer, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	if err := w.WriteHeader(&tar.Header{Name: "zeros", Mode: 0o644, Size: int64(n)}); err != nil {
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(data))}); err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(make([]byte, n)); err != nil {
+	if _, err := w.Write(data); err != nil {
 		return nil, err
 	}
 	if err := w.Close(); err != nil {

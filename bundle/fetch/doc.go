@@ -1,5 +1,5 @@
-// Package fetch brings blobs and signed documents from wherever they are: an OCI repository, a web folder, a folder, a bundle file, or a
-// file of docker save.
+// Package fetch brings blobs and signed documents from wherever they are: an OCI repository, a web folder, a folder, a bundle file, whole or in
+// parts (bundle/split), or a file of docker save.
 //
 // It promises that what it puts into the store is verified, that a transfer goes on at the byte where it was cut (after a restart
 // too), that servers are asked over TLS also while the computer has lost the time (see Network.WithClock), that a line which has gone silent is given up, and that everything that comes from outside is bounded before it is kept. It
