@@ -16,19 +16,24 @@ func (m *Manager) buildsOn(ctx context.Context, src bundle.Source, good *Good) e
 	if err != nil || hint.Since == "" || good != nil && good.Release == hint.Since || m.has(ctx, hint.Since) {
 		return nil
 	}
-	here, advice := "no release runs yet", "ask the central team for a full bundle"
-	switch {
-	case good != nil && good.Digest == "":
-		here = "a stack runs that was taken over"
-	case good != nil:
-		here = good.Release + " runs"
-		advice += ", or for one since " + good.Release
-	}
+	here, advice := runsHere(good)
 	return &change.Failure{
 		Class: change.ClassTrust, Code: api.CodeRefused,
 		Err:  fmt.Errorf("%s holds what is new since %s, and here %s", src.Name(), hint.Since, here),
 		Hint: advice,
 	}
+}
+
+// runsHere says what runs at this site, and which bundle to ask for.
+func runsHere(good *Good) (here, advice string) {
+	advice = "ask the central team for a full bundle"
+	switch {
+	case good == nil:
+		return "no release runs yet", advice
+	case good.Digest == "":
+		return "a stack runs that was taken over", advice
+	}
+	return good.Release + " runs", advice + ", or for one since " + good.Release
 }
 
 // has reports whether all bytes of a release are in the store.
