@@ -47,6 +47,7 @@ func cheapKeys() {
 // commands more:
 //
 //	push REF [PLATFORM…]   puts an image (or an index of several) into the registry
+//	push-program REF TEXT  puts an image of a system that stays the same and a program that holds TEXT in its middle
 //	flip FILE WORD         flips a bit of FILE behind the first WORD in it, or in its middle when WORD is ""
 //	exits CODE PROGRAM ARG… runs a program and compares its exit code
 //	cp-fleet FROM TO       copies a fleet repository as git would: without keys and store
@@ -63,31 +64,37 @@ func TestScripts(t *testing.T) {
 			e.Setenv(passphraseVariable, "correct horse")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "flip": flip, "cut": cut, "exits": exits, "cp-fleet": copyFleet},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "push-program": pushProgram, "flip": flip, "cut": cut, "exits": exits, "cp-fleet": copyFleet},
 	})
 }
 
 // testImage is an image whose only layer holds its name and some bytes.
 func testImage(ref, platform string) (ggcr.Image, error) {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	content := ref + platform + noise(ref+platform)
-	if err := w.WriteHeader(&tar.Header{Name: "file", Typeflag: tar.TypeReg, Size: int64(len(content)), Mode: 0o644}); err != nil {
-		return nil, err
-	}
-	if _, err := io.WriteString(w, content); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
-	if err != nil {
-		return nil, err
-	}
-	img, err := mutate.AppendLayers(empty.Image, layer)
-	if err != nil {
-		return nil, err
+	return imageOf(platform, ref+platform+noise(ref+platform))
+}
+
+// imageOf is an image with a layer for each content.
+func imageOf(platform string, contents ...string) (ggcr.Image, error) {
+	img := empty.Image
+	for _, content := range contents {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		if err := w.WriteHeader(&tar.Header{Name: "file", Typeflag: tar.TypeReg, Size: int64(len(content)), Mode: 0o644}); err != nil {
+			return nil, err
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			return nil, err
+		}
+		if err := w.Close(); err != nil {
+			return nil, err
+		}
+		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil })
+		if err != nil {
+			return nil, err
+		}
+		if img, err = mutate.AppendLayers(img, layer); err != nil {
+			return nil, err
+		}
 	}
 	config, err := img.ConfigFile()
 	if err != nil {
@@ -131,6 +138,15 @@ func push(ts *testscript.TestScript, _ bool, args []string) {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: ggcr.Descriptor{Platform: p}})
 	}
 	ts.Check(remote.WriteIndex(r, index))
+}
+
+func pushProgram(ts *testscript.TestScript, _ bool, args []string) {
+	r, err := name.ParseReference(args[0])
+	ts.Check(err)
+	system, program := noise("system"), noise("program")
+	img, err := imageOf("linux/amd64", system+system, program[:50_000]+args[1]+program[50_000:])
+	ts.Check(err)
+	ts.Check(remote.Write(r, img))
 }
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -151,7 +152,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	if o.json {
 		done := jsonPublished{
 			Manifest: signed.Number, Expires: signed.Expires, New: signed.New, To: o.to,
-			Releases: []string{}, Effect: signed.Effect, Warnings: warnings,
+			Releases: []string{}, Bytes: publishedBytes(releases, ways), Effect: signed.Effect, Warnings: warnings,
 		}
 		for _, release := range releases {
 			done.Releases = append(done.Releases, release.Version)
@@ -172,6 +173,7 @@ type jsonPublished struct {
 	New          bool      `json:"new"` // something was signed
 	To           []string  `json:"to"`
 	Releases     []string  `json:"releases"`
+	Bytes        int64     `json:"bytes"` // of all that is published of releases and ways
 	Warnings     []string  `json:"warnings"`
 	*sign.Effect           // against what was signed before
 }
@@ -294,28 +296,32 @@ func publishedText(signed *sign.Documents, releases []*manifest.Release, ways []
 	if len(releases) == 0 {
 		return text + ", no release yet"
 	}
-	all := map[string]manifest.Blob{}
 	var versions []string
 	for _, r := range releases {
 		versions = append(versions, r.Version)
-		for d, b := range blobs(r) {
-			all[d] = b
-		}
+	}
+	what := ", release "
+	if len(versions) > 1 {
+		what = ", releases "
+	}
+	return text + what + strings.Join(versions, ", ") + ", " + author.SizeText(publishedBytes(releases, ways))
+}
+
+// publishedBytes is how large all blobs of releases and ways are together.
+func publishedBytes(releases []*manifest.Release, ways []*manifest.Ways) (size int64) {
+	all := map[string]manifest.Blob{}
+	for _, r := range releases {
+		maps.Copy(all, blobs(r))
 	}
 	for _, w := range ways {
 		for _, b := range w.Blobs() {
 			all[b.Digest.String()] = b
 		}
 	}
-	var size int64
 	for _, b := range all {
 		size += b.Size
 	}
-	what := ", release "
-	if len(versions) > 1 {
-		what = ", releases "
-	}
-	return text + what + strings.Join(versions, ", ") + ", " + author.SizeText(size)
+	return size
 }
 
 // alsoText is a sentence more about sites, when there is something to say.

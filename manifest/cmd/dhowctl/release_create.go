@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dhow/manifest"
 	"dhow/manifest/author"
 )
 
@@ -60,12 +61,14 @@ func (a *app) releaseCreate() *cobra.Command {
 			default:
 				o.Images = author.SaveFile{Path: images}
 			}
+			var from []string
+			if version, err := manifest.ParseVersion(o.Version); err == nil { // what is no version is refused below
+				if from, err = deltasFrom(r, version, named, none); err != nil {
+					return err
+				}
+			}
 			release, report, err := author.Create(ctx, o)
 			status(a.err, "")
-			if err != nil {
-				return err
-			}
-			from, err := deltasFrom(r, release.Version, named, none)
 			if err != nil {
 				return err
 			}

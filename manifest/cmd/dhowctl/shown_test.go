@@ -257,6 +257,7 @@ func TestPublishJSON(t *testing.T) {
     %q
   ],
   "releases": [],
+  "bytes": 0,
   "warnings": [],
   "moves": [],
   "held": [],
