@@ -32,10 +32,13 @@ var errRefused = errors.New("access is refused")
 // errStalled is the cause of a transfer that was given up.
 var errStalled = errors.New("the line went silent")
 
-// Transport returns what HTTP requests of Dhow go through: the proxy of the environment, bounded waits, and no plain http unless plain is
-// set. wait bounds the time between a request and the head of its answer. Answers come as they are, never unpacked on the way.
+// Transport returns what HTTP requests of Dhow go through: the proxy of the environment, the authorities of Docker's certs.d, bounded waits,
+// and plain http for hosts of the same building only, unless plain is set. wait bounds the time between a request and the head of its
+// answer. Answers come as they are, never unpacked on the way.
 func Transport(plain bool, wait time.Duration) http.RoundTripper {
-	return guard{newTransport(wait), plain}
+	n := NewNetwork()
+	n.transport.ResponseHeaderTimeout = wait
+	return n.via("", plain)
 }
 
 func newTransport(wait time.Duration) *http.Transport {
@@ -54,14 +57,14 @@ func newTransport(wait time.Duration) *http.Transport {
 	}
 }
 
-// guard stops a fall-back or a redirect from https to plain http, on which passwords would be readable.
+// guard stops a fall-back or a redirect to plain http, on which passwords would be readable.
 type guard struct {
 	*http.Transport
 	plain bool
 }
 
 func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.URL.Scheme != "https" && !g.plain {
+	if req.URL.Scheme != "https" && !g.plain && !manifest.LocalHost(req.URL.Host) {
 		return nil, fmt.Errorf("plain http to %s is not allowed", req.URL.Host)
 	}
 	return g.Transport.RoundTrip(req)

@@ -116,7 +116,10 @@ func (l lean) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := guard{t, l.plain}.RoundTrip(req)
 	if err != nil {
-		return nil, &kinded{l.net.tlsError(l.owner, req.URL, l.net.proxyError(req, err)), err}
+		if words := l.net.tlsError(l.owner, req.URL, l.net.proxyError(req, err)); words != err {
+			return nil, &kinded{words, err}
+		}
+		return nil, err
 	}
 	l.net.heed(resp)
 	l.net.hear(resp)

@@ -1,14 +1,20 @@
 package fetch_test
 
 import (
+	"bytes"
 	"errors"
+	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"dhow/bundle"
 	"dhow/bundle/bundletest"
 	"dhow/bundle/fetch"
+
+	"github.com/opencontainers/go-digest"
 )
 
 func TestReach(t *testing.T) {
@@ -128,5 +134,71 @@ func TestTrafficThroughAProxyIsLine(t *testing.T) {
 	}
 	if line, lan := n.Traffic(); line < 200 || lan != 0 {
 		t.Errorf("%d bytes on the line and %d in the building", line, lan)
+	}
+}
+
+// TestMirrors: one that has everything spares the registry all blobs; one that lies, is behind, has broken or is gone costs a step.
+func TestMirrors(t *testing.T) {
+	registry := guard(t, 50_000, nil)
+	for _, c := range []struct {
+		name   string
+		answer func(w http.ResponseWriter, r *http.Request, blob []byte) bool
+		spared bool
+	}{
+		{"good", nil, true},
+		{"lies", func(w http.ResponseWriter, _ *http.Request, blob []byte) bool {
+			_, _ = w.Write(bytes.Repeat([]byte{'x'}, len(blob)))
+			return true
+		}, false},
+		{"another length", func(w http.ResponseWriter, _ *http.Request, blob []byte) bool { _, _ = w.Write(blob[1:]); return true }, false},
+		{"behind", func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		}, false},
+		{"wants a login", func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}, false},
+		{"busy", func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return true
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mirror := ask(t, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v2/" {
+					return
+				}
+				d := digest.Digest(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:])
+				blob, err := os.ReadFile(filepath.Join(registry.store.Dir(), "blobs", "sha256", d.Encoded()))
+				if err != nil { // another form of a layer
+					http.NotFound(w, r)
+					return
+				}
+				if c.answer == nil || !c.answer(w, r, blob) {
+					http.ServeContent(w, r, "", bundletest.Made, bytes.NewReader(blob))
+				}
+			}))
+			n := fetch.NewNetwork().WithMirrors(func() map[string]string {
+				return map[string]string{registry.host(): "http://" + strings.TrimPrefix(mirror.URL, "http://") + "/hub"}
+			})
+			sources, err := n.OpenAll(ctx, []string{registry.spec()})
+			if err != nil || len(sources) != 2 {
+				t.Fatalf("%s, error %v", names(sources), err)
+			}
+			registry.taken()
+			site := bundletest.Store(t)
+			if _, err := fetch.Blobs(ctx, site, sources, registry.wants, quick); err != nil {
+				t.Fatal(err)
+			}
+			all(t, site, registry.wants)
+			if got := strings.Contains(registry.taken(), "/blobs/"); got == c.spared {
+				t.Errorf("the registry gave blobs: %v", got)
+			}
+			if asked := mirror.taken(); !strings.Contains(asked, "GET /v2/hub/clinic/emr/blobs/sha256:") {
+				t.Errorf("the mirror was asked %s", asked)
+			}
+		})
 	}
 }

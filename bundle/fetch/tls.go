@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -37,13 +38,13 @@ func (n *Network) WithClock(clock Clock) *Network {
 // maxLost bounds the transports of lost; servers may send us to other hosts.
 const maxLost = 16
 
-// route is the transport for a request of an owner (see own): the ordinary one, or while the clock is certainly wrong one that belongs to the
-// host.
+// route is the transport for a request of an owner (see own; without one the host is): the ordinary one, or while the clock is certainly
+// wrong one that belongs to the host.
 func (n *Network) route(owner string, to *url.URL) (*http.Transport, error) {
 	ordinary := n.transport
 	if to.Scheme == "https" {
 		var err error
-		if ordinary, err = n.own(owner); err != nil || n.clock == nil {
+		if ordinary, err = n.own(cmp.Or(owner, to.Host)); err != nil || n.clock == nil {
 			return ordinary, err
 		}
 		if _, _, wrong := n.clock(); wrong {
@@ -132,7 +133,7 @@ func (n *Network) tlsError(owner string, to *url.URL, err error) error {
 	var bad x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &unknown):
-		place := filepath.Join(n.certs, owner, "ca.crt")
+		place := filepath.Join(n.certs, cmp.Or(owner, to.Host), "ca.crt")
 		return fmt.Errorf("%w: the certificate of %s is signed by an unknown authority%s: a login page of the network, or an authority of your own, "+
 			"whose certificate belongs to %s", bundle.ErrUnreachable, to.Host, issuer(unknown.Cert), place)
 	case errors.As(err, &other):

@@ -11,7 +11,6 @@ import (
 	"dhow/bundle/fetch"
 	"dhow/manifest"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -57,7 +56,7 @@ func publishOCI(ctx context.Context, ref string, c Contents, progress func(done,
 	if err != nil {
 		return err
 	}
-	pusher, err := remote.NewPusher(remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
+	pusher, err := remote.NewPusher(remote.WithContext(ctx), remote.WithAuthFromKeychain(Keychain{}),
 		remote.WithTransport(fetch.Transport(plain, commitWait)))
 	if err != nil {
 		return err

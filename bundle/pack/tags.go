@@ -39,7 +39,7 @@ func newTags(ctx context.Context, ref string) (*tags, error) {
 	if err != nil {
 		return nil, err
 	}
-	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, repo)
+	auth, err := authn.Resolve(ctx, Keychain{}, repo)
 	if err != nil {
 		return nil, fmt.Errorf("cannot find out how to log in: %w", err)
 	}

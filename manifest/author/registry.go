@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
+	"syscall"
+	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	ggcr "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -18,15 +20,22 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"dhow/bundle"
+	"dhow/bundle/fetch"
+	"dhow/bundle/pack"
 	"dhow/manifest"
 )
+
+// answerWait is how long a registry may take to begin an answer.
+const answerWait = 2 * time.Minute
 
 // defaultPlatform is taken of an image that has several, when nobody chooses.
 const defaultPlatform = "linux/amd64"
 
 // Registry takes images from the registry that each reference names, with the credentials of the docker command. Plain http is
-// spoken to loopback addresses only.
+// spoken to hosts of the same building only.
 type Registry struct {
+	// Mirrors are asked for bytes first. What a tag means only the registry itself can say.
+	Mirrors []manifest.Mirror
 	// Progress, which may be nil, is called before each image is fetched.
 	Progress func(ref string)
 }
@@ -38,8 +47,9 @@ func (Registry) Name() string { return "their registries" }
 func (r Registry) Fetch(
 	ctx context.Context, store *bundle.Store, refs, platforms []string,
 ) (map[string][]manifest.PlatformImage, error) {
-	f := &registryFetch{store: store, platforms: platforms, layers: map[digest.Digest]manifest.Layer{}}
-	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithContext(ctx))
+	f := &registryFetch{store: store, platforms: platforms, mirrors: r.Mirrors, layers: map[digest.Digest]manifest.Layer{}}
+	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(pack.Keychain{}), remote.WithContext(ctx),
+		remote.WithTransport(fetch.Transport(false, answerWait)))
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +70,7 @@ type registryFetch struct {
 	store     *bundle.Store
 	puller    *remote.Puller
 	platforms []string
+	mirrors   []manifest.Mirror
 	layers    map[digest.Digest]manifest.Layer // measured already
 }
 
@@ -68,6 +79,45 @@ func (f *registryFetch) image(ctx context.Context, ref string) ([]manifest.Platf
 	if err != nil {
 		return nil, fmt.Errorf("%q is not an image reference", ref)
 	}
+	if images, err := f.mirrored(ctx, r); len(images) > 0 || err != nil {
+		return images, err
+	}
+	return f.from(ctx, r)
+}
+
+// mirrored takes an image from a mirror, when there is one that has it. The registry says which image it is: a tag of a mirror may be old, or
+// somebody else's, and what is pinned here is signed. An error is none of the mirror.
+func (f *registryFetch) mirrored(ctx context.Context, ref name.Reference) ([]manifest.PlatformImage, error) {
+	for _, m := range f.mirrors {
+		if m.Of != manifest.RegistryHost(ref.Context().RegistryStr()) {
+			continue
+		}
+		d, pinned := ref.(name.Digest)
+		if !pinned {
+			head, err := f.puller.Head(ctx, ref)
+			if err != nil {
+				return nil, f.registryError(ref, err)
+			}
+			d = ref.Context().Digest(head.Digest.String())
+		}
+		var opts []name.Option
+		if m.Plain {
+			opts = append(opts, name.Insecure)
+		}
+		repo, err := name.NewRepository(path.Join(m.Host, m.Prefix, ref.Context().RepositoryStr()), opts...)
+		if err != nil {
+			return nil, err
+		}
+		images, err := f.from(ctx, repo.Digest(d.DigestStr()))
+		if err == nil || ctx.Err() != nil || errors.Is(err, ErrNoPlatform) || errors.Is(err, syscall.ENOSPC) {
+			return images, err
+		}
+	}
+	return nil, nil
+}
+
+// from takes an image from the registry of a reference.
+func (f *registryFetch) from(ctx context.Context, r name.Reference) ([]manifest.PlatformImage, error) {
 	found, err := f.puller.Get(ctx, r)
 	if err != nil {
 		return nil, f.registryError(r, err)
@@ -262,6 +312,8 @@ func (*registryFetch) registryError(ref name.Reference, err error) error {
 	var dial *net.OpError
 	var request *url.Error
 	switch {
+	case errors.Is(err, bundle.ErrUnreachable) && errors.As(err, &request): // in our words already
+		return fmt.Errorf("the registry %s: %w", host, request.Err)
 	case errors.As(err, &dial):
 		return fmt.Errorf("the registry %s: %w: %v", host, bundle.ErrUnreachable, dial)
 	case errors.As(err, &request), errors.Is(err, io.ErrUnexpectedEOF):

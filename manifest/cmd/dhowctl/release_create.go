@@ -45,7 +45,7 @@ func (a *app) releaseCreate() *cobra.Command {
 	var o author.Options
 	var images string
 	var asJSON, none bool
-	var named []string
+	var named, mirrors []string
 	c := a.command("create VERSION -f compose.yaml", "Make a release from compose files", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
 			r, store, err := a.withStore()
@@ -55,7 +55,11 @@ func (a *app) releaseCreate() *cobra.Command {
 			o.Version, o.Fleet, o.Store, o.Now = args[0], r.Fleet().Fleet().Name, store, a.now()
 			switch images {
 			case "registry":
-				o.Images = author.Registry{Progress: func(ref string) { status(a.err, "fetching "+ref) }}
+				from := author.Registry{Progress: func(ref string) { status(a.err, "fetching "+ref) }}
+				if from.Mirrors, err = parseMirrors(mirrors); err != nil {
+					return err
+				}
+				o.Images = from
 			case "engine":
 				o.Images = author.Engine{}
 			default:
@@ -111,6 +115,7 @@ func (a *app) releaseCreate() *cobra.Command {
 	f.StringSliceVar(&o.Profiles, "profile", nil, "compose profiles that are active")
 	f.StringVar(&o.Project, "project", "", "compose project name at the sites (default: that of the files, or of their folder)")
 	f.StringVar(&images, "images", "registry", "where images come from: registry, engine, or a file of docker save")
+	f.StringArrayVar(&mirrors, "mirror", nil, "what gives bytes in place of a registry, for example docker.io=registry.local:5000")
 	f.StringSliceVar(&named, "deltas-from", nil, "releases that sites come from, for example 1.0.0,0.9.0 (default: the two before)")
 	f.BoolVar(&none, "no-deltas", false, "make nothing smaller now; publish does so")
 	c.MarkFlagsMutuallyExclusive("deltas-from", "no-deltas")
