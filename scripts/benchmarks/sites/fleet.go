@@ -50,8 +50,11 @@ func newFleet(dir, web string, sites int) (*fleet, error) {
 	if err := f.write(); err != nil {
 		return nil, err
 	}
-	for _, v := range versions {
+	for i, v := range versions {
 		if err := f.repo.AddRelease(release(v)); err != nil {
+			return nil, err
+		}
+		if err := f.repo.SaveWays(ways(v, versions[max(0, i-2):i])); err != nil {
 			return nil, err
 		}
 	}
@@ -153,6 +156,17 @@ func (f *fleet) inOne() (int, error) {
 	defer e.Close()
 	packed := e.EncodeAll(mustJSON(f.signed.Fleet), nil)
 	return len(packed), os.WriteFile(filepath.Join(f.web, "whole.json.zst"), packed, 0o644)
+}
+
+// ways lead to a release from those before it.
+func ways(version string, from []string) *manifest.Ways {
+	l := manifest.LayerWays{DiffID: digest.FromString(version), Full: &manifest.Blob{Digest: digest.FromString(version + " whole"), Size: 5}}
+	for _, v := range from {
+		l.Deltas = append(l.Deltas, manifest.Delta{
+			Blob: manifest.Blob{Digest: digest.FromString(v + version), Size: 5}, Base: release(v).Images[0].Platforms[0].Config.Digest, From: v,
+		})
+	}
+	return &manifest.Ways{Format: manifest.WaysFormat, Fleet: "drc-emr", Version: version, Layers: []manifest.LayerWays{l}}
 }
 
 func release(version string) *manifest.Release {
