@@ -115,6 +115,7 @@ func (s *Site) updateFromBadStick(t *testing.T) {
 	write(t, path+".002", part)
 	mentions(t, s.must("verify", stick), "what is new since 1.0.0, which is here", "part 002 of emr.tgz is damaged", "the parity makes up for it")
 	s.must("update", "--from", stick, "--now")
+	mentions(t, s.must("history"), "part 002 of emr.tgz is damaged")
 }
 
 // partsWithout writes the bundle in parts, and loses one.

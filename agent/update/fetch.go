@@ -52,7 +52,7 @@ type blobsNote struct {
 	Idle  int   `json:"idle"`
 	Done  int64 `json:"done,omitempty"`
 	Total int64 `json:"total,omitempty"`
-	// Setbacks are the deltas that did not fit, in words.
+	// Setbacks are the deltas that did not fit, and the parts of a bundle that parity had to make up for, in words.
 	Setbacks []string `json:"setbacks,omitempty"`
 }
 
@@ -238,6 +238,9 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	moved, err := m.transfer(t, p, target.Release, sources, left, &note, func(allowed []bundle.Source, o fetch.Options) (fetch.Moved, error) {
 		return m.climb(ctx, t, x, allowed, o, &note)
 	})
+	if err == nil {
+		note.Setbacks = append(note.Setbacks, m.madeUpFor(sources)...)
+	}
 	note.Moved += moved.Bytes
 	if moved.Bytes > 0 {
 		note.Idle = 0

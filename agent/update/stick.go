@@ -12,14 +12,14 @@ import (
 
 // buildsOn refuses a bundle that leaves out what another release has when this site does not have that: before anything of it is fetched.
 func (m *Manager) buildsOn(ctx context.Context, src bundle.Source, good *Good) error {
-	hint, err := bundle.ReadHint(ctx, src)
-	if err != nil || hint.Since == "" || good != nil && good.Release == hint.Since || m.has(ctx, hint.Since) {
+	since := sinceOf(ctx, src)
+	if since == "" || good != nil && good.Release == since || m.has(ctx, since) {
 		return nil
 	}
 	here, advice := runsHere(good)
 	return &change.Failure{
 		Class: change.ClassTrust, Code: api.CodeRefused,
-		Err:  fmt.Errorf("%s holds what is new since %s, and here %s", src.Name(), hint.Since, here),
+		Err:  fmt.Errorf("%s holds what is new since %s, and here %s", src.Name(), since, here),
 		Hint: advice,
 	}
 }
@@ -48,4 +48,17 @@ func (m *Manager) has(ctx context.Context, version string) bool {
 	}
 	missing, err := fetch.Wants(m.Store, release, platform)
 	return err == nil && len(missing) == 0
+}
+
+// madeUpFor says which parts of bundles are wrong although reading them went well.
+func (m *Manager) madeUpFor(sources []bundle.Source) (told []string) {
+	for _, src := range sources {
+		if parts := fetch.InParts(src); parts != nil {
+			told = append(told, parts.Problems()...)
+		}
+	}
+	for _, text := range told {
+		m.Log.Warn("a bundle in parts is not whole", "what", text)
+	}
+	return told
 }
