@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 
@@ -26,31 +25,19 @@ const (
 
 // entry is a file of an archive. Links have no content.
 type entry struct {
-	name string // clean, local, slash-separated
-	size int64
-	link bool
-	r    io.Reader
+	name   string // clean, local, slash-separated
+	size   int64
+	link   bool
+	engine bool // it stands where an engine puts the first blob
+	r      io.Reader
 }
 
 // errStop ends a walk early without an error.
 var errStop = errors.New("stop")
 
-// walk reads an archive from front to back and calls visit for every file and symbolic link. To its end it checks names and kinds of all
-// entries, lengths, and the checksums of the compression. Errors of visit are returned as they are.
-func walk(ctx context.Context, file string, visit func(entry) error) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return unreadable(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return unreadable(err)
-	}
-	return walkReader(ctx, f, info.Size(), visit)
-}
-
-func walkReader(ctx context.Context, f io.Reader, length int64, visit func(entry) error) error {
+// walk reads an archive of so many bytes from front to back and calls visit for every file and symbolic link. To its end it checks names and
+// kinds of all entries, lengths, and the checksums of the compression. Errors of visit are returned as they are.
+func walk(ctx context.Context, f io.Reader, length int64, visit func(entry) error) error {
 	z, _, err := bundle.Unpack(bundle.WithContext(ctx, f))
 	if err != nil {
 		return damage(ctx, err)
@@ -59,6 +46,7 @@ func walkReader(ctx context.Context, f io.Reader, length int64, visit func(entry
 	spy := &eofSpy{r: z}
 	t := tar.NewReader(spy)
 	budget := freeUnpacked + ratio*length
+	above := ""
 	for n := 0; ; n++ {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -75,8 +63,10 @@ func walkReader(ctx context.Context, f io.Reader, length int64, visit func(entry
 			return err
 		}
 		if !ok {
+			above = h.Name
 			continue
 		}
+		e.engine = above == bundle.BlobsDir+"/" && h.Uname == "" && h.Gname == ""
 		e.r = &entryReader{ctx, t}
 		if err := visit(e); err == errStop {
 			return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 
@@ -18,19 +19,21 @@ import (
 // archive is a bundle file, whole or in parts, or a file of docker save. Documents are read when it is opened; blobs stream by.
 type archive struct {
 	path  string
+	open  func() (r io.ReadCloser, length int64, err error)
 	parts *split.Parts // nil for a whole file
 	save  bool         // of docker save: names say nothing, and there is no signed manifest
 	docs  map[string][]byte
 }
 
 func openArchive(ctx context.Context, path string) (bundle.Source, error) {
-	a := &archive{path: path}
+	a := &archive{path: path, open: func() (io.ReadCloser, int64, error) { return openFile(path) }}
 	if inParts(path) {
 		parts, err := split.Open(path)
 		if err != nil {
 			return nil, partsError(err)
 		}
 		a.path, a.parts = parts.Path(), parts
+		a.open = func() (io.ReadCloser, int64, error) { return io.NopCloser(parts.Reader()), parts.Size(), nil }
 	}
 	err := a.readHead(func(visit func(entry) error) error { return a.walk(ctx, visit) })
 	if err != nil {
@@ -40,26 +43,48 @@ func openArchive(ctx context.Context, path string) (bundle.Source, error) {
 	return a, nil
 }
 
-// walk reads the archive from front to back.
-func (a *archive) walk(ctx context.Context, visit func(entry) error) error {
-	if a.parts != nil {
-		return walkReader(ctx, a.parts.Reader(), a.parts.Size(), visit)
+func openFile(path string) (io.ReadCloser, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, unreadable(err)
 	}
-	return walk(ctx, a.path, visit)
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, unreadable(err)
+	}
+	return f, info.Size(), nil
 }
 
-// saveName matches what docker save of old engines writes first.
-var saveName = regexp.MustCompile(`^[0-9a-f]{64}(/(VERSION|json|layer\.tar)|\.json)$`)
+// walk reads the archive from front to back, see the function walk.
+func (a *archive) walk(ctx context.Context, visit func(entry) error) error {
+	r, length, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return walk(ctx, r, length, visit)
+}
+
+// saveName matches what docker save of old engines and its likes write first.
+var saveName = regexp.MustCompile(`^[0-9a-f]{64}(/(VERSION|json|layer\.tar)|\.json|\.tar)$`)
 
 // readHead reads the documents. They stand before the first blob; when somebody packed a folder again in another order, everything is
-// read.
+// read. New engines write blobs first, too, but as nobody's and not below "./", which tools that pack a folder don't do: so that the gigabytes
+// of docker save are read once, they are recognised by that.
 func (a *archive) readHead(walk func(visit func(entry) error) error) error {
 	a.docs = map[string][]byte{}
 	var total int64
 	var foreign, link string
+	first := true
 	err := walk(func(e entry) error {
 		_, blob := bundle.BlobOf(e.name)
+		engine := first && blob && e.engine
+		first = false
 		switch {
+		case engine:
+			a.save = true
+			return errStop
 		case e.link:
 			link = e.name
 			return nil

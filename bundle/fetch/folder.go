@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"dhow/bundle"
 	"dhow/manifest"
@@ -17,6 +18,7 @@ import (
 // folder is a folder with the layout. Links that lead out of it are refused.
 type folder struct {
 	name string
+	mu   sync.Mutex
 	root *os.Root
 }
 
@@ -28,9 +30,33 @@ func openFolder(path string) (bundle.Source, error) {
 	return &folder{name: path, root: root}, nil
 }
 
+// here is the folder that is there now. A stick that was pulled out and comes back is another folder than the one that was opened.
+func (f *folder) here() (*os.Root, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, err := os.Stat(f.name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", bundle.ErrUnreachable, err)
+	}
+	if then, err := f.root.Stat("."); err == nil && os.SameFile(then, now) {
+		return f.root, nil
+	}
+	root, err := os.OpenRoot(f.name)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	_ = f.root.Close()
+	f.root = root
+	return root, nil
+}
+
 func (f *folder) Name() string { return f.name }
 
-func (f *folder) Close() error { return f.root.Close() }
+func (f *folder) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.root.Close()
+}
 
 func (f *folder) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
 	if !bundle.IsDocument(path) {
@@ -76,23 +102,27 @@ func (f *folder) Blob(_ context.Context, b manifest.Blob, offset int64) (io.Read
 
 // open opens a regular file below the folder.
 func (f *folder) open(path string) (*os.File, int64, error) {
-	name := filepath.FromSlash(path)
-	info, err := f.root.Stat(name)
+	root, err := f.here()
 	if err != nil {
-		return nil, 0, f.classify(path, err)
+		return nil, 0, err
+	}
+	name := filepath.FromSlash(path)
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, 0, misplaced(root, path, err)
 	}
 	if !info.Mode().IsRegular() { // opening a pipe would wait for ever
 		return nil, 0, fmt.Errorf("it is %w: not a regular file", bundle.ErrDamaged)
 	}
-	file, err := f.root.Open(name)
+	file, err := root.Open(name)
 	if err != nil {
-		return nil, 0, f.classify(path, err)
+		return nil, 0, misplaced(root, path, err)
 	}
 	return file, info.Size(), nil
 }
 
-// classify tells a link that leads out of the folder from other causes.
-func (f *folder) classify(path string, err error) error {
+// misplaced tells a link that leads out of the folder from other causes.
+func misplaced(root *os.Root, path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -100,7 +130,7 @@ func (f *folder) classify(path string, err error) error {
 		if i < len(path) && path[i] != '/' {
 			continue
 		}
-		info, lerr := f.root.Lstat(filepath.FromSlash(strings.TrimSuffix(path[:i], "/")))
+		info, lerr := root.Lstat(filepath.FromSlash(strings.TrimSuffix(path[:i], "/")))
 		if lerr == nil && info.Mode()&fs.ModeSymlink != 0 {
 			return fmt.Errorf("%w: %s is a link that leads out of it", bundle.ErrUnsafePath, path[:i])
 		}

@@ -50,7 +50,7 @@ func FuzzArchive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ctx := context.Background()
 		read := func(visit func(entry) error) error {
-			return walkReader(ctx, bytes.NewReader(data), int64(len(data)), visit)
+			return walk(ctx, bytes.NewReader(data), int64(len(data)), visit)
 		}
 		known := func(err error) {
 			if err != nil && !errors.Is(err, bundle.ErrDamaged) && !errors.Is(err, bundle.ErrUnsafePath) &&
