@@ -13,9 +13,9 @@
 //	fleet.yaml ──── sign ──▶ TUF metadata ─┐
 //	images ──── bundle.Store ─▶ blobs ─────┤ pack: registry, folder, stick
 //	                                       ▼
-//	                     fetch.Source ─▶ trust (verified documents) ─┐
-//	                            └──────▶ bundle.Store (verified blobs)┤
-//	                                                                 ▼
+//	                     fetch.Source ─▶ trust (verified documents) ──────┐
+//	                            └▶ ladder ─▶ bundle.Store (verified blobs)┤
+//	                                                                      ▼
 //	               dhow ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal
 //	                                             │
 //	                  engine  stack  backup  database  health  doors  ─▶ the Docker Engine, the volumes, the ports
@@ -26,6 +26,14 @@
 // cmd → daemon → update → change. The adapters (engine, stack, backup, database, offsite, health, doors, and fetch and trust outside of agent)
 // know nothing of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
 // the release author are not linked into dhow. imports_test.go enforces this.
+//
+// # Which bytes
+//
+// The plan step asks the ladder (bundle/ladder) how each layer that is missing comes for the fewest bytes: by a delta from an image that is
+// here, over a release in between, whole as zstd, or as images carry it; update/ladder.go tells it what is here and what is not to be tried
+// again. The fetch-blobs step lets it run: a delta that does not fit costs its own bytes, is told in the log and in the history, and the next
+// rung is taken. What is fetched only to make layers of it goes as soon as they are made. The verify step reads every image to its last byte,
+// however its layers came.
 //
 // # Where to begin reading
 //

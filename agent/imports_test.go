@@ -92,6 +92,7 @@ func TestLayers(t *testing.T) {
 		"installer":     {"agent/update", "agent/daemon"},
 		"manifest":      {"bundle", "agent/api"},
 		"bundle":        {"agent/api", "bundle/fetch", "bundle/pack"},
+		"bundle/ladder": {"agent/api", "agent/change", "agent/engine", "agent/journal", "agent/site", "agent/update", "bundle/pack"},
 	} {
 		p := one(t, name)
 		for _, f := range forbidden {

@@ -39,5 +39,6 @@
 //	blobs/sha256/<hex>    whole, verified content
 //	partial/<hex>         the beginning of a blob that is being fetched; bundle/fetch appends to it
 //	partial/<hex>.sums    what was written to it, piece by piece (see sums)
+//	ladder/               temporary files of bundle/ladder while it runs
 //	*/.dhow-tmp-*         leftovers of an interrupted write; Prune removes them
 package bundle

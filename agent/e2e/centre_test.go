@@ -33,11 +33,13 @@ type Stack struct {
 	settings map[string]string
 	services []string
 	entry    string
+	delta    string // the service whose image has deltas from the first release to the second
 }
 
 var (
 	clinicStack = Stack{
 		name: "clinic", files: []string{"compose.yaml", "checks.yaml"}, port: "GATEWAY_PORT", services: []string{"backend", "db", "gateway"}, entry: "gateway",
+		delta:    "backend",
 		settings: map[string]string{"OMRS_DB_PASSWORD": "s3'cret of #1", "MYSQL_ROOT_PASSWORD": "r00t$ecret"},
 	}
 	ledgerStack = Stack{
@@ -178,6 +180,9 @@ func shared(stack Stack, versions ...string) func(testing.TB) *Centre {
 			made := newCentre(t, stack)
 			for _, v := range versions {
 				made.release(t, v, v)
+			}
+			if stack.delta != "" {
+				made.byDelta(t, versions[1], versions[0], stack.delta, nil)
 			}
 			c = made
 		})

@@ -13,13 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
 
 	"dhow/agent/api"
@@ -27,7 +23,6 @@ import (
 	"dhow/bundle/bundletest"
 	"dhow/bundle/delta/deltatest"
 	"dhow/manifest"
-	"dhow/manifest/sign"
 )
 
 // ladderLayers is how many layers of its own each image of the ladder's releases has.
@@ -43,14 +38,13 @@ type ladderFleet struct {
 	site   *Site
 	meter  *Meter
 	repo   string
-	source string              // as the site calls it
-	tars   map[string][][]byte // of each release, the plain layers of the ledger's image
-	faults []string            // what the agent is started with
+	source string   // as the site calls it
+	faults []string // what the agent is started with
 }
 
 func newLadderFleet(t testing.TB, name string) *ladderFleet {
 	t.Helper()
-	f := &ladderFleet{t: t, centre: newCentre(t, ledgerStack), meter: newMeter(t), tars: map[string][][]byte{}}
+	f := &ladderFleet{t: t, centre: newCentre(t, ledgerStack), meter: newMeter(t)}
 	f.repo = "dhow-e2e/" + filepath.Base(filepath.Dir(f.centre.dir))
 	f.source = "oci://registry.example.org/" + f.repo + "?insecure"
 	for _, v := range []string{"1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"} {
@@ -87,88 +81,19 @@ func (f *ladderFleet) image(version, program, tag string) {
 	if err := remote.Write(reference(f.t, "dhow-ledger/ledger", version+"-"+tag), image); err != nil {
 		f.t.Fatal(err)
 	}
-	layers, err := image.Layers()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for _, l := range layers {
-		f.tars[version] = append(f.tars[version], f.plain(l))
-	}
 	f.centre.release(f.t, version, version+"-"+tag)
 }
 
-func (f *ladderFleet) plain(l v1.Layer) []byte {
+// publish publishes a release for the site.
+func (f *ladderFleet) publish(version string) {
 	f.t.Helper()
-	r, err := l.Uncompressed()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer r.Close()
-	data, err := io.ReadAll(r)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	return data
-}
-
-// publish publishes a release for the site, with the deltas from another one that makeOf answers for each of the image's own layers.
-func (f *ladderFleet) publish(version, from string, deltaOf func(i int, base [][]byte, layer []byte) (data []byte, spool int64)) {
-	f.t.Helper()
-	if from != "" {
-		ways := &manifest.Ways{Format: manifest.WaysFormat, Fleet: "dhow-e2e-ledger", Version: version}
-		base := f.ledgerImage(from).Config.Digest
-		tars := f.tars[version]
-		for i := range ladderLayers {
-			layer := tars[len(tars)-ladderLayers+i]
-			data, spool := deltaOf(i, f.tars[from], layer)
-			f.upload(data)
-			ways.Layers = append(ways.Layers, manifest.LayerWays{DiffID: digest.FromBytes(layer), Deltas: []manifest.Delta{
-				{Blob: bundletest.BlobOf(data), Base: base, From: from, Spool: spool},
-			}})
-		}
-		repo, err := sign.Open(f.centre.dir)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		if err := repo.SaveWays(ways); err != nil {
-			f.t.Fatal(err)
-		}
-	}
 	f.centre.pin(f.t, f.site.name, version, "oci://"+world.registry+"/"+f.repo)
-}
-
-// good makes the deltas that fit.
-func (f *ladderFleet) good(_ int, base [][]byte, layer []byte) ([]byte, int64) {
-	return deltatest.Make(f.t, base, layer)
-}
-
-// upload puts a blob into the fleet's repository, and into the centre's store.
-func (f *ladderFleet) upload(data []byte) {
-	f.t.Helper()
-	repo, err := name.NewRepository(world.registry+"/"+f.repo, name.Insecure)
-	if err == nil {
-		err = remote.WriteLayer(repo, static.NewLayer(data, types.MediaType("application/vnd.dhow.delta.v1")))
-	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	dir := filepath.Join(f.centre.dir, "store", "blobs", "sha256")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		f.t.Fatal(err)
-	}
-	write(f.t, filepath.Join(dir, digest.FromBytes(data).Encoded()), data)
 }
 
 // ledgerImage is the image of the ledger in a release.
 func (f *ladderFleet) ledgerImage(version string) manifest.PlatformImage {
 	f.t.Helper()
-	for _, i := range f.centre.document(f.t, version).Images {
-		if slices.Contains(i.Services, "ledger") {
-			return i.Platforms[0]
-		}
-	}
-	f.t.Fatalf("release %s has no ledger", version)
-	return manifest.PlatformImage{}
+	return imageOf(f.t, f.centre.document(f.t, version), "ledger")
 }
 
 // whole is how many bytes the image's own layers have as it carries them.
@@ -236,14 +161,15 @@ func TestLadder(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.log = filepath.Join(filepath.Dir(disk.path), "agent.log")
-	f.publish("1.0.0", "", nil)
+	f.publish("1.0.0")
 	s.install(f.source)
 	s.must("update", "--now")
 	s.settled(time.Minute)
 	s.post("/entries", "typed on 1.0.0")
 
 	step(t, "by deltas, killed while they come, while they are applied, and after")
-	f.publish("1.1.0", "1.0.0", f.good)
+	f.centre.byDelta(f.t, "1.1.0", "1.0.0", "ledger", nil)
+	f.publish("1.1.0")
 	f.byDelta()
 	step(t, "every delta is poisoned in its own way")
 	f.poisoned()
@@ -300,11 +226,12 @@ func (f *ladderFleet) poisoned() {
 	f.t.Helper()
 	s := f.site
 	var poisons []deltatest.Poison
-	f.publish("1.2.0", "1.1.0", func(i int, base [][]byte, layer []byte) ([]byte, int64) {
+	f.centre.byDelta(f.t, "1.2.0", "1.1.0", "ledger", func(i int, base [][]byte, layer []byte) ([]byte, int64) {
 		p := deltatest.PoisonOf(f.t, i, base, layer)
 		poisons = append(poisons, p)
 		return p.Data, 100
 	})
+	f.publish("1.2.0")
 	before := f.meter.count()
 	s.must("update")
 	f.stored("1.2.0", false)
@@ -352,7 +279,8 @@ func (f *ladderFleet) fromEngine() {
 		f.forgetLayers(v)
 	}
 	s.start()
-	f.publish("1.3.0", "1.2.0", f.good)
+	f.centre.byDelta(f.t, "1.3.0", "1.2.0", "ledger", nil)
+	f.publish("1.3.0")
 	idle := s.memory()
 	moved := f.update("1.3.0")
 	if u := s.last(); len(u.Setbacks) > 0 {
@@ -373,7 +301,8 @@ func (f *ladderFleet) fromEngine() {
 
 func (f *ladderFleet) noRoom(disk *Disk) {
 	f.t.Helper()
-	f.publish("1.4.0", "1.3.0", f.good)
+	f.centre.byDelta(f.t, "1.4.0", "1.3.0", "ledger", nil)
+	f.publish("1.4.0")
 	whole := f.whole("1.4.0")
 	disk.fill(128<<20 + whole + 3<<20)
 	if moved := f.update("1.4.0"); moved < whole {

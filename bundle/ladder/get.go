@@ -64,9 +64,7 @@ func wantLayer(l manifest.Layer) fetch.Want {
 
 func (r *runner) fetch(ctx context.Context, sources []bundle.Source, wants []fetch.Want, opts fetch.Options) error {
 	moved, err := fetch.Blobs(ctx, r.Store, sources, wants, opts)
-	r.moved.Bytes += moved.Bytes
-	r.moved.Line += moved.Line
-	r.moved.Active += moved.Active
+	r.moved.Add(moved)
 	return err
 }
 
