@@ -84,10 +84,15 @@ func IsDecodeError(err error) bool {
 }
 
 // OpenLayer opens a layer unpacked, from whichever form the store holds. The reader returns at most l.DiffSize bytes, ErrTooLarge when
-// there are more, and ErrDamaged in place of EOF when they are not those of l.DiffID.
+// there are more, and ErrDamaged in place of EOF when they are not those of l.DiffID. It unpacks, hashes and is read at the same time.
 func (s *Store) OpenLayer(l manifest.Layer) (io.ReadCloser, error) {
 	if b := plain(l); s.Has(b) {
-		return s.Open(b)
+		r, err := s.Open(b)
+		if err != nil {
+			return nil, err
+		}
+		checked := readAhead(r)
+		return readCloser{checked, func() error { return errors.Join(checked.Close(), r.Close()) }}, nil
 	}
 	path, err := s.path(l.Digest)
 	if err != nil {
@@ -102,8 +107,10 @@ func (s *Store) OpenLayer(l manifest.Layer) (io.ReadCloser, error) {
 		_ = f.Close()
 		return nil, layerError(l, err)
 	}
-	return readCloser{&layerReader{layer: l, r: z, hash: digest.SHA256.Digester()}, func() error {
-		_ = z.Close()
+	unpacked := readAhead(z)
+	checked := readAhead(&layerReader{layer: l, r: unpacked, hash: digest.SHA256.Digester()})
+	return readCloser{checked, func() error {
+		_, _, _ = checked.Close(), unpacked.Close(), z.Close() // in this order: each reads from the next
 		return f.Close()
 	}}, nil
 }

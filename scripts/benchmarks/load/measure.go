@@ -23,8 +23,6 @@ type bench struct {
 	self string
 }
 
-const tag = "dhow-bench-load:new"
-
 func measure(ctx context.Context, work string, rounds int) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -62,7 +60,8 @@ func measure(ctx context.Context, work string, rounds int) error {
 					*list[1] = append(*list[1], s)
 					continue
 				}
-				t, err := b.dhow("one", fmt.Sprintf("%s-%d.tgz", b.path("bundle"), n), b.path("1.root.json"), b.path("store"), tag)
+				t, err := b.dhow("one", fmt.Sprintf("%s-%d.tgz", b.path("bundle"), n), b.path("1.root.json"), b.path("store"),
+					fmt.Sprintf("dhow-bench-load:1.%d.0", n))
 				if err != nil {
 					return err
 				}
