@@ -88,6 +88,12 @@ func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, er
 	return append([]bundle.Source{given}, others...), nil
 }
 
+// again reports whether a fetch that has ended with err is tried again at once. A server that has said when to come back is asked by the
+// schedule, which heeds that (see fetch.Network.Pause).
+func (p fetchPlan) again(err error, idle int) bool {
+	return errors.Is(err, bundle.ErrUnreachable) && !errors.Is(err, fetch.ErrBusy) && p.From == "" && idle < idleAttempts
+}
+
 // forDocuments is the order in which the sources are asked for what is newest.
 func forDocuments(p fetchPlan, sources []bundle.Source) []bundle.Source {
 	if p.From == "" || len(sources) == 0 {
@@ -253,7 +259,7 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if held := (*hold)(nil); errors.As(err, &held) {
 		return &change.Failure{Class: change.ClassWaits, Hint: held.hint, Err: held}
 	}
-	if errors.Is(err, bundle.ErrUnreachable) && p.From == "" && note.Idle < idleAttempts {
+	if p.again(err, note.Idle) {
 		return &change.Retry{After: idleDelay, Err: err}
 	}
 	if p.From != "" && (errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge) || errors.Is(err, bundle.ErrUnsafePath)) {

@@ -17,6 +17,7 @@ import (
 	"dhow/agent/engine"
 	"dhow/agent/site"
 	"dhow/bundle"
+	"dhow/bundle/fetch"
 	"dhow/manifest"
 	"dhow/manifest/manifesttest"
 	"dhow/manifest/trust"
@@ -67,6 +68,29 @@ func TestUntrusted(t *testing.T) {
 	}
 	if untrusted(nil) != nil {
 		t.Error("nil became an error")
+	}
+}
+
+func TestFetchIsTriedAgainAtOnce(t *testing.T) {
+	away := fmt.Errorf("registry: %w", bundle.ErrUnreachable)
+	busy := fmt.Errorf("registry: %w, %w", bundle.ErrUnreachable, fetch.ErrBusy)
+	for _, tt := range []struct {
+		plan fetchPlan
+		err  error
+		idle int
+		want bool
+	}{
+		{fetchPlan{}, away, 0, true},
+		{fetchPlan{}, away, idleAttempts, false},
+		{fetchPlan{From: "/media/usb"}, away, 0, false},
+		{fetchPlan{}, busy, 0, false}, // it has said when to come back
+		{fetchPlan{Now: true}, busy, 0, false},
+		{fetchPlan{}, fmt.Errorf("registry: %w", bundle.ErrDamaged), 0, false},
+		{fetchPlan{}, nil, 0, false},
+	} {
+		if got := tt.plan.again(tt.err, tt.idle); got != tt.want {
+			t.Errorf("%+v, %v after %d: %v", tt.plan, tt.err, tt.idle, got)
+		}
 	}
 }
 

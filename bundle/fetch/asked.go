@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ func (s *source) begin(pause time.Duration) (tries int, err error) {
 		return 0, s.wrong
 	case s.failed == nil:
 		tries = attempts
+	case errors.Is(s.failed, ErrBusy): // it has said when to come back
+		return 0, s.failed
 	case s.reach == Local || time.Since(s.at) >= comeBack*pause:
 		tries = 1 // it may have come back
 	default:

@@ -276,9 +276,7 @@ func (g *getter) blobFrom(ctx context.Context, address string, b manifest.Blob, 
 	return &bodyReader{ctx, resp.Body}, start, nil
 }
 
-// errOther is an answer that is something else than the blob: nothing of it is taken, and what is here already stays.
-var errOther = errors.New("it is something else")
-
+// checkBlob judges an answer by its head. What is refused here costs nothing: what is here already stays.
 func checkBlob(resp *http.Response, b manifest.Blob, offset int64) (start int64, err error) {
 	if err := status(resp); err != nil {
 		return 0, err
@@ -301,7 +299,7 @@ func checkBlob(resp *http.Response, b manifest.Blob, offset int64) (start int64,
 		return 0, errPage
 	}
 	if length >= 0 && length != b.Size {
-		return 0, &kinded{fmt.Errorf("blob %s is %w: the server has %d bytes, not %d", b.Digest, bundle.ErrDamaged, length, b.Size), errOther}
+		return 0, fmt.Errorf("blob %s is %w: the server has %d bytes, not %d", b.Digest, bundle.ErrDamaged, length, b.Size)
 	}
 	return start, nil
 }
