@@ -239,8 +239,9 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
-	_, left, _ := x.plan()
-	note.Done, note.Total = 0, left
+	plan, left, _ := x.plan()
+	note.Total = x.total(plan)
+	note.Done = note.Total - left
 	moved, err := m.transfer(t, p, target.Release, sources, left, &note, func(allowed []bundle.Source, o fetch.Options) (fetch.Moved, error) {
 		return m.climb(ctx, t, x, allowed, o, &note)
 	})

@@ -93,6 +93,14 @@ func (x missing) plan() (plan ladder.Plan, bytes, disk int64) {
 	return plan, plan.Bytes + rest, plan.Disk + rest
 }
 
+// total is how many bytes a plan moves from its beginning, with those that are here.
+func (x missing) total(plan ladder.Plan) (n int64) {
+	for _, s := range plan.Steps {
+		n += s.Rungs[0].Blob.Size
+	}
+	return n + fetch.Size(x.others)
+}
+
 // room is how many bytes may be written to the store; 0 when that is not known.
 func (m *Manager) room() int64 {
 	free, err := site.Free(m.Paths.Store())

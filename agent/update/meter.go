@@ -1,6 +1,7 @@
 package update
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ type meter struct {
 	pause   *pauseState
 	came    time.Time // when the last piece came
 	gauge   gauge
+	done    int64 // of total bytes of the fetch at work
+	total   int64
 }
 
 const (
@@ -83,7 +86,9 @@ func (m *Manager) look(fresh bool) (at moment, l limits, t Tally, err error) {
 	if begun && r.tally.Month.Bytes > 0 || r.unsaved >= most || late {
 		err = m.saveTally(at)
 	}
-	return at, r.limits, *r.tally, err
+	t = *r.tally
+	t.Speeds = slices.Clone(t.Speeds)
+	return at, r.limits, t, err
 }
 
 func (r *meter) age() time.Time {
@@ -131,8 +136,15 @@ func (r *meter) arrived(n int, now time.Time) {
 func (r *meter) ended() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.came = time.Time{}
-	r.gauge = gauge{}
+	r.came, r.gauge, r.done, r.total = time.Time{}, gauge{}, 0, 0
+}
+
+// reached says how far the fetch at work is, in bytes.
+func (r *meter) reached(done, total int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gauge.add(time.Now(), done)
+	r.done, r.total = done, total
 }
 
 // gauge tells the speed of the last half minute.

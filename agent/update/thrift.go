@@ -75,13 +75,12 @@ func (m *Manager) transfer(
 		return moved, err
 	}
 	t.Progress(change.Progress{Message: said})
+	m.meter.reached(note.Done, note.Total)
 	defer m.meter.ended()
 	moved, err = do(near, fetch.Options{
 		Rate: m.config().BytesPerSecond(), Gate: m.gate(p),
 		Progress: func(done, total int64) {
-			m.meter.mu.Lock()
-			m.meter.gauge.add(time.Now(), done)
-			m.meter.mu.Unlock()
+			m.meter.reached(done, total)
 			note.Done, note.Total = done, total
 			t.Progress(change.Progress{Done: done, Total: total, Message: said})
 		},
@@ -183,9 +182,8 @@ func (m *Manager) statusOfFetch(s *api.Status, c *change.Change, at moment, l li
 	if found, err := c.ReadNote(stepPlan, &target); err != nil || !found || target.Nothing != "" || s.Step != stepFetch {
 		return err
 	}
-	_, progress, _ := m.hub.state(c.ID)
-	f := &api.Fetching{Release: target.Release, Done: progress.Done, Total: progress.Total}
 	m.meter.mu.Lock()
+	f := &api.Fetching{Release: target.Release, Done: m.meter.done, Total: m.meter.total}
 	speed := m.meter.gauge.speed(time.Now())
 	m.meter.mu.Unlock()
 	left := f.Total - f.Done

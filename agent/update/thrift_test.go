@@ -1,6 +1,8 @@
 package update
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,13 @@ func TestQuietHours(t *testing.T) {
 	}
 	s.at("17:00")
 	s.until("ready", ready)
+	if ranges := c.ranges(); !slices.ContainsFunc(ranges, func(r string) bool {
+		var from int64
+		_, err := fmt.Sscanf(r, "bytes=%d-", &from)
+		return err == nil && from > layerSize/4
+	}) {
+		t.Errorf("it did not go on at the byte: %q", ranges)
+	}
 	if n := s.crossed(); n < st.Fetch.Total || n > st.Fetch.Total+200_000 {
 		t.Errorf("%d bytes crossed the line for %d", n, st.Fetch.Total)
 	}

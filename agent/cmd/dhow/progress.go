@@ -22,12 +22,12 @@ type progress struct {
 	now   func() time.Time
 
 	headed bool
-	undone uint64    // the change that went back
-	last   string    // what the newest plain line said
-	said   string    // of what is fetched
-	step   string    // whose bytes are counted
-	began  time.Time // of those bytes
-	base   int64     // bytes at that moment
+	undone uint64          // the change that went back
+	last   string          // what the newest plain line said
+	said   map[string]bool // of what is fetched
+	step   string          // whose bytes are counted
+	began  time.Time       // of those bytes
+	base   int64           // bytes at that moment
 }
 
 func newProgress(out io.Writer) *progress {
@@ -58,16 +58,21 @@ func (p *progress) show(e api.Event) {
 		return
 	}
 	text := fmt.Sprintf("%2d/%d %s", e.StepNumber, e.StepCount, stepWords(e.Step, e.Undoing))
-	if !p.live {
-		if e.Message != "" {
-			text += ": " + e.Message
+	if e.Kind == "fetch" && e.Message != "" { // told once; bytes are counted beside it
+		if !p.said[e.Message] {
+			if p.said == nil {
+				p.said = map[string]bool{}
+			}
+			p.said[e.Message] = true
+			p.line(text + ": " + e.Message)
 		}
-		p.line(text)
-		return
-	}
-	if e.Kind == "fetch" && e.Message != "" && e.Message != p.said { // what is to be expected stays on the screen
-		p.said = e.Message
+	} else if !p.live && e.Message != "" {
 		p.line(text + ": " + e.Message)
+	} else if !p.live {
+		p.line(text)
+	}
+	if !p.live {
+		return
 	}
 	if e.Total > 0 {
 		text = fmt.Sprintf("%-34s %s  %s  %s", text, bar(e.Done, e.Total), progressOf(e.Done, e.Total), p.left(e))
