@@ -15,6 +15,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/site"
+	"dhow/manifest/sign"
 )
 
 // fleet is a ledger fleet whose images no other fleet has.
@@ -35,6 +36,11 @@ func killFleet(t testing.TB, name string) *fleet {
 		tag := release + "-" + name
 		variant(t, "dhow-ledger/ledger", program, tag, func(i *imageChange) { i.label = tag })
 		c.release(t, release, tag)
+	}
+	for release, program := range faultReleases {
+		if program != "1.0.0" {
+			c.byDelta(t, release, "1.0.0", "ledger", nil)
+		}
 	}
 	return &fleet{name: name, centre: c}
 }
@@ -162,9 +168,31 @@ func (k *faultSite) prepare(o order) [2]side {
 		k.left[o.from] = either[0].entries
 		s.centre.pin(k.t, s.name, o.to, k.source)
 		k.forgetBlobs(o)
+		k.deltasOnly(o)
 	}
 	dropImages(k.t, s.centre)
 	return either
+}
+
+// deltasOnly takes away from the source the layers to which there are deltas from the release that runs, as a bundle does that builds on it:
+// what makes layers of deltas is to be interrupted, too.
+func (k *faultSite) deltasOnly(o order) {
+	k.t.Helper()
+	repo, err := sign.Open(k.site.centre.dir)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	ways, err := repo.Ways(o.to)
+	if err != nil || ways == nil || ways.Layers[0].Deltas[0].From != o.from {
+		return // to 1.0.1, whose layers are those of 1.0.0
+	}
+	for _, l := range imageOf(k.t, k.site.centre.document(k.t, o.to), "ledger").Layers {
+		if len(ways.Of(l.DiffID).Deltas) > 0 {
+			if err := os.Remove(filepath.Join(k.source, "blobs", "sha256", l.Digest.Encoded())); err != nil {
+				k.t.Fatal(err)
+			}
+		}
+	}
 }
 
 // forgetBlobs removes from the store what the release that comes has alone.

@@ -104,7 +104,7 @@ func update(t *testing.T, s *Site, source string) {
 	if n := s.sql("select count(*) from patient where identifier is not null and name = 'Typed before the update'"); n != "1" {
 		t.Errorf("%s migrated rows of the patient who was typed in before, want 1", n)
 	}
-	figure(t, "1.0.0 to 1.1.0: downtime %.1f s, %.2f MB fetched in place of %.2f", away.Seconds(), float64(u.BytesFetched)/1e6, float64(whole)/1e6)
+	figure(t, "1.0.0 to 1.1.0: downtime %.1f s, %.1f kB fetched in place of %.1f", away.Seconds(), float64(u.BytesFetched)/1e3, float64(whole)/1e3)
 }
 
 // newBytes is how many bytes the layers have, as images carry them, that a release has and another one has not.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -27,7 +28,7 @@ type wayTo func(i int, base [][]byte, layer []byte) (data []byte, spool int64)
 func (c *Centre) byDelta(t testing.TB, version, from, service string, makeOne wayTo) {
 	t.Helper()
 	if makeOne == nil {
-		makeOne = func(_ int, base [][]byte, layer []byte) ([]byte, int64) { return deltatest.Make(t, base, layer) }
+		makeOne = func(_ int, base [][]byte, layer []byte) ([]byte, int64) { return deltaOnce(t, base, layer) }
 	}
 	store, err := bundle.OpenStore(filepath.Join(c.dir, "store"))
 	if err != nil {
@@ -59,6 +60,33 @@ func (c *Centre) byDelta(t testing.TB, version, from, service string, makeOne wa
 	if err := repo.SaveWays(w); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// deltas are those that were made before: fleets of several tests have the same layers.
+var deltas struct {
+	sync.Mutex
+	made map[digest.Digest]madeDelta
+}
+
+type madeDelta struct {
+	data  []byte
+	spool int64
+}
+
+func deltaOnce(t testing.TB, base [][]byte, layer []byte) ([]byte, int64) {
+	t.Helper()
+	deltas.Lock()
+	defer deltas.Unlock()
+	key := digest.FromBytes(append(bytes.Join(base, nil), layer...))
+	d, found := deltas.made[key]
+	if !found {
+		d.data, d.spool = deltatest.Make(t, base, layer)
+		if deltas.made == nil {
+			deltas.made = map[digest.Digest]madeDelta{}
+		}
+		deltas.made[key] = d
+	}
+	return d.data, d.spool
 }
 
 // imageOf is the image of a service in a release.

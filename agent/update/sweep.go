@@ -12,6 +12,7 @@ import (
 	"dhow/agent/change"
 	"dhow/agent/fault"
 	"dhow/bundle/durable"
+	"dhow/bundle/ladder"
 	"dhow/manifest"
 )
 
@@ -165,6 +166,9 @@ func (m *Manager) pruneStore(ctx context.Context) error {
 		return err
 	}
 	if err := m.keepRungs(ctx, keep); err != nil {
+		return err
+	}
+	if err := ladder.Clean(m.Store); err != nil {
 		return err
 	}
 	_, err = m.Store.Prune(keep)

@@ -27,6 +27,18 @@ type baseError struct{ err error }
 func (e *baseError) Error() string { return fmt.Sprintf("its base can't be read: %v", e.err) }
 func (e *baseError) Unwrap() error { return e.err }
 
+// baseFile is a layer of a base. A disk that does not give it back is no fault of the delta.
+type baseFile struct{ io.ReaderAt }
+
+// ReadAt implements io.ReaderAt.
+func (f baseFile) ReadAt(p []byte, at int64) (int, error) {
+	n, err := f.ReaderAt.ReadAt(p, at)
+	if err != nil && err != io.EOF {
+		err = &baseError{err}
+	}
+	return n, err
+}
+
 // bases keeps the plain layers of one image open: several deltas in a row have the same base.
 type bases struct {
 	*runner
@@ -69,7 +81,7 @@ func (b *bases) open(ctx context.Context, image manifest.PlatformImage) ([]delta
 	}
 	layers := make([]delta.Layer, len(image.Layers))
 	for i, l := range image.Layers {
-		layers[i] = delta.Layer{Identity: delta.Identity{DiffID: l.DiffID, Size: l.DiffSize}, Tar: b.files[l.DiffID]}
+		layers[i] = delta.Layer{Identity: delta.Identity{DiffID: l.DiffID, Size: l.DiffSize}, Tar: baseFile{b.files[l.DiffID]}}
 	}
 	return layers, nil
 }

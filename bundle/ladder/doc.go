@@ -21,5 +21,5 @@
 //
 // # Disk
 //
-// Temporary files are in the folder "ladder" of the store. It is removed when Run begins and when it ends.
+// Temporary files are in the folder "ladder" of the store. It is removed when Run begins and when it ends, and by Clean.
 package ladder

@@ -93,10 +93,12 @@ func (r *runner) apply(ctx context.Context, bases *bases, l manifest.Layer, rung
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := delta.Apply(ctx, base, d, rung.Blob.Size, in, dir, func(done int64) {
-			if progress != nil {
-				progress(done, total)
-			}
+		err := safely(func() error {
+			return delta.Apply(ctx, base, d, rung.Blob.Size, in, dir, func(done int64) {
+				if progress != nil {
+					progress(done, total)
+				}
+			})
 		})
 		_ = in.CloseWithError(err)
 		ended <- err
@@ -110,6 +112,16 @@ func (r *runner) apply(ctx context.Context, bases *bases, l manifest.Layer, rung
 		return applied
 	}
 	return err
+}
+
+// safely calls f, which reads bytes from outside: should it panic over them, it is they who are wrong, and the agent lives on.
+func safely(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it is %w: internal error: %v", bundle.ErrDamaged, p)
+		}
+	}()
+	return f()
 }
 
 // fits compares what a delta says of itself with what is signed.

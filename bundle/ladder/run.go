@@ -38,17 +38,17 @@ type Job struct {
 
 // Run brings what is wanted into the store, and returns what came from sources. When ctx ends it returns at once, and parts stay.
 func Run(ctx context.Context, job Job) (fetch.Moved, error) {
-	r := runner{Job: job, dir: filepath.Join(job.Store.Dir(), "ladder")}
+	r := runner{Job: job, dir: workDir(job.Store)}
 	r.Refused = maps.Clone(job.Refused)
 	if r.Refused == nil {
 		r.Refused = map[digest.Digest]bool{}
 	}
 	r.split()
-	if err := r.clean(); err != nil {
+	if err := Clean(r.Store); err != nil {
 		return r.moved, err
 	}
 	err := r.run(ctx)
-	if cerr := r.clean(); err == nil {
+	if cerr := Clean(r.Store); err == nil {
 		err = cerr
 	}
 	if err == nil {
@@ -67,6 +67,7 @@ type runner struct {
 	neighbours bool
 	moved      fetch.Moved
 	setbacks   []Setback // that are not reported yet
+	full       error     // of a disk on which a layer could not be made
 	between    []manifest.Layer
 }
 
@@ -106,6 +107,9 @@ func (r *runner) run(ctx context.Context) error {
 		plan := Make(r.Query)
 		r.report(plan)
 		again, err := r.fromFar(ctx, plan, nearby)
+		if errors.Is(err, fs.ErrNotExist) && r.full != nil {
+			return errors.Join(r.full, err) // there is a way, and no room for it
+		}
 		if err != nil {
 			return err
 		}
@@ -158,6 +162,9 @@ func (r *runner) makeAll(ctx context.Context, plan Plan) (again bool, err error)
 		case errors.As(err, &lost):
 			r.refuse(s.Rungs[0].Base.Config.Digest, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true})
 		case wrong || noRoom(err):
+			if !wrong {
+				r.full = err
+			}
 			r.refuse(s.Rungs[0].Blob.Digest, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true, Lasting: wrong})
 			if err := r.Store.Remove(s.Rungs[0].Blob.Digest); err != nil {
 				return false, err
@@ -170,13 +177,15 @@ func (r *runner) makeAll(ctx context.Context, plan Plan) (again bool, err error)
 	return false, nil
 }
 
-// clean removes temporary files.
-func (r *runner) clean() error {
-	if err := os.RemoveAll(r.dir); err != nil {
+// Clean removes the temporary files of a Run that was killed. None may be under way.
+func Clean(s *bundle.Store) error {
+	if err := os.RemoveAll(workDir(s)); err != nil {
 		return fmt.Errorf("cannot clean store: %w", err)
 	}
-	return r.Store.Clean()
+	return s.Clean()
 }
+
+func workDir(s *bundle.Store) string { return filepath.Join(s.Dir(), "ladder") }
 
 // drop removes what was fetched only to make layers of it, now that they are here.
 func (r *runner) drop() error {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"dhow/bundle"
@@ -510,4 +511,17 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.clean()
+}
+
+// sick is a file on a disk that does not give back what was written to it.
+type sick struct{}
+
+func (sick) ReadAt([]byte, int64) (int, error) { return 0, syscall.EIO }
+
+func TestABaseThatCannotBeRead(t *testing.T) {
+	_, err := baseFile{sick{}}.ReadAt(nil, 0)
+	lost := (*baseError)(nil)
+	if !errors.As(err, &lost) || !errors.Is(err, syscall.EIO) || err.Error() != "its base can't be read: input/output error" {
+		t.Errorf("%v", err)
+	}
 }
