@@ -47,7 +47,7 @@ func (j *job) together(ctx context.Context, sources []*source) error {
 			if s := j.returned(sources, running); s != nil {
 				start(nil, func(ctx context.Context) error { return j.stream(ctx, s) })
 			}
-			if blobs(running) >= j.allowed() {
+			if blobs(running) < len(running) || blobs(running) >= j.allowed() { // what is near may make the rest needless
 				break
 			}
 			it := j.list.next(func(it *item) bool { return !tried[it] })
@@ -109,7 +109,7 @@ func (j *job) returned(sources []*source, running []*transfer) *source {
 		return nil
 	}
 	for _, s := range sources {
-		if s.stream == nil || !errors.Is(s.failed, bundle.ErrUnreachable) || s.tries >= attempts || time.Since(s.at) < comeBack*j.opts.Pause {
+		if s.stream == nil || !errors.Is(s.failed, bundle.ErrUnreachable) || s.tries >= attempts || time.Since(s.at) < j.opts.Pause {
 			continue
 		}
 		s.at = time.Now()
