@@ -108,7 +108,9 @@ type lean struct {
 
 func (l lean) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
-	req.Header.Set("User-Agent", userAgent)
+	if req.Header.Get("User-Agent") == "" { // dhowctl's client of registries names itself
+		req.Header.Set("User-Agent", userAgent)
+	}
 	req.Header.Del("Referer") // of a redirect: nobody's business
 	t, err := l.net.route(l.owner, req.URL)
 	if err != nil {
