@@ -31,7 +31,7 @@ type Options struct {
 // check fails when a bundle can't be written so.
 func (o Options) check(name string) error {
 	if o.Size < MinPart || o.Size > MaxPart {
-		return fmt.Errorf("parts of %d bytes: they have %d at least and %d at most, the longest file that FAT takes", o.Size, MinPart, MaxPart)
+		return fmt.Errorf("parts of %d bytes: they have %d at least and %d at most, the longest file that FAT takes", o.Size, MinPart, int64(MaxPart))
 	}
 	s := &Sums{Name: name, Size: max(o.Expect, 1), Part: o.Size}
 	return errors.Join(checkName(name), s.sizes(o.Parity))
