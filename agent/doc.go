@@ -13,7 +13,7 @@
 //	fleet.yaml ──── sign ──▶ TUF metadata ─┐
 //	images ──── bundle.Store ─▶ blobs ─────┤ pack: registry, folder, stick
 //	                                       ▼
-//	                     fetch.Source ─▶ trust (verified documents) ──────┐
+//	                     fetch.Source ─▶ trust (verified documents) ──────┬─▶ bundle/serve ─▶ other sites
 //	                            └▶ ladder ─▶ bundle.Store (verified blobs)┤
 //	                                                                      ▼
 //	               dhow ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal

@@ -137,7 +137,7 @@ func (m *Manager) shareable(ctx context.Context, version, platform string) (r *m
 	r, _, err = m.Trust.Release(ctx, nil, version)
 	switch {
 	case errors.Is(err, trust.ErrUnknownRelease):
-		return nil, "the manifest does not list it any more", nil
+		return nil, "the manifest does not list it", nil
 	case errors.Is(err, trust.ErrNothing):
 		return nil, "it was never fetched here", nil
 	case err != nil:

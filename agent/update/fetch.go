@@ -137,7 +137,8 @@ func (m *Manager) ask(ctx context.Context, p fetchPlan) (note refreshNote, facts
 	poll := Poll{Last: m.stamp()}
 	if err := m.refresh(ctx, p, &note); err != nil {
 		f := (*change.Failure)(nil)
-		unreachable := errors.As(err, &f) && f.Class == change.ClassNetwork
+		// A neighbour may lack what concerns this site of a large fleet, which is no answer either.
+		unreachable := errors.As(err, &f) && f.Class == change.ClassNetwork || errors.Is(err, fs.ErrNotExist)
 		// A registry that lags behind the stick that was used last is no attack: what the site knows already counts.
 		behind := errors.Is(err, trust.ErrStale)
 		if _, cerr := m.Trust.Current(); cerr != nil || !unreachable && !behind || p.From != "" {
