@@ -105,13 +105,18 @@ func imageOf(platform string, contents ...string) (ggcr.Image, error) {
 	return mutate.ConfigFile(img, config)
 }
 
-// noise does not compress, and is always the same for the same seed. There is more of it when the seed speaks of something large.
+// noise does not compress, and is always the same for the same seed. Of something large there is more, and only the name of
+// it changes.
 func noise(seed string) string {
+	large := strings.Contains(seed, "large")
+	if large {
+		seed = "large"
+	}
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, seed)
 	random := rand.New(rand.NewPCG(h.Sum64(), 1))
 	data := make([]byte, 100_000)
-	if strings.Contains(seed, "large") {
+	if large {
 		data = make([]byte, 1_300_000)
 	}
 	for i := range data {
