@@ -249,6 +249,9 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if err == nil {
 		note.Setbacks = append(note.Setbacks, m.madeUpFor(sources)...)
 	}
+	for _, wrong := range moved.Wrong {
+		m.Log.Warn("a source sent something else than it was asked for", "error", wrong)
+	}
 	note.Moved += moved.Bytes
 	if moved.Bytes > 0 {
 		note.Idle = 0
