@@ -7,5 +7,12 @@
 // memory, that servers are asked over TLS also while the computer has lost the time (see Network.WithClock), that a line which has gone silent is given up, and that everything that
 // comes from outside is bounded before it is kept. It leaves trust in documents to manifest/trust, and the decision when to try again later
 // to its caller: every failure to reach a source wraps bundle.ErrUnreachable, wrong bytes wrap bundle.ErrDamaged, a full disk stays
-// syscall.ENOSPC.
+// syscall.ENOSPC. A server that has said when to come back is ErrBusy as well (see Network.Pause).
+//
+// Servers are spoken to as Docker does: its logins and credential helpers, its folder of authorities, the proxies of the environment. A login
+// never reaches another host than its own, https never leads to plain http, and no secret is in an error. What an answer says before its
+// first byte (a login page, a wrong length, a range that does not fit) never costs the part of a blob that is here.
+//
+// A blob is asked for from its byte on without regard to ETags: its name is its hash, and servers that share a name often tag the same file
+// differently. With If-Range each of them would send all of it again.
 package fetch
