@@ -22,6 +22,8 @@ import (
 	"dhow/bundle/fetch"
 	"dhow/bundle/pack"
 	"dhow/manifest"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 func docker(t *testing.T, args ...string) string {
@@ -84,12 +86,12 @@ func TestDockerLoad(t *testing.T) {
 // startRegistry starts Debian's docker-registry on a free port of this computer.
 func startRegistry(t *testing.T) string {
 	t.Helper()
-	address, _ := startRegistryIn(t)
+	address, _ := startRegistryIn(t, "")
 	return address
 }
 
-// startRegistryIn returns its configuration as well.
-func startRegistryIn(t *testing.T) (address, config string) {
+// startRegistryIn returns its configuration as well, to which more is added.
+func startRegistryIn(t *testing.T, more string) (address, config string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,7 +103,7 @@ func startRegistryIn(t *testing.T) (address, config string) {
 	}
 	dir := t.TempDir()
 	config = filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), address)
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), address) + more
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +144,7 @@ func TestDebianRegistryKeepsWhatSitesFetch(t *testing.T) {
 }
 
 func keeps(t *testing.T, collect []string) {
-	address, config := startRegistryIn(t)
+	address, config := startRegistryIn(t, "")
 	spec := "oci://" + address + "/clinic/emr"
 	s, r, w := led(t)
 	stray := bundletest.Put(t, s, []byte("stray"))
@@ -175,6 +177,48 @@ func keeps(t *testing.T, collect []string) {
 	}
 	if _, err := source(t, spec).Blob(ctx, stray, 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing was collected: %v", err)
+	}
+}
+
+// TestDebianRegistryWithALogin publishes and fetches with a password that a credential helper knows, and without one finds out why not.
+func TestDebianRegistryWithALogin(t *testing.T) {
+	dir := t.TempDir()
+	hash, err := bcrypt.GenerateFromPassword([]byte("tr0mbone"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := filepath.Join(dir, "users")
+	address, _ := startRegistryIn(t, fmt.Sprintf("auth: {htpasswd: {realm: clinic, path: %q}}\n", users))
+	spec := "oci://" + address + "/clinic/emr"
+	for path, text := range map[string]string{
+		users: "anna:" + string(hash) + "\n",
+		filepath.Join(dir, "docker-credential-clinic"): "#!/bin/sh\ntest \"$(cat)\" = " + address +
+			" && echo '{\"Username\":\"anna\",\"Secret\":\"tr0mbone\"}'\n",
+		filepath.Join(dir, "config.json"): `{"credsStore": "clinic"}`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, r := bundletest.Sample(t, 300_000)
+	t.Setenv("DOCKER_CONFIG", dir)
+	want := "is not on the PATH"
+	if err := pack.PublishOCI(ctx, spec, contents(s, r), nil); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("without the helper: %v", err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	if err := pack.PublishOCI(ctx, spec, contents(s, r), nil); err != nil {
+		t.Fatal(err)
+	}
+	site := bundletest.Store(t)
+	if _, err := fetch.Blobs(ctx, site, []bundle.Source{source(t, spec)}, wantsOf(t, r), quick); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	_, err = fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{source(t, spec)}, wantsOf(t, r), quick)
+	want = "access is refused (HTTP 401); nobody has logged in to " + address + " here (docker login " + address + ")"
+	if !errors.Is(err, bundle.ErrUnreachable) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("without a login: %v", err)
 	}
 }
 
