@@ -124,7 +124,7 @@ func TestNullValuesAreDefaults(t *testing.T) {
 func FuzzParseConfig(f *testing.F) {
 	for _, s := range []string{
 		"site: kin-001\nsources: [a, b]\n", "site: a\nadopt: {dir: d, files: [x], project: p}\n", "", "- a", "site: [", "a: &a [*a]",
-		"site: a\nfetch: TZ=\n", "site: a\nwindow: 1-2\n", "? {a: b}\n: c\n",
+		"site: a\nquiet: 22:00-06:00, 12:00-13:00\nbudget: {day: 5 MB, month: 1 GB}\n", "site: a\nfetch: TZ=\n", "site: a\nwindow: 1-2\n", "? {a: b}\n: c\n",
 	} {
 		f.Add([]byte(s))
 	}

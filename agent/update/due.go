@@ -87,8 +87,9 @@ func (m *Manager) window() site.Window {
 	return w
 }
 
-// Check is what the schedule calls: it looks for something new. While a change runs it does nothing; an errand of the schedule gives way, and a
-// fetch goes on while the sources are asked.
+// Check is what the schedule calls: it looks for something new. During an update it does nothing, and during an errand it waits for the end: a
+// backup that takes longer than the time between two looks must not begin anew each time. Copies that cross a line give way, and a fetch goes on
+// while the sources are asked.
 func (m *Manager) Check(ctx context.Context) error {
 	fetching, err := m.check()
 	if err != nil || fetching == 0 {
@@ -107,11 +108,15 @@ func (m *Manager) check() (fetching uint64, err error) {
 		return 0, err
 	case c != nil && c.Kind == KindFetch && m.running == c.ID:
 		return c.ID, nil
-	case c != nil && isErrand(c.Kind): // a copy over a thin line may take days
-		if way, err := givesWay(c, false); err != nil || !way {
+	case c != nil && isErrand(c.Kind):
+		var e errandPlan
+		if err := c.ReadPlan(&e); err != nil {
 			return 0, err
 		}
-		if err := m.free(order{}); err != nil {
+		if c.Kind != KindExport || e.Person || onThisComputer(e.Place) {
+			return 0, m.askLater()
+		}
+		if err := m.free(order{}); err != nil { // a copy over a thin line may take days
 			return 0, err
 		}
 	case c != nil || m.running != 0:
@@ -128,6 +133,15 @@ func (m *Manager) check() (fetching uint64, err error) {
 	}
 	m.poke()
 	return 0, nil
+}
+
+// askLater lets a fetch begin when the change at work has ended. The caller holds m.mu.
+func (m *Manager) askLater() error {
+	w, err := m.waiting()
+	if err != nil || w != nil {
+		return err
+	}
+	return m.Journal.SetFact(factWaiting, Waiting{Why: "it waits for the end of what is under way"})
 }
 
 // Update begins an update that a person asked for. A fetch that the schedule began gives way.

@@ -129,10 +129,12 @@ func TestMayGoBack(t *testing.T) {
 func TestPolicyFillsWhatTheSiteLeavesOut(t *testing.T) {
 	policy := manifest.Policy{
 		Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Rate: "64 kB/s", Languages: []string{"fr", "en"}, Contact: "+243 1",
+		Quiet: "08:00-17:00", Budget: manifest.Budget{Day: "50 MB", Month: "1 GB"},
 		Backup: manifest.BackupPolicy{At: "0 1 * * *", Drill: "never", Keep: 7, Days: 30, Space: "20 GB"},
 	}
 	want := site.Config{
 		Site: "kin-001", Window: "21:00-05:00", TimeZone: "Africa/Kinshasa", Rate: "64 kB/s", Language: "fr", Contact: "+243 1",
+		Quiet: "08:00-17:00", Budget: manifest.Budget{Day: "50 MB", Month: "1 GB"},
 		Backup: site.Backup{At: "0 1 * * *", Drill: "never", Keep: 7, Days: 30, Space: "20 GB"},
 	}
 	if got := layered(site.Config{Site: "kin-001"}, policy); !reflect.DeepEqual(*got, want) {
@@ -140,6 +142,7 @@ func TestPolicyFillsWhatTheSiteLeavesOut(t *testing.T) {
 	}
 	own := site.Config{
 		Site: "kin-001", Window: "01:00-02:00", TimeZone: "UTC", Rate: "1 MB/s", Language: "pt", Contact: "me",
+		Quiet: "never", Budget: manifest.Budget{Day: "1 TB", Month: "2 TB"},
 		Backup: site.Backup{At: "never", Drill: "0 3 * * *", Keep: 2, Days: 3, Space: "1 TB", Folders: []string{"/srv/scans"}},
 	}
 	if got := layered(own, policy); !reflect.DeepEqual(*got, own) {

@@ -185,3 +185,45 @@ func TestFetchesYield(t *testing.T) {
 	}
 	yields("the trial restore that is due")
 }
+
+// TestLooksForNewsWait: a backup is not begun anew by every look for news; a copy over a line gives way.
+func TestLooksForNewsWait(t *testing.T) {
+	for _, test := range []struct {
+		kind  string
+		plan  errandPlan
+		yield bool
+	}{
+		{KindBackup, errandPlan{}, false},
+		{KindBackup, errandPlan{Person: true}, false},
+		{KindDrill, errandPlan{Name: "b"}, false},
+		{KindExport, errandPlan{Name: "b", Place: "/media/backup"}, false},
+		{KindExport, errandPlan{Name: "b", Place: "s3://s3.example.org/emr", Person: true}, false},
+		{KindExport, errandPlan{Name: "b", Place: "s3://s3.example.org/emr"}, true},
+	} {
+		m, _ := routineSite(t, site.Backup{At: site.Never, Drill: site.Never})
+		c, err := m.runner.Start(test.kind, test.plan, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := m.Check(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err = m.Journal.Change(c.ID)
+		if err != nil || (c.Cause != nil) != test.yield {
+			t.Errorf("%s %+v: %+v %v", test.kind, test.plan, c.Cause, err)
+		}
+		c.Finished = m.now()
+		if err := m.Journal.Save(c, nil); err != nil {
+			t.Fatal(err)
+		}
+		next, err := m.unfinished()
+		if err == nil && next == nil {
+			next, err = m.startWaiting()
+		}
+		if err != nil || next == nil || next.Kind != KindFetch {
+			t.Errorf("%s %+v: no look for news after it: %+v %v", test.kind, test.plan, next, err)
+		}
+	}
+}

@@ -324,7 +324,7 @@ func FuzzFleetFile(f *testing.F) {
 	f.Add(newFleetFile("drc"))
 	f.Add([]byte("format: 1\nname: x\nrings: &a\n  b: *a\n"))
 	f.Add([]byte(loose))
-	f.Add([]byte("format: 1\nname: x\npolicy: {rate: 64 kB/s, backup: {at: never, keep: 3}, languages: [fr]}\nrings:\n  a: {pin: 1.x, settings: {A: |\n    b\n}}\n"))
+	f.Add([]byte("format: 1\nname: x\npolicy: {rate: 64 kB/s, quiet: 08:00-17:00, budget: {day: 5 MB}, backup: {at: never, keep: 3}, languages: [fr]}\nrings:\n  a: {pin: 1.x, settings: {A: |\n    b\n}}\n"))
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := parseFleetFile("fleet.yaml", data)
