@@ -16,8 +16,9 @@ import (
 const (
 	// leastSaving is how many bytes a way saves at least: to know of it and to ask for it costs some as well.
 	leastSaving = 4096
-	// maxWindow is the largest window of a layer as zstd: that of zstd --long=27.
-	maxWindow = 128 << 20
+	// maxWindow is the largest window of a layer as zstd, and so what opening it takes of a site's memory. Twice as large saves 1 % of a
+	// front-end of 155 MB, half as large costs 9 %.
+	maxWindow = 64 << 20
 	minWindow = 1 << 20
 )
 
