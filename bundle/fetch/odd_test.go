@@ -49,8 +49,10 @@ func TestOddArchives(t *testing.T) {
 		{"several zstd frames", frames, nil, ""},
 		{"padded to blocks of a tape", append(bytes.Clone(whole), make([]byte, 20*512)...), nil, ""},
 		{"a blob twice", tarOf(append(list[:len(list):len(list)], last)), nil, ""},
-		{"a blob twice, wrong the second time", tarOf(append(list[:len(list):len(list)], item{name: last.name, data: strings.Repeat("x", len(last.data))})),
-			bundle.ErrDamaged, "its content has the digest"},
+		{
+			"a blob twice, wrong the second time", tarOf(append(list[:len(list):len(list)], item{name: last.name, data: strings.Repeat("x", len(last.data))})),
+			bundle.ErrDamaged, "its content has the digest",
+		},
 		{"a blob of another length", tarOf(append(list[:len(list)-1:len(list)-1], item{name: last.name, data: last.data[1:]})), bundle.ErrDamaged, "bytes, not "},
 		{"garbage behind gzip", append(bytes.Clone(packed), "garbage"...), bundle.ErrDamaged, "it is damaged"},
 		{"the sum of gzip is wrong", append(bytes.Clone(packed[:len(packed)-8]), 1, 2, 3, 4, 0, 0, 0, 0), bundle.ErrDamaged, "it is damaged"},
