@@ -275,6 +275,21 @@ func TestBadDeltas(t *testing.T) {
 			bundle.ErrDamaged, "cannot apply delta: its section of streams of the layer is damaged: it holds the number 4001 where at most 4000 is possible",
 		},
 		{
+			"a count of the layer that overflows", closed, func(c *crafted) { c.parts[sectionNew] = varints(0, 0x68, 1<<63, 4000) },
+			bundle.ErrDamaged, "cannot apply delta: its section of streams of the layer is damaged: " +
+				"it holds the number 9223372036854775808 where at most 1048576 is possible",
+		},
+		{
+			"a stream after the layer", closed, func(c *crafted) { c.parts[sectionNew] = varints(4001, 0x68, 0, 4000) },
+			bundle.ErrDamaged, "cannot apply delta: its section of streams of the layer is damaged: it holds the number 4001 where at most 4000 is possible",
+		},
+		{
+			"a stream inside that stands after the one around it", opened,
+			func(c *crafted) { c.parts[sectionOld] = varints(0, uint64(len(packed)), 4000, 1, 4001, 10, 10) },
+			bundle.ErrDamaged, "cannot apply delta: layer 1 of the base: its section of streams of the base is damaged: " +
+				"it holds the number 4001 where at most 4000 is possible",
+		},
+		{
 			"a place before the base", copied, func(c *crafted) { c.parts[sectionPlaces] = signed(-1) },
 			bundle.ErrDamaged, "cannot apply delta: its section of places is damaged: it leads outside of the base",
 		},
