@@ -1,9 +1,9 @@
 // Command flaky measures for scripts/bench flaky-link how images come over bad lines:
 //
-//	flaky run REGISTRY REPOSITORY WORK TRIES       Dhow, docker pull and skopeo copy, each of them on every line
-//	flaky fetch SOURCE STORE DIGEST SIZE …         Dhow's side in a process of its own, which can be killed: it fetches until all is there
+//	flaky REGISTRY WORK TRIES       Dhow, docker pull and skopeo copy, each of them on every line
 //
-// The repository holds two images, big and small, of one layer each.
+// In the registry are dhow-bench/flaky:big and :small, images of one layer, and a fleet, dhow-bench/fleet, whose releases 1.0.0 and 1.1.0
+// are these images. In the folder are the program bin/dhow and the fleet's root of trust, 1.root.json.
 package main
 
 import (
@@ -14,13 +14,6 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
-	"time"
-
-	"dhow/bundle"
-	"dhow/bundle/fetch"
-	"dhow/manifest"
-
-	"github.com/opencontainers/go-digest"
 )
 
 func main() {
@@ -33,50 +26,12 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	switch {
-	case len(args) == 5 && args[0] == "run":
-		tries, err := strconv.Atoi(args[4])
-		if err != nil {
-			return err
-		}
-		return measure(ctx, args[1], args[2], args[3], tries)
-	case len(args) >= 5 && args[0] == "fetch":
-		return fetchAll(ctx, args[1], args[2], args[3:])
+	if len(args) != 3 {
+		return errors.New("see the comment of the program")
 	}
-	return errors.New("see the comment of the program")
-}
-
-// fetchAll does what an agent does: it asks again after some time for as long as the line is in the way.
-func fetchAll(ctx context.Context, source, dir string, blobs []string) error {
-	store, err := bundle.OpenStore(dir)
+	tries, err := strconv.Atoi(args[2])
 	if err != nil {
 		return err
 	}
-	var wants []fetch.Want
-	for ; len(blobs) >= 2; blobs = blobs[2:] {
-		size, err := strconv.ParseInt(blobs[1], 10, 64)
-		if err != nil {
-			return err
-		}
-		wants = append(wants, fetch.Want{Forms: []manifest.Blob{{Digest: digest.Digest(blobs[0]), Size: size}}})
-	}
-	network := fetch.NewNetwork()
-	defer network.Close()
-	for {
-		src, err := network.Open(ctx, source)
-		if err != nil {
-			return err
-		}
-		_, err = fetch.Blobs(ctx, store, []bundle.Source{src}, wants, fetch.Options{})
-		_ = src.Close()
-		if err == nil || !errors.Is(err, bundle.ErrUnreachable) {
-			return err
-		}
-		fmt.Fprintln(os.Stderr, err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Second):
-		}
-	}
+	return measure(ctx, args[0], args[1], tries)
 }

@@ -23,18 +23,19 @@ const bound = 3 * time.Minute
 
 // scenario is a bad line, and which image comes over it.
 type scenario struct {
-	name  string
-	image string
-	line  badline.Line
-	kill  bool // the client gets SIGKILL when half is there, and is started again
+	name    string
+	image   string
+	release string
+	line    badline.Line
+	kill    bool // the client gets SIGKILL when half is there, and is started again
 }
 
 var scenarios = []scenario{
-	{"FIN after 30 MB", "big", badline.Line{After: 30e6}, false},
-	{"RST after 1 MB", "big", badline.Line{After: 1e6, End: badline.Reset}, false},
-	{"silent after 110 MB", "big", badline.Line{After: 110e6, End: badline.Silent}, false},
-	{"256 kbit/s, 600 ms", "small", badline.Line{Rate: 32_000, Trip: 600 * time.Millisecond}, false},
-	{"SIGKILL at half", "big", badline.Line{Rate: 50e6}, true},
+	{"FIN after 30 MB", "big", "1.0.0", badline.Line{After: 30e6}, false},
+	{"RST after 1 MB", "big", "1.0.0", badline.Line{After: 1e6, End: badline.Reset}, false},
+	{"silent after 110 MB", "big", "1.0.0", badline.Line{After: 110e6, End: badline.Silent}, false},
+	{"256 kbit/s, 600 ms", "small", "1.1.0", badline.Line{Rate: 32_000, Trip: 600 * time.Millisecond}, false},
+	{"SIGKILL at half", "big", "1.0.0", badline.Line{Rate: 50e6}, true},
 }
 
 // The lines whose figures are printed at the end.
@@ -44,49 +45,39 @@ const (
 	kill  = 4
 )
 
-// image is what a registry says of an image.
-type image struct {
-	Config, Layer struct {
-		Digest digest.Digest
-		Size   int64
-	}
+// layer is what a registry says of an image's layer.
+type layer struct {
+	Digest digest.Digest
+	Size   int64
 }
 
-func ask(ctx context.Context, registry, repository, tag string) (im image, err error) {
+const repository = "dhow-bench/flaky"
+
+func ask(ctx context.Context, registry, tag string) (l layer, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+registry+"/v2/"+repository+"/manifests/"+tag, nil)
 	if err != nil {
-		return im, err
+		return l, err
 	}
 	req.Header.Set("Accept", "application/vnd.docker.distribution.manifest.v2+json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return im, err
+		return l, err
 	}
 	defer resp.Body.Close()
-	var m struct {
-		Config struct {
-			Digest digest.Digest
-			Size   int64
-		}
-		Layers []struct {
-			Digest digest.Digest
-			Size   int64
-		}
-	}
+	var m struct{ Layers []layer }
 	if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || len(m.Layers) != 1 {
-		return im, fmt.Errorf("%s:%s: %s, %d layers, error %v", repository, tag, resp.Status, len(m.Layers), err)
+		return l, fmt.Errorf("%s:%s: %s, %d layers, error %v", repository, tag, resp.Status, len(m.Layers), err)
 	}
-	im.Config, im.Layer = m.Config, m.Layers[0]
-	return im, nil
+	return m.Layers[0], nil
 }
 
 // bench is one run.
 type bench struct {
-	ctx                  context.Context
-	registry, repository string
-	work                 string
-	tries                int
-	images               map[string]image
+	ctx      context.Context
+	registry string
+	work     string
+	tries    int
+	layers   map[string]layer
 }
 
 // client is a way to bring an image here. command returns what to run against an address; there says afterwards whether the image is whole.
@@ -109,20 +100,16 @@ type result struct {
 	boundReached bool
 }
 
-func measure(ctx context.Context, registry, repository, work string, tries int) error {
-	b := &bench{ctx, registry, repository, work, tries, map[string]image{}}
+func measure(ctx context.Context, registry, work string, tries int) error {
+	b := &bench{ctx, registry, work, tries, map[string]layer{}}
 	for _, tag := range []string{"big", "small"} {
-		im, err := ask(ctx, registry, repository, tag)
+		l, err := ask(ctx, registry, tag)
 		if err != nil {
 			return err
 		}
-		b.images[tag] = im
+		b.layers[tag] = l
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	clients := b.clients(self)
+	clients := b.clients()
 	results := make([][]result, len(clients))
 	var all sync.WaitGroup
 	errs := make([]error, len(clients))
@@ -146,20 +133,20 @@ func measure(ctx context.Context, registry, repository, work string, tries int) 
 	return ctx.Err()
 }
 
-func (b *bench) clients(self string) []client {
-	ref := func(address string, s scenario) string { return address + "/" + b.repository + ":" + s.image }
+func (b *bench) clients() []client {
+	ref := func(address string, s scenario) string { return address + "/" + repository + ":" + s.image }
+	bundle := func(folder string) string { return filepath.Join(folder, "bundle.tar") }
 	command := func(name string, args ...string) *exec.Cmd { return exec.CommandContext(b.ctx, name, args...) }
 	return []client{
 		{
 			"dhow", 1,
 			func(address, folder string, s scenario) *exec.Cmd {
-				im := b.images[s.image]
-				return command(self, "fetch", "oci://"+address+"/"+b.repository, folder, im.Config.Digest.String(), fmt.Sprint(im.Config.Size),
-					im.Layer.Digest.String(), fmt.Sprint(im.Layer.Size))
+				return command(filepath.Join(b.work, "bin", "dhow"), "fetch", "--release", s.release, "--from", "oci://"+address+"/dhow-bench/fleet",
+					"--root", filepath.Join(b.work, "1.root.json"), "--yes", "--cache", filepath.Join(folder, "cache"), "-o", bundle(folder))
 			},
 			func(_, folder string, s scenario) bool {
-				info, err := os.Stat(filepath.Join(folder, "blobs", "sha256", b.images[s.image].Layer.Digest.Encoded()))
-				return err == nil && info.Size() == b.images[s.image].Layer.Size
+				info, err := os.Stat(bundle(folder))
+				return err == nil && info.Size() > b.layers[s.image].Size
 			},
 			func(_, folder string, _ scenario) { _ = os.RemoveAll(folder) },
 		},
@@ -179,8 +166,8 @@ func (b *bench) clients(self string) []client {
 				return command("skopeo", "copy", "-q", "--insecure-policy", "--src-tls-verify=false", "docker://"+ref(address, s), "oci:"+folder+":"+s.image)
 			},
 			func(_, folder string, s scenario) bool {
-				info, err := os.Stat(filepath.Join(folder, "blobs", "sha256", b.images[s.image].Layer.Digest.Encoded()))
-				return err == nil && info.Size() == b.images[s.image].Layer.Size
+				info, err := os.Stat(filepath.Join(folder, "blobs", "sha256", b.layers[s.image].Digest.Encoded()))
+				return err == nil && info.Size() == b.layers[s.image].Size
 			},
 			func(_, folder string, _ scenario) { _ = os.RemoveAll(folder) },
 		},
@@ -192,7 +179,7 @@ func (b *bench) one(c client, s scenario) (r result, err error) {
 	folder := filepath.Join(b.work, strings.Fields(c.name)[0])
 	half := make(chan struct{})
 	var once sync.Once
-	r.size = b.images[s.image].Layer.Size
+	r.size = b.layers[s.image].Size
 	line := s.line
 	line.Seen = func(n int64) {
 		if n >= r.size/2 {
