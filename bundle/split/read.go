@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"dhow/bundle"
+
+	"github.com/klauspost/reedsolomon"
 )
 
 // Parts is a bundle in parts that is being read. Its methods may be called from several goroutines.
@@ -27,6 +29,7 @@ type Parts struct {
 	data  []byte // nil when there is none
 	buf   []byte
 	spare []byte // for rebuilding
+	code  reedsolomon.Encoder
 }
 
 // Open opens the parts that a file belongs to: any part, parity or the sums, whether that file itself is there or not. It fails with
@@ -273,28 +276,50 @@ func (p *Parts) rebuild(part, block int, cause error) ([]byte, error) {
 
 // combine puts into p.buf what a block of lost[0] is by those of the other parts and by parity. It fails with the file that it can't read.
 func (p *Parts) combine(lost, rows []int, block int) (bad int, err error) {
-	count := len(p.sums.Parts)
-	ofParity, ofParts := solve(count, lost, rows)
+	code, err := p.coder()
+	if err != nil {
+		return lost[0], err
+	}
+	count, length := len(p.sums.Parts), p.length(0, block)
+	expected := make([]bool, count+len(p.sums.Parity))
+	for file := range expected {
+		expected[file] = file < count && !slices.Contains(lost, file) || file >= count && slices.Contains(rows, file-count)
+	}
+	out := make([][]byte, len(expected))
+	out[lost[0]] = p.buf[:length]
 	clear(p.buf)
-	add := func(file int, factor byte) error {
-		if factor == 0 {
-			return nil
+	in := make([][]byte, len(expected)) // one at a time: there may be hundreds of parts
+	for file, wanted := range expected {
+		if !wanted {
+			continue
 		}
 		data, err := p.readBlock(file, block, p.spare)
-		if err == nil {
-			addMul(p.buf, data, factor)
+		if err != nil {
+			return file, err
 		}
-		return err
-	}
-	for j, factor := range ofParts {
-		if err := add(j, factor); err != nil {
-			return j, err
+		in[file] = padded(p.spare, len(data), length)
+		if err := code.(reedsolomon.Extensions).DecodeIdx(out, expected, in); err != nil {
+			return lost[0], fmt.Errorf("internal error: %w", err)
 		}
-	}
-	for r, factor := range ofParity {
-		if err := add(count+rows[r], factor); err != nil {
-			return count + rows[r], err
-		}
+		in[file] = nil
 	}
 	return 0, nil
+}
+
+// coder makes and uses parity.
+func (p *Parts) coder() (reedsolomon.Encoder, error) {
+	if p.code == nil {
+		code, err := reedsolomon.New(len(p.sums.Parts), len(p.sums.Parity), reedsolomon.WithCauchyMatrix(), reedsolomon.WithMaxGoroutines(1))
+		if err != nil {
+			return nil, fmt.Errorf("internal error: %w", err)
+		}
+		p.code = code
+	}
+	return p.code, nil
+}
+
+// padded is the first n bytes of buf, filled up with zeros: parts that are shorter than the first count so.
+func padded(buf []byte, n int, length int64) []byte {
+	clear(buf[n:length])
+	return buf[:length]
 }

@@ -281,8 +281,8 @@ func TestRandomAccess(t *testing.T) {
 	}
 }
 
-// TestOracle: the parity is the one that the library makes, and what it rebuilds is what we rebuild.
-func TestOracle(t *testing.T) {
+// TestParityFormat: the parity is the library's over whole parts, whatever the length of a block, and it rebuilds what is lost.
+func TestParityFormat(t *testing.T) {
 	for _, c := range []struct{ parts, parity int }{{1, 1}, {2, 1}, {3, 2}, {9, 4}} {
 		o := split.Options{Size: split.MinPart, Parity: c.parity}
 		path, data := write(t, (c.parts-1)*split.MinPart+333_333, o)

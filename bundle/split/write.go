@@ -172,15 +172,19 @@ func (w *writer) encode(outs []io.Writer) error {
 	if err := p.openFiles(); err != nil {
 		return err
 	}
+	code, err := p.coder()
+	if err != nil {
+		return err
+	}
 	block, sums := make([]byte, Block), make([][]byte, len(outs))
 	for i := range sums {
 		sums[i] = make([]byte, Block)
 	}
-	first := w.sums.Parts[0].Size
-	for n := range blocks(first) {
-		length := min(Block, first-int64(n)*Block)
-		for _, sum := range sums {
-			clear(sum)
+	for n := range blocks(w.sums.Parts[0].Size) {
+		length := p.length(0, n)
+		for i := range sums {
+			sums[i] = sums[i][:length]
+			clear(sums[i])
 		}
 		for j := range w.sums.Parts {
 			if err := w.ctx.Err(); err != nil {
@@ -190,12 +194,12 @@ func (w *writer) encode(outs []io.Writer) error {
 			if err != nil {
 				return fmt.Errorf("part %s does not read back as it was written, the stick may be broken: %w", p.label(j), err)
 			}
-			for i := range sums {
-				addMul(sums[i], got, cauchy(len(w.sums.Parts), i, j))
+			if err := code.EncodeIdx(padded(block, len(got), length), j, sums); err != nil {
+				return fmt.Errorf("internal error: %w", err)
 			}
 		}
 		for i, out := range outs {
-			if _, err := out.Write(sums[i][:length]); err != nil {
+			if _, err := out.Write(sums[i]); err != nil {
 				return err
 			}
 		}
