@@ -3,7 +3,6 @@ package manifest
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -68,8 +67,8 @@ func RegistryHost(host string) string {
 // LocalHost reports whether a HOST[:PORT] is this computer or one of the same building by its name: a private, link-local or loopback
 // address, a name with a single label, or one under .local.
 func LocalHost(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	if at := strings.LastIndexByte(host, ':'); at > strings.LastIndexByte(host, ']') && (host[0] == '[' || strings.IndexByte(host, ':') == at) {
+		host = host[:at] // of several colons without brackets none begins a port
 	}
 	host = strings.TrimSuffix(strings.Trim(strings.ToLower(host), "[]"), ".")
 	if ip, err := netip.ParseAddr(host); err == nil {
