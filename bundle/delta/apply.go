@@ -38,11 +38,15 @@ func Apply(ctx context.Context, old []Layer, d io.ReaderAt, size int64, out io.W
 
 // Work is how many bytes Apply reads of the base and writes: the unit of its progress.
 func (h *Header) Work() int64 {
-	work := h.New.Size
+	return h.New.Size + h.base()
+}
+
+// base is the length of all layers of the base.
+func (h *Header) base() (sum int64) {
 	for _, l := range h.Old {
-		work += l.Size
+		sum += l.Size
 	}
-	return work
+	return sum
 }
 
 // Fits fails with ErrWrongBase unless the delta is made for these layers.
@@ -158,9 +162,6 @@ func (b *builder) copy(w io.Writer, n int64) error {
 
 // stream writes what stands before a stream and the stream, which may have streams inside.
 func (b *builder) stream() error {
-	if err := context.Cause(b.from.ctx); err != nil {
-		return err
-	}
 	limit := b.from.total
 	gap, err := b.streams.number(limit)
 	if err != nil {
@@ -169,6 +170,7 @@ func (b *builder) stream() error {
 	if err := b.copy(b.out, gap); err != nil {
 		return err
 	}
+	begun := b.from.total
 	if err := b.begin(&b.outer, b.out); err != nil {
 		return err
 	}
@@ -191,6 +193,9 @@ func (b *builder) stream() error {
 		if err != nil {
 			return err
 		}
+		if err := b.worth(n); err != nil {
+			return err
+		}
 		if err := b.copy(b.inner, n); err != nil {
 			return err
 		}
@@ -205,11 +210,26 @@ func (b *builder) stream() error {
 	if err := b.copy(b.outer, tail); err != nil {
 		return err
 	}
+	if err := b.worth(begun - b.from.total); err != nil {
+		return err
+	}
 	return b.outer.Close()
+}
+
+// worth fails when a stream takes so few bytes of the opened layer that nobody would have opened it: to begin one costs more than to fill
+// it, so that this is what bounds the time that a layer of some size can take.
+func (b *builder) worth(n int64) error {
+	if n < leastPlain {
+		return b.streams.damaged(fmt.Sprintf("it holds a stream of %d bytes, at least %d are possible", n, leastPlain))
+	}
+	return nil
 }
 
 // begin reads a stream's parameters and begins to write it to w.
 func (b *builder) begin(d **deflate.Writer, w io.Writer) error {
+	if err := context.Cause(b.from.ctx); err != nil {
+		return err
+	}
 	n, err := b.streams.number(255)
 	if err != nil {
 		return err

@@ -2,7 +2,8 @@
 //
 // It promises that Apply gives the layer that the delta names, or an error: the output is compared with the layer's diff ID, so a delta
 // needs no trust of its own. It promises that Apply holds at most some 40 MB whatever the size of the layers, leaves no file behind,
-// and gives the same bytes each time: after a crash, delete the output and do it again. Create holds at most 1.5 GB, gives the same
+// and gives the same bytes each time: after a crash, delete the output and do it again. What a delta can make it do is bounded by the sizes
+// in the header, in time too, and it ends soon when its context does. Create holds at most 1.5 GB, gives the same
 // delta for the same input, and has applied it before it writes the first byte. What it makes may be larger than the layer when both
 // sides have little in common: the caller compares. It leaves to others where deltas are kept, who signs for them and which are tried.
 //
@@ -20,7 +21,8 @@
 //
 // # File
 //
-// All numbers of the header are big endian.
+// All numbers of the header are big endian. A stream is 64 bytes long at least and one of the layer takes 32 bytes of what is opened; places
+// other than 0 are at most one to 16 bytes of the opened layer and 1024.
 //
 //	magic       9 bytes   89 "dhow-" CE 94 0A
 //	version     4         1

@@ -11,6 +11,12 @@ import (
 // maxOp bounds an operation, before its length is compared with what is left.
 const maxOp = 1<<62 - 1
 
+// Copies that don't go on where the one before ended: one to so many bytes at most, which is fewer than any is made for, and these.
+const (
+	leastJump  = 16
+	spareJumps = 1024
+)
+
 // Kinds of operations.
 const (
 	opCopy = iota // bytes of the base
@@ -29,11 +35,12 @@ type expanded struct {
 	kind                               int
 	left                               int64 // of the operation at hand
 	at                                 int64 // where it reads in the base
+	jumps                              int64 // how many there may still be: each may cost reading a page
 }
 
 // openExpanded opens the sections that hold operations. base is the base followed by the spool.
 func (h *Header) openExpanded(ctx context.Context, d io.ReaderAt, base *pages) (*expanded, error) {
-	e := &expanded{ctx: ctx, base: base, total: h.Expanded, differencesAllowed: h.Features&featureDifferences != 0}
+	e := &expanded{ctx: ctx, base: base, total: h.Expanded, jumps: h.Expanded/leastJump + spareJumps, differencesAllowed: h.Features&featureDifferences != 0}
 	for i, s := range map[int]**sectionReader{
 		sectionOps: &e.ops, sectionPlaces: &e.places, sectionLiterals: &e.literals, sectionDifferences: &e.differences,
 	} {
@@ -100,6 +107,11 @@ func (e *expanded) next() error {
 	// e.at is the end of an earlier operation: between 0 and the sum of both sides. Only by can be anything.
 	if by < -e.at || by > e.base.size || e.at+by > e.base.size-e.left {
 		return e.places.damaged("it leads outside of the base")
+	}
+	if by != 0 {
+		if e.jumps--; e.jumps < 0 {
+			return e.places.damaged("it leads to more places than a layer of this size is made of")
+		}
 	}
 	e.at += by
 	return nil

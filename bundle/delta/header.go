@@ -209,15 +209,12 @@ func (h *Header) parse(b []byte, layers int) {
 
 // check refuses what no delta that was made well can declare. No later arithmetic with these numbers overflows.
 func (h *Header) check(size int64) error {
-	old := int64(0)
 	for _, l := range append(append([]Identity(nil), h.Old...), h.New) {
 		if l.Size < 0 || l.Size > maxSize {
 			return fmt.Errorf("a layer is %w: %d bytes, at most %d", bundle.ErrTooLarge, l.Size, int64(maxSize))
 		}
 	}
-	for _, l := range h.Old {
-		old += l.Size
-	}
+	old := h.base()
 	limit := func(what string, n, most int64) error {
 		if n < 0 || n > most {
 			return fmt.Errorf("its %s is %w: %d bytes, at most %d", what, bundle.ErrTooLarge, n, most)

@@ -17,15 +17,19 @@ import (
 const (
 	// maxInner bounds the streams that are opened inside of one.
 	maxInner = 1 << 20
-	// leastStream is the length from which a compressed stream is worth to be opened.
+	// leastStream is the length from which a compressed stream is worth to be opened, and leastPlain is less than what one holds that
+	// zlib wrote.
 	leastStream = 64
+	leastPlain  = 32
 )
 
 // spooler reads the layers of the base from front to back: it hashes them, and writes what the opened streams hold to the spool.
 type spooler struct {
+	ctx     context.Context
 	streams *sectionReader
 	out     *bufio.Writer
 	left    int64 // what may still be written
+	plain   int64 // what streams of the base may still hold, those inside not counted
 	at      int64 // address in the base
 	next    int64 // address of the stream that is opened next
 	done    bool  // there is none
@@ -53,12 +57,12 @@ func (h *Header) spool(ctx context.Context, d io.ReaderAt, old []Layer, f io.Wri
 		return err
 	}
 	defer streams.close()
-	s := &spooler{streams: streams, out: bufio.NewWriterSize(f, 256<<10), left: h.Spool, step: step}
+	s := &spooler{ctx: ctx, streams: streams, out: bufio.NewWriterSize(f, 256<<10), left: h.Spool, plain: expandLimit(h.base()), step: step}
 	if err := s.advance(); err != nil {
 		return err
 	}
 	for i, l := range old {
-		if err := s.layer(ctx, l); err != nil {
+		if err := s.layer(l); err != nil {
 			return fmt.Errorf("layer %d of the base: %w", i+1, err)
 		}
 	}
@@ -87,10 +91,10 @@ func (s *spooler) advance() error {
 }
 
 // layer passes one layer. Its digest is checked before anything that was found in it is used.
-func (s *spooler) layer(ctx context.Context, l Layer) error {
+func (s *spooler) layer(l Layer) error {
 	hash := sha256.New()
 	section := io.NewSectionReader(l.Tar, 0, l.Size)
-	r := bufio.NewReaderSize(io.TeeReader(bundle.WithContext(ctx, section), hash), 256<<10)
+	r := bufio.NewReaderSize(io.TeeReader(bundle.WithContext(s.ctx, section), hash), 256<<10)
 	end := s.at + l.Size
 	for !s.done && s.next < end {
 		if err := s.pass(r, s.next-s.at); err != nil {
@@ -136,14 +140,15 @@ func (s *spooler) pass(r io.Reader, n int64) error {
 
 // stream opens a stream of the base, which may have streams inside.
 func (s *spooler) stream(r *bufio.Reader, most int64) error {
-	stored, err := s.streams.number(most)
+	stored, err := s.stored(most)
 	if err != nil {
 		return err
 	}
-	plain, err := s.streams.number(maxSize * maxExpansion)
+	plain, err := s.streams.number(s.plain)
 	if err != nil {
 		return err
 	}
+	s.plain -= plain
 	count, err := s.streams.number(maxInner)
 	if err != nil {
 		return err
@@ -157,7 +162,7 @@ func (s *spooler) stream(r *bufio.Reader, most int64) error {
 		if err := s.copy(outer, gap); err != nil {
 			return err
 		}
-		innerStored, err := s.streams.number(plain)
+		innerStored, err := s.stored(plain)
 		if err != nil {
 			return err
 		}
@@ -181,6 +186,19 @@ func (s *spooler) stream(r *bufio.Reader, most int64) error {
 	s.at += stored
 	s.step(stored)
 	return nil
+}
+
+// stored reads the compressed length of a stream. As none is shorter than those that are worth to be opened, the length of what they stand
+// in bounds how many there can be.
+func (s *spooler) stored(most int64) (int64, error) {
+	if err := context.Cause(s.ctx); err != nil {
+		return 0, err
+	}
+	n, err := s.streams.number(most)
+	if err == nil && n < leastStream {
+		err = s.streams.damaged(fmt.Sprintf("it holds a stream of %d bytes, at least %d are possible", n, leastStream))
+	}
+	return n, err
 }
 
 // copy writes n bytes to the spool.
