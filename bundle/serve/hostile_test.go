@@ -178,6 +178,9 @@ func FuzzRequest(f *testing.F) {
 		f.Add(s, "bytes=0-1", `"x"`)
 		f.Add(s, "bytes=-0", "*")
 	}
+	f.Add("/targets/private.txt", "", "")
+	f.Add("/metadata/root-1.key", "", "")
+	source := openGenerous(f)
 	f.Add("/metadata/x", "bytes=9223372036854775807-9223372036854775807", "W/")
 	f.Fuzz(func(t *testing.T, path, ranges, tag string) {
 		s := &strict{t: t}
@@ -191,6 +194,11 @@ func FuzzRequest(f *testing.F) {
 			if n := w.Header().Get("Content-Length"); n != fmt.Sprint(w.Body.Len()) {
 				t.Errorf("Content-Length %s of %d bytes", n, w.Body.Len())
 			}
+		}
+		w = httptest.NewRecorder()
+		NewHandler(source, nil).ServeHTTP(w, r)
+		if strings.Contains(w.Body.String(), private) {
+			t.Errorf("%q is given away, and nobody has signed it", path)
 		}
 	})
 }

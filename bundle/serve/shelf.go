@@ -86,11 +86,10 @@ func (s *site) find(ctx context.Context, d digest.Digest) (manifest.Blob, error)
 		}
 		s.named, s.when = map[digest.Digest]manifest.Blob{}, time.Now()
 		for _, r := range releases {
-			ways, err := s.Ways(ctx, nil, r.Version)
-			if err != nil { // none, or not here
-				ways = nil
+			addRelease(s.named, r)
+			if ways, err := s.Ways(ctx, nil, r.Version); err == nil { // else there are none, or not here
+				addWays(s.named, ways)
 			}
-			addNamed(s.named, r, ways)
 		}
 		b, ok = s.named[d]
 	}
@@ -106,8 +105,8 @@ func (s *site) Open(_ context.Context, b manifest.Blob, offset int64) (io.ReadCl
 	return s.store.OpenRaw(b, offset)
 }
 
-// addNamed adds all content of a release for every platform, without image manifests, which no site asks for, and of the ways to it.
-func addNamed(named map[digest.Digest]manifest.Blob, r *manifest.Release, ways *manifest.Ways) {
+// addRelease adds all content of a release for every platform, without image manifests, which no site asks for.
+func addRelease(named map[digest.Digest]manifest.Blob, r *manifest.Release) {
 	add := func(b manifest.Blob) { named[b.Digest] = b }
 	for _, f := range r.Files {
 		add(f.Blob)
@@ -121,8 +120,11 @@ func addNamed(named map[digest.Digest]manifest.Blob, r *manifest.Release, ways *
 			}
 		}
 	}
+}
+
+func addWays(named map[digest.Digest]manifest.Blob, ways *manifest.Ways) {
 	for _, b := range ways.Blobs() {
-		add(b)
+		named[b.Digest] = b
 	}
 }
 

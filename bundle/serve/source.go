@@ -21,7 +21,7 @@ type Source struct {
 	Fleet    string   // as the releases say
 	Releases []string // those whose documents are there, from old to new
 
-	src    bundle.Source
+	signed
 	named  map[digest.Digest]manifest.Blob
 	whole  map[digest.Digest]bool // content of an archive that was read and was right; nil: not an archive
 	proofs proofs
@@ -33,7 +33,7 @@ const firstRoots = 256
 // OpenSource reads what a source holds. The documents are verified from its own first root on: who trusts that is each neighbour's business, but
 // a damaged stick is found here. An archive is read to its end, and progress, which may be nil, is called with the bytes of its content so far.
 func OpenSource(ctx context.Context, src bundle.Source, progress func(done int64)) (*Source, error) {
-	s := &Source{src: src, named: map[digest.Digest]manifest.Blob{}}
+	s := &Source{signed: signed{src, map[string]digest.Digest{}}, named: map[digest.Digest]manifest.Blob{}}
 	s.proofs.read = func(b manifest.Blob) (io.ReadCloser, string, error) {
 		r, err := src.Blob(context.WithoutCancel(ctx), b, 0)
 		return r, "", err
@@ -55,7 +55,7 @@ func (s *Source) readDocuments(ctx context.Context) error {
 	var list struct {
 		Signed struct{ Targets map[string]json.RawMessage }
 	}
-	w := trust.Workflow{Source: s.src, Trusted: trust.Trusted{Root: root}, Keep: func(role string, data []byte) error {
+	w := trust.Workflow{Source: reading{&s.signed}, Trusted: trust.Trusted{Root: root}, Keep: func(role string, data []byte) error {
 		if role != "targets" {
 			return nil
 		}
@@ -76,42 +76,53 @@ func (s *Source) readDocuments(ctx context.Context) error {
 		return data, err
 	}
 	for target := range list.Signed.Targets {
-		version, ok := manifest.ReleaseOfPath(target)
-		if !ok {
-			continue
-		}
-		data, err := fetch(target, manifest.MaxRelease)
-		if err != nil || data == nil {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		r, err := manifest.ParseRelease(data)
+		data, err := fetch(target, maxDocument)
 		if err != nil {
 			return err
 		}
-		var ways *manifest.Ways
-		if path := manifest.WaysPath(version); list.Signed.Targets[path] != nil {
-			if data, err = fetch(path, manifest.MaxWays); err != nil {
-				return err
-			}
-			if data != nil {
-				if ways, err = manifest.ParseWays(data); err != nil {
-					return err
-				}
-			}
+		if err := s.addDocument(target, data); err != nil {
+			return err
 		}
-		addNamed(s.named, r, ways)
-		s.Fleet, s.Releases = r.Fleet, append(s.Releases, r.Version)
 	}
 	manifest.SortVersions(s.Releases)
 	return nil
 }
 
+// addDocument adds what a signed document names; data is nil when that is not here.
+func (s *Source) addDocument(target string, data []byte) error {
+	if data == nil {
+		return nil
+	}
+	if _, ok := manifest.ReleaseOfPath(target); ok {
+		r, err := manifest.ParseRelease(data)
+		if err != nil {
+			return err
+		}
+		addRelease(s.named, r)
+		s.Fleet, s.Releases = r.Fleet, append(s.Releases, r.Version)
+	}
+	if _, ok := manifest.WaysOfPath(target); ok {
+		ways, err := manifest.ParseWays(data)
+		if err != nil {
+			return err
+		}
+		addWays(s.named, ways)
+	}
+	if target == manifest.SitesPath {
+		parts, err := manifest.FleetFiles{Sites: data}.Parts()
+		if err != nil {
+			return err
+		}
+		for _, part := range parts {
+			s.paths[manifest.PartPath(part.Digest)] = part.Digest
+		}
+	}
+	return nil
+}
+
 func (s *Source) firstRoot(ctx context.Context) ([]byte, error) {
 	for n := int64(1); n <= firstRoots; n++ {
-		data, err := s.src.Document(ctx, bundle.RootPath(n), maxDocument)
+		data, err := reading{&s.signed}.Document(ctx, bundle.RootPath(n), maxDocument)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return data, err
 		}
@@ -134,11 +145,6 @@ func (s *Source) readArchive(ctx context.Context, src bundle.Streamer, progress 
 		}
 		return nil
 	})
-}
-
-// Document implements Shelf.
-func (s *Source) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
-	return s.src.Document(ctx, path, limit)
 }
 
 // Find implements Shelf.

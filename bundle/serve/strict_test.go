@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 	"dhow/bundle"
 	"dhow/manifest"
+	"dhow/manifest/manifesttest"
 )
 
 // strict is a shelf that has everything and does not suffer to be asked for what no shelf may give away.
@@ -44,4 +46,34 @@ func (s *strict) Open(_ context.Context, _ manifest.Blob, offset int64) (io.Read
 		s.t.Errorf("offset %d", offset)
 	}
 	return io.NopCloser(bytes.NewReader(ten[offset:])), nil
+}
+
+// generous is a source that has a file at every path, of which most are nobody's business.
+type generous struct {
+	*manifesttest.Source
+	published map[string][]byte
+}
+
+const private = "what nobody has signed"
+
+func (g generous) Document(_ context.Context, path string, _ int64) ([]byte, error) {
+	if data, ok := g.published[path]; ok {
+		return data, nil
+	}
+	if strings.HasSuffix(path, ".root.json") {
+		return nil, fs.ErrNotExist
+	}
+	return []byte(private), nil
+}
+
+// openGenerous returns the shelf of such a source.
+func openGenerous(t testing.TB) *Source {
+	t.Helper()
+	fleet := manifesttest.New(t, "clinic")
+	fleet.AddRelease("1.0.0", fleet.NewRelease("1.0.0"))
+	s, err := OpenSource(context.Background(), generous{manifesttest.NewSource(nil), fleet.Publish()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
