@@ -7,12 +7,16 @@ import (
 // factLine holds a Tally.
 const factLine = "line"
 
-// Tally is what has crossed the line in the present day and month of the site, and how fast. A clock that jumps gives no fresh budget: the day
-// that was counted last goes on until a later one comes, or until the computer has run for longer than a day lasts, whatever the clock says.
+// Tally is what has crossed the line in the present day and month of the site, and how fast. A clock that jumps gives no fresh budget: what was
+// counted goes along ahead and back, over a restart, too, where a computer that was off can't be told from a clock that was set by less than
+// longestOff. A clock that went ahead a little and back goes on with the later day until that has passed, or until the agent has run for
+// longer than a day lasts, whatever the clock says; the same goes for months.
 type Tally struct {
 	Day    Period  `json:"day"`
 	Month  Period  `json:"month"`
 	Speeds []Speed `json:"speeds,omitempty"` // the newest last
+	// Seen is the wall clock of the last look at which it was not certainly wrong.
+	Seen time.Time `json:"seen,omitzero"`
 
 	last moment
 }
@@ -37,28 +41,38 @@ const (
 	// longestSleep is the most by which the wall clock may run ahead of the other one while a computer sleeps. More is a clock that was set,
 	// and what was counted goes along.
 	longestSleep = 36 * time.Hour
+	// longestOff is the same for a computer that was off.
+	longestOff = 35 * 24 * time.Hour
 )
 
 // look counts bytes that have crossed the line since the last look. It reports whether a period has begun.
 func (t *Tally) look(at moment, bytes int64) (begun bool) {
 	ran, jumped := time.Duration(0), false
+	switch {
+	case at.wrong:
+	case t.last.wall.IsZero():
+		jumped = !t.Seen.IsZero() && at.wall.Sub(t.Seen) > longestOff
+	case !t.last.wrong:
+		jumped = at.wall.Sub(t.last.wall)-(at.up-t.last.up) > longestSleep
+	}
 	if !t.last.wall.IsZero() {
 		ran = max(0, at.up-t.last.up)
-		jumped = !t.last.wrong && at.wall.Sub(t.last.wall)-ran > longestSleep
 	}
 	t.last = at
-	day, month := at.wall.Format(time.DateOnly), at.wall.Format("2006-01")
-	if at.wrong {
-		day, month = "", ""
+	day, month, latest := "", "", time.Time{}
+	if !at.wrong {
+		day, month = at.wall.Format(time.DateOnly), at.wall.Format("2006-01")
+		t.Seen, latest = at.wall, at.wall.Add(longestOff)
 	}
-	a, b := t.Day.goOn(day, jumped, ran, longestDay), t.Month.goOn(month, jumped, ran, longestMonth)
+	a := t.Day.goOn(day, latest.Format(time.DateOnly), jumped, ran, longestDay)
+	b := t.Month.goOn(month, latest.Format("2006-01"), jumped, ran, longestMonth)
 	t.Day.Bytes += bytes
 	t.Month.Bytes += bytes
 	return a || b
 }
 
-// goOn takes a period to the present, which has a name unless the clock is wrong.
-func (p *Period) goOn(name string, jumped bool, ran, longest time.Duration) (begun bool) {
+// goOn takes a period to the present, which has a name unless the clock is wrong. One later than latest was named by a clock that was wrong.
+func (p *Period) goOn(name, latest string, jumped bool, ran, longest time.Duration) (begun bool) {
 	p.Ran += ran
 	switch {
 	case p.Ran > longest || name > p.Name && !jumped:
@@ -67,7 +81,7 @@ func (p *Period) goOn(name string, jumped bool, ran, longest time.Duration) (beg
 		}
 		*p = Period{Name: name}
 		return true
-	case name > p.Name:
+	case name > p.Name, name != "" && p.Name > latest:
 		p.Name = name
 	}
 	return false

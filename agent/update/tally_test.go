@@ -1,6 +1,7 @@
 package update
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
@@ -33,6 +34,20 @@ func (t *Tally) fresh(c *clocks) (bytes int64) {
 	}
 }
 
+// saved is a tally as the next process reads it.
+func saved(t *testing.T, tally *Tally) *Tally {
+	t.Helper()
+	data, err := json.Marshal(tally)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := &Tally{}
+	if err := json.Unmarshal(data, next); err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
 // TestBudgetsAndClocks: what comes at each step, with a budget of 50 a day.
 func TestBudgetsAndClocks(t *testing.T) {
 	day := 24 * time.Hour
@@ -50,7 +65,10 @@ func TestBudgetsAndClocks(t *testing.T) {
 		{"wrong and right", "stay wrong right wrong right", "50 0 0 0 0"},
 		{"restarts", "stay restart restart", "50 0 0"},
 		{"restarts with another clock each time", "stay -50000h,restart +50000h,restart -50000h,restart +50000h,restart", "50 0 0 0 0"},
-		{"a clock that was ahead does not block for ever", "stay +50000h,restart -50000h,restart 20h 7h", "50 50 0 0 50"},
+		{"a clock that was ahead does not block for ever", "stay +50000h,restart -50000h,restart 20h 7h", "50 0 0 50 0"},
+		{"off and ahead by a year, again and again", "stay +8760h,restart -8760h,restart +8760h,restart -8760h,restart 12h", "50 0 0 0 0 50"},
+		{"off over the holidays", "stay +500h,restart night", "50 50 50"},
+		{"off and ahead by a week, again and again", "stay +168h,restart -168h,restart +168h,restart -168h,restart", "50 50 0 0 0"},
 		{"a clock that stays wrong does not block for ever", "wrong 20h 7h 20h 7h", "50 0 50 0 50"},
 		{"a clock that begins anew at each start does not block for ever", "wrong 8h,-8h,restart 8h,-8h,restart 8h,-8h,restart 8h,-8h,restart", "50 0 0 0 50"},
 		{"asleep at night", "stay sleep sleep", "50 50 50"},
@@ -70,7 +88,7 @@ func TestBudgetsAndClocks(t *testing.T) {
 				case "right":
 					c.wrong = false
 				case "restart":
-					tally.last, c.up = moment{}, 0
+					tally, c.up = saved(t, tally), 0
 				case "sleep":
 					c.wall = c.wall.Add(day)
 					tally.look(c.now(), 0)
@@ -119,6 +137,27 @@ func TestMonths(t *testing.T) {
 	}
 	if tally.Month.Bytes != 0 || tally.Month.Name != "2024-01" {
 		t.Errorf("a month later: %+v", tally)
+	}
+}
+
+// TestMonthThatWasAhead: a clock that was a year ahead over a restart neither gives a month nor takes one.
+func TestMonthThatWasAhead(t *testing.T) {
+	c, tally := newClocks(), &Tally{}
+	tally.look(c.now(), 100)
+	c.wall, c.up, tally = c.wall.AddDate(1, 0, 0), 0, saved(t, tally)
+	tally.look(c.now(), 1)
+	if tally.Month.Bytes != 101 || tally.Month.Name != "2027-11" {
+		t.Errorf("a year ahead: %+v", tally)
+	}
+	c.wall, tally = c.wall.AddDate(-1, 0, 0), saved(t, tally)
+	tally.look(c.now(), 1)
+	if tally.Month.Bytes != 102 || tally.Month.Name != "2026-11" {
+		t.Errorf("right again: %+v", tally)
+	}
+	c.wall, tally = c.wall.AddDate(0, 0, 10), saved(t, tally)
+	tally.look(c.now(), 1)
+	if tally.Month.Bytes != 1 || tally.Month.Name != "2026-12" {
+		t.Errorf("on 1 December: %+v", tally)
 	}
 }
 
