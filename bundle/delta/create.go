@@ -7,6 +7,8 @@ import (
 	"sort"
 
 	"golang.org/x/sync/errgroup"
+
+	"dhow/bundle"
 )
 
 // Options are the settings of Create.
@@ -98,7 +100,7 @@ func (m *maker) create(old []Layer, w io.Writer) error {
 func (m *maker) checkSizes() error {
 	h := m.header
 	if len(h.Old) > maxLayers {
-		return fmt.Errorf("the base has %d layers, and at most %d are possible", len(h.Old), maxLayers)
+		return fmt.Errorf("the base is %w: %d layers, at most %d", bundle.ErrTooLarge, len(h.Old), maxLayers)
 	}
 	h.length = int64(headerSize(len(h.Old)))
 	return h.check(h.length)

@@ -5,7 +5,8 @@
 // the next best form that a site could fetch; that the same releases give the same ways; and that it holds at most 1.5 GB of memory
 // whatever the size of the layers. It takes a few times the size of the images on disk meanwhile, in the store's folder, and leaves
 // nothing there but what it made. What it found out of a layer is noted at once, so that a Make which was interrupted goes on where it was
-// and one that is repeated does next to nothing. Who comes from which release is left to its caller, and so is what is signed and published.
+// and one that is repeated does next to nothing; what can't be made of certain layers is said once. Several processes may work in one
+// store. Who comes from which release is left to its caller, and so is what is signed and published.
 //
 // # Notes
 //

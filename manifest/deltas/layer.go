@@ -2,6 +2,7 @@ package deltas
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -105,16 +106,17 @@ func (m *maker) delta(t task, base manifest.PlatformImage, from string) error {
 		best = min(best, ways.Full.Size)
 	}
 	n, ok := m.noted(key)
-	if !ok || clearly(n.Size, best) && !m.store.Has(n.blob()) {
+	if !ok || n.Failed == "" && clearly(n.Size, best) && !m.store.Has(n.blob()) {
 		var err error
-		if n, err = m.create(t, base, from, best); err != nil {
-			return err
+		n, err = m.create(t, base, from, best)
+		if err == nil || n.Failed != "" {
+			err = cmp.Or(m.note(key, n), err)
 		}
-		if err := m.note(key, n); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if clearly(n.Size, best) {
+	if n.Failed == "" && clearly(n.Size, best) {
 		for i, d := range ways.Deltas { // its bytes were lost, and are here again
 			if d.Base == base.Config.Digest {
 				ways.Deltas[i].Blob, ways.Deltas[i].Spool = n.blob(), n.Spool
@@ -150,7 +152,20 @@ func (m *maker) create(t task, base manifest.PlatformImage, from string, best in
 		stats, err = delta.Create(m.ctx, old, layer[0], w, delta.Options{Dir: m.dir, Progress: step})
 		return err
 	}, best)
-	return note{Digest: b.Digest, Size: b.Size, Spool: stats.Spool}, err
+	if err != nil {
+		return note{Failed: m.why(err)}, err
+	}
+	return note{Digest: b.Digest, Size: b.Size, Spool: stats.Spool}, nil
+}
+
+// why returns the text of an error of delta.Create that comes of what the layers hold, and would come each time; "" of all others.
+func (m *maker) why(err error) string {
+	lasting := errors.Is(err, delta.ErrMismatch) || errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge)
+	if m.ctx.Err() != nil || !lasting || !m.base.sound() || !m.layer.sound() {
+		return ""
+	}
+	text := err.Error()
+	return text[:min(len(text), maxNote/8)] // some characters take 6 bytes as JSON
 }
 
 // importFrom puts what write makes into the store if it is clearly smaller than best, and returns what it is either way.

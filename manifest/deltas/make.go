@@ -1,6 +1,7 @@
 package deltas
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ type Step struct {
 }
 
 // Make returns the ways to a release: those of known, which may be nil, and in addition each layer as a whole and the deltas from older
-// releases. Of several that have the same image the first in the list is named. It is nil when there are no ways. What could not be made is
+// releases. Of several that have the same image the first in the list is named. At most 16 deltas lead
+// to one layer. It is nil when there are no ways. What could not be made is
 // said in warnings, and is no error unless it is ctx, a full disk, or a layer of the release itself.
 func Make(ctx context.Context, store *bundle.Store, release *manifest.Release, older []*manifest.Release, known *manifest.Ways,
 	progress func(Step),
@@ -35,7 +37,11 @@ func Make(ctx context.Context, store *bundle.Store, release *manifest.Release, o
 	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("cannot make deltas: %w", err)
 	}
-	_ = durable.Clean(dir) // what a Make that was killed has left
+	end, err := share(dir, func() { _ = durable.Clean(dir) }) // what a Make that was killed has left
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make deltas: %w", err)
+	}
+	defer end()
 	if progress == nil {
 		progress = func(Step) {}
 	}
@@ -56,6 +62,7 @@ func Make(ctx context.Context, store *bundle.Store, release *manifest.Release, o
 	}
 	w = &manifest.Ways{Format: manifest.WaysFormat, Fleet: release.Fleet, Version: release.Version}
 	for _, l := range m.ways {
+		l.Deltas = bounded(l.Deltas, older)
 		if l.Full != nil || len(l.Deltas) > 0 {
 			w.Layers = append(w.Layers, *l)
 		}
@@ -65,6 +72,27 @@ func Make(ctx context.Context, store *bundle.Store, release *manifest.Release, o
 	}
 	slices.SortFunc(w.Layers, func(a, b manifest.LayerWays) int { return strings.Compare(string(a.DiffID), string(b.DiffID)) })
 	return w, m.warnings, w.Validate()
+}
+
+// maxDeltas is how many deltas lead to one layer: each is stored, listed and weighed by every site.
+const maxDeltas = 16
+
+// bounded leaves out deltas beyond maxDeltas: those from releases that nobody asks for any more go first, then the oldest and the largest.
+func bounded(list []manifest.Delta, asked []*manifest.Release) []manifest.Delta {
+	if len(list) <= maxDeltas {
+		return list
+	}
+	old := map[string]int{}
+	for _, d := range list {
+		old[d.From] = 1
+	}
+	for _, r := range asked {
+		old[r.Version] = 0
+	}
+	slices.SortStableFunc(list, func(a, b manifest.Delta) int {
+		return cmp.Or(cmp.Compare(old[a.From], old[b.From]), manifest.CompareVersions(b.From, a.From), cmp.Compare(a.Size, b.Size))
+	})
+	return list[:maxDeltas]
 }
 
 // maker makes the ways to one release.

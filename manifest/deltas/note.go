@@ -13,13 +13,14 @@ import (
 	"dhow/manifest"
 )
 
-// note is what a layer has come to: which file that was, whether or not it was worth to be kept. Its file is named after the digest of its key,
+// note is what a layer has come to: which file that was, whether or not it was worth to be kept, or why there can't be one. Its file is named after the digest of its key,
 // "full 1 DIFFID" or "delta 1 DIFFID BASE"; the number counts ways of making.
 type note struct {
 	Key    string        `json:"key"`
-	Digest digest.Digest `json:"digest"`
-	Size   int64         `json:"size"`
+	Digest digest.Digest `json:"digest,omitempty"`
+	Size   int64         `json:"size,omitempty"`
 	Spool  int64         `json:"spool,omitempty"`
+	Failed string        `json:"failed,omitempty"` // then there is nothing else
 }
 
 // maxNote bounds the file of a note, in bytes.
@@ -41,6 +42,9 @@ func (m *maker) noted(key string) (n note, ok bool) {
 	data, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(data, &n) != nil {
 		return note{}, false
+	}
+	if n.Key == key && n.Failed != "" {
+		return note{Key: key, Failed: n.Failed}, true
 	}
 	return n, n.Key == key && n.Size > 0 && n.Spool >= 0 && bundle.IsDigest(n.Digest)
 }

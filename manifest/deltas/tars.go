@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"os"
 
 	"github.com/opencontainers/go-digest"
@@ -75,6 +76,21 @@ func (t *tars) unpack(l manifest.Layer) error {
 	t.files[l.DiffID], t.temps[l.DiffID] = f, true
 	_, err = io.Copy(f, bundle.WithContext(t.ctx, r))
 	return err
+}
+
+// sound reports whether the layers that are read where the store has them, and were not checked by unpacking them, are what they should be.
+func (t *tars) sound() bool {
+	for d, f := range t.files {
+		if t.temps[d] {
+			continue
+		}
+		h := digest.SHA256.Digester()
+		_, err := io.Copy(h.Hash(), bundle.WithContext(t.ctx, io.NewSectionReader(f, 0, math.MaxInt64)))
+		if err != nil || h.Digest() != d {
+			return false
+		}
+	}
+	return true
 }
 
 func (t *tars) drop(d digest.Digest) {
