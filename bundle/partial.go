@@ -28,6 +28,7 @@ const (
 type PartialFile struct {
 	store  *Store
 	blob   manifest.Blob
+	beside bool // another part of the blob may be there
 	f      *os.File
 	sums   *sums
 	hash   hash.Hash // of all of it
@@ -41,23 +42,37 @@ type PartialFile struct {
 // Partial opens the part of b, and makes an empty one when there is none. It reads what is there: from the first place on at which that is
 // not what was written, because a power cut or a bad disk has damaged it, the part is cut off. One part is open in one place at a time.
 func (s *Store) Partial(ctx context.Context, b manifest.Blob) (*PartialFile, error) {
-	p, err := s.openPartial(ctx, b)
+	return s.openPartial(ctx, b, false)
+}
+
+// Beside opens an empty part of b for content that differs from the part that is there, which stays until Finish has found this one to be
+// right. It does not survive a restart, nor Close.
+func (s *Store) Beside(ctx context.Context, b manifest.Blob) (*PartialFile, error) {
+	return s.openPartial(ctx, b, true)
+}
+
+func (s *Store) openPartial(ctx context.Context, b manifest.Blob, beside bool) (*PartialFile, error) {
+	p, err := s.newPartial(ctx, b, beside)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open part: %w", err)
 	}
 	return p, nil
 }
 
-func (s *Store) openPartial(ctx context.Context, b manifest.Blob) (*PartialFile, error) {
+func (s *Store) newPartial(ctx context.Context, b manifest.Blob, beside bool) (*PartialFile, error) {
 	if !IsDigest(b.Digest) {
 		return nil, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
 	}
-	f, err := os.OpenFile(s.partPath(b.Digest), os.O_RDWR|os.O_CREATE, 0o644)
+	path, flags := s.partPath(b.Digest), os.O_RDWR|os.O_CREATE
+	if beside { // under a name that is cleared away after a crash
+		path, flags = filepath.Join(s.partial(), durable.TempPrefix+b.Digest.Encoded()), flags|os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, flags, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	p := &PartialFile{store: s, blob: b, f: f, hash: digest.SHA256.Hash(), at: time.Now()}
-	if p.sums, err = openSums(s.partPath(b.Digest) + sumsEnd); err == nil {
+	p := &PartialFile{store: s, blob: b, beside: beside, f: f, hash: digest.SHA256.Hash(), at: time.Now()}
+	if p.sums, err = openSums(path + sumsEnd); err == nil {
 		err = p.keep(ctx, b.Size)
 	}
 	if err != nil {
@@ -185,7 +200,7 @@ func (p *PartialFile) Sync() error {
 func (p *PartialFile) Finish() error {
 	p.done = true
 	defer p.close()
-	if err := p.right(); err != nil {
+	if err := p.Check(); err != nil {
 		_ = p.Discard()
 		return err
 	}
@@ -203,11 +218,14 @@ func (p *PartialFile) Finish() error {
 	if err := removeAll(p.f.Name() + sumsEnd); err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
 	}
+	if p.beside {
+		return p.store.RemovePart(p.blob.Digest)
+	}
 	return nil
 }
 
-// right compares the content with the blob.
-func (p *PartialFile) right() error {
+// Check compares the content with the blob. It fails with ErrDamaged.
+func (p *PartialFile) Check() error {
 	if p.size != p.blob.Size {
 		return fmt.Errorf("blob %s is %w: it has %d bytes, not %d", p.blob.Digest, ErrDamaged, p.size, p.blob.Size)
 	}
@@ -223,7 +241,7 @@ func (p *PartialFile) Close() error {
 		return nil
 	}
 	p.done = true
-	if p.size == 0 {
+	if p.size == 0 || p.beside {
 		return p.Discard()
 	}
 	return errors.Join(p.Sync(), p.close())
@@ -233,7 +251,10 @@ func (p *PartialFile) Close() error {
 func (p *PartialFile) Discard() error {
 	p.done = true
 	_ = p.close()
-	return p.store.RemovePart(p.blob.Digest)
+	if err := removeAll(p.f.Name(), p.f.Name()+sumsEnd); err != nil {
+		return fmt.Errorf("cannot delete part: %w", err)
+	}
+	return nil
 }
 
 // close closes the files; when that was done before it does nothing.

@@ -17,7 +17,7 @@
 //	fetch: "0 20 * * *"           # cron, five fields; empty means the fleet's, or every hour
 //	window: "21:00-05:00"         # hours in which the system may be away; empty means the fleet's, or any hour
 //	time_zone: Africa/Kinshasa    # of fetch, window, quiet, budget and backups; empty means the fleet's, or the computer's
-//	rate: 64 kB/s                 # the most that is fetched from a registry or web server; empty means the fleet's, or no limit
+//	rate: 64 kB/s                 # the most that is fetched over a line (sticks and the building: no limit); empty means the fleet's, or no limit
 //	quiet: "08:00-17:00"          # hours in which nothing is fetched from there, several with commas between; empty means the fleet's; never
 //	budget:                       # the most that crosses the line, both ways and all included; empty means the fleet's, or any amount
 //	  day: 50 MB

@@ -20,7 +20,7 @@ type Options struct {
 	// Progress is called with the bytes that are there and the bytes of all wants in the forms that are preferred: by one goroutine at a time,
 	// never with less than before.
 	Progress func(done, total int64)
-	// Rate is the most that comes from other computers in a second, in bytes; 0 means no limit.
+	// Rate is the most that comes over a line in a second, in bytes; 0 means no limit. What is near has none.
 	Rate int64
 	// StallTimeout is how long a source may be silent; 0 means a minute.
 	StallTimeout time.Duration
@@ -54,7 +54,8 @@ func (m *Moved) Add(n Moved) {
 // out what the store has.
 //
 // A transfer that breaks off goes on where it was, as long as bytes come; then the next source goes on at that byte. A source that does not
-// answer is asked again after a while, before the next blob. One that sends wrong bytes is set aside. There is one transfer at a time, and
+// answer is asked again after a while, before the next blob. One that sends wrong bytes is set aside, and what it gave is taken away: a
+// beginning that others gave goes only when none of those that may have given it can make it whole. There is one transfer at a time, and
 // more (at most four) as long as that is measured to be clearly faster; never several from this computer.
 //
 // A source that is read front to back (bundle.Streamer) is read to its end in its turn, and when it turns out to be damaged or unsafe
@@ -74,10 +75,16 @@ func Blobs(ctx context.Context, store *bundle.Store, sources []bundle.Source, wa
 	if err != nil {
 		return Moved{}, err
 	}
-	j := &job{store: store, opts: opts, list: list, pace: pace{rate: opts.Rate}, width: newWidth(opts.window, opts.Rate), change: make(chan struct{}, 1)}
+	j := &job{store: store, opts: opts, list: list, pace: pace{rate: opts.Rate}, change: make(chan struct{}, 1)}
+	limit := int64(0)
 	for _, src := range sources {
-		j.sources = append(j.sources, newSource(src))
+		s := newSource(src)
+		if s.overLine() {
+			limit = opts.Rate
+		}
+		j.sources = append(j.sources, s)
 	}
+	j.width = newWidth(opts.window, limit)
 	err = j.run(ctx)
 	return j.moved(), err
 }

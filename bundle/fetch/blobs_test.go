@@ -70,26 +70,30 @@ func TestBlobsFromEverySource(t *testing.T) {
 	}
 }
 
-// TestRate fetches no faster than it is allowed to; a source of this computer has no limit.
+// TestRate fetches no faster over the line than it is allowed to; what is near has no limit.
 func TestRate(t *testing.T) {
 	p := publish(t, 200_000)
 	size := fetch.Size(p.wants)
 	limited := quick
 	limited.Rate = size * 2
 	begin := time.Now()
-	if moved, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, files(t, p).URL)}, p.wants, limited); err != nil || moved.Bytes != size {
+	web := open(t, files(t, p).URL)
+	moved, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{fetch.At(web, fetch.Line)}, p.wants, limited)
+	if err != nil || moved.Bytes != size {
 		t.Fatalf("moved %d, error %v", moved, err)
 	}
 	if took := time.Since(begin); took < 450*time.Millisecond || took > 20*time.Second {
 		t.Errorf("%d bytes at %d bytes/s took %s", size, limited.Rate, took)
 	}
 	limited.Rate = 1000
-	begin = time.Now()
-	if _, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, p.dir)}, p.wants, limited); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(begin); took > time.Duration(size)*time.Millisecond/10 {
-		t.Errorf("from a folder it took %s", took)
+	for _, near := range []bundle.Source{open(t, p.dir), web} {
+		begin = time.Now()
+		if _, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{near}, p.wants, limited); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > time.Duration(size)*time.Millisecond/10 {
+			t.Errorf("from %s it took %s", near.Name(), took)
+		}
 	}
 }
 

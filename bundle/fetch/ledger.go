@@ -16,6 +16,9 @@ type item struct {
 	have  int64                              // of Size, whatever form it is that comes
 	said  map[*source]error                  // why a source did not bring it
 	from  map[digest.Digest]map[*source]bool // who gave to a part, in this call
+
+	doubts   []doubt                            // of it, by sources over the line
+	suspects map[digest.Digest]map[*source]bool // who gave to a beginning that did not fit
 }
 
 type state int
@@ -49,7 +52,7 @@ func newLedger(store *bundle.Store, wants []Want, tell func(done, total int64)) 
 			continue
 		}
 		seen[w.Forms[0].Digest] = true
-		it := &item{Want: w, said: map[*source]error{}, from: map[digest.Digest]map[*source]bool{}}
+		it := newItem(w)
 		if w.In(store) {
 			it.state, it.have = met, w.Size()
 		} else {

@@ -61,29 +61,45 @@ func (j *job) takeNamed(ctx context.Context, b manifest.Blob, r io.Reader) error
 	return j.meet(form)
 }
 
-// pour makes a blob of what r holds. When r breaks off the beginning stays, and another source can go on behind it.
+// pour makes a blob of what r holds. When r breaks off the beginning stays, and another source can go on behind it. What was here before stays
+// until the whole is known to be right.
 func (j *job) pour(ctx context.Context, it *item, b manifest.Blob, r io.Reader) error {
 	part, err := j.store.Partial(ctx, b)
 	if err != nil {
 		return err
 	}
-	defer part.Close()
-	begun := part.Size()
+	defer func() { part.Close() }()
+	begun, beside := part.Size(), false
 	buf := make([]byte, 256<<10)
 	for at := int64(0); ; {
 		n, err := r.Read(buf)
 		j.list.came(n, false)
 		if n > 0 {
-			if werr := put(ctx, part, buf[:n], at); werr != nil {
+			same, werr := alike(part, buf[:n], at)
+			if werr == nil && int64(same) < min(part.Size()-at, int64(n)) { // one of the two is wrong
+				if part, werr = j.copied(ctx, part, b, at+int64(same)); werr != nil {
+					return werr
+				}
+				beside = true
+			}
+			if werr == nil {
+				_, werr = part.Write(buf[same:n])
+			}
+			if werr != nil {
 				return werr
 			}
 			at += int64(n)
 			j.list.has(it, b, part.Size())
 		}
 		switch {
+		case err == io.EOF && !beside && begun < b.Size:
+			if wrong := part.Check(); wrong != nil {
+				return also(wrong, part.CutTo(ctx, begun))
+			}
+			return part.Finish()
 		case err == io.EOF:
 			return part.Finish()
-		case refused(err): // nothing of it is believed
+		case refused(err) && !beside: // nothing of it is believed
 			return also(err, part.CutTo(ctx, begun))
 		case err != nil:
 			return err
@@ -93,29 +109,32 @@ func (j *job) pour(ctx context.Context, it *item, b manifest.Blob, r io.Reader) 
 	}
 }
 
-// put makes p stand at an offset of a part. What is there already is compared, and is cut off where it is something else.
-func put(ctx context.Context, part *bundle.PartialFile, p []byte, at int64) error {
-	if here := part.Size() - at; here > 0 {
-		own := make([]byte, min(here, int64(len(p))))
-		if _, err := part.ReadAt(own, at); err != nil {
-			return err
-		}
-		same := 0
-		for same < len(own) && own[same] == p[same] {
-			same++
-		}
-		if same < len(own) {
-			if err := part.CutTo(ctx, at+int64(same)); err != nil {
-				return err
-			}
-			if part.Size() != at+int64(same) {
-				return errors.New("the beginning of the blob has changed on the disk")
-			}
-		}
-		p = p[same:]
+// alike is how much of p stands at an offset of a part, at most as far as that goes.
+func alike(part *bundle.PartialFile, p []byte, at int64) (same int, err error) {
+	here := part.Size() - at
+	if here <= 0 {
+		return 0, nil
 	}
-	_, err := part.Write(p)
-	return err
+	own := make([]byte, min(here, int64(len(p))))
+	if _, err := part.ReadAt(own, at); err != nil {
+		return 0, err
+	}
+	for same < len(own) && own[same] == p[same] {
+		same++
+	}
+	return same, nil
+}
+
+// copied closes a part, and returns another one beside it that begins with the same n bytes.
+func (j *job) copied(ctx context.Context, part *bundle.PartialFile, b manifest.Blob, n int64) (*bundle.PartialFile, error) {
+	other, err := j.store.Beside(ctx, b)
+	if err != nil {
+		return part, err
+	}
+	if _, err := io.Copy(other, bundle.WithContext(ctx, io.NewSectionReader(part, 0, n))); err != nil {
+		return part, also(err, other.Close())
+	}
+	return other, part.Close()
 }
 
 // takeUnnamed stores content when its digest turns out to be wanted. Only content of a wanted length is put aside at all.

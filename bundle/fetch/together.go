@@ -129,38 +129,48 @@ func (j *job) allowed() int {
 
 // bring asks the sources for an item, the nearest first.
 func (j *job) bring(ctx context.Context, it *item, sources []*source) error {
+	it.doubts = nil
 	for _, s := range sources {
 		if s.stream != nil || isNotExist(it.said[s]) {
 			continue
 		}
-		tries, err := s.begin(j.opts.Pause)
-		if err != nil {
-			it.said[s] = err
-			continue
+		err := j.ask(ctx, s, it, func(tries int) error { return j.from(ctx, s, it, tries) })
+		if !errors.Is(err, errNowhere) {
+			return err
 		}
-		err = j.from(ctx, s, it, tries)
-		alone := s.end()
-		if err == nil {
-			s.away(nil)
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		named := s.named(err)
-		if !ofSource(err) {
-			return named
-		}
-		it.said[s] = named
-		if !errors.Is(err, bundle.ErrUnreachable) {
-			continue
-		}
-		if !alone { // it answers the others: it does not want so many
-			j.fewer()
-			return errOneLess
-		}
-		s.away(named)
 	}
+	return j.anew(ctx, it, sources)
+}
+
+// ask lets do bring an item from one source. It returns errNowhere when another source may do better.
+func (j *job) ask(ctx context.Context, s *source, it *item, do func(tries int) error) error {
+	tries, err := s.begin(j.opts.Pause)
+	if err != nil {
+		it.said[s] = err
+		return errNowhere
+	}
+	err = do(tries)
+	alone := s.end()
+	if err == nil {
+		s.away(nil)
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	named := s.named(err)
+	if !ofSource(err) {
+		return named
+	}
+	it.said[s] = named
+	if !errors.Is(err, bundle.ErrUnreachable) {
+		return errNowhere
+	}
+	if !alone { // it answers the others: it does not want so many
+		j.fewer()
+		return errOneLess
+	}
+	s.away(named)
 	return errNowhere
 }
 
@@ -173,6 +183,26 @@ func (j *job) fewer() {
 
 // from brings an item from one source, in the first form that it has.
 func (j *job) from(ctx context.Context, s *source, it *item, tries int) error {
+	return j.using(s, func() error {
+		var first error
+		for _, b := range it.Forms {
+			err := j.one(ctx, s, it, b, tries)
+			if err == nil {
+				return j.meet(b)
+			}
+			if !isNotExist(err) {
+				return err
+			}
+			if first == nil {
+				first = err
+			}
+		}
+		return first
+	})
+}
+
+// using does something with a source: one thing at a time with one of this computer.
+func (j *job) using(s *source, do func() error) error {
 	if s.reach == Local {
 		j.local.Lock()
 		defer j.local.Unlock()
@@ -183,20 +213,7 @@ func (j *job) from(ctx context.Context, s *source, it *item, tries int) error {
 	if s.overLine() {
 		defer j.line.start()()
 	}
-	var first error
-	for _, b := range it.Forms {
-		err := j.one(ctx, s, it, b, tries)
-		if err == nil {
-			return j.meet(b)
-		}
-		if !isNotExist(err) {
-			return err
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return first
+	return do()
 }
 
 // meet notes that a blob has come, and drops the beginnings of other forms of the same thing.

@@ -444,7 +444,7 @@ func TestRateOfAllTogether(t *testing.T) {
 	opts := fetch.Window(quick, 50*time.Millisecond)
 	opts.Rate = 1_000_000
 	begin := time.Now()
-	if _, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, web.URL)}, wants, opts); err != nil {
+	if _, err := fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{fetch.At(open(t, web.URL), fetch.Line)}, wants, opts); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(begin); took < 500*time.Millisecond {

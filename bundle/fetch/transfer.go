@@ -10,57 +10,94 @@ import (
 	"dhow/manifest"
 )
 
-// one brings one blob from one source, going on where the part ends. It gives up after so many tries in a row that brought nothing.
+// one brings one blob from one source, going on where the part ends. It gives up after so many tries in a row that brought nothing. What
+// does not fit a beginning that others gave is taken away again: the beginning may have been dear, and who is wrong is not known yet.
 func (j *job) one(ctx context.Context, s *source, it *item, b manifest.Blob, most int) error {
 	part, err := j.store.Partial(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer func() { part.Close() }()
-	gave := it.from[b.Digest]
-	if gave == nil || part.Size() == 0 {
-		gave = map[*source]bool{}
-		it.from[b.Digest] = gave
+	gave := it.givers(b, part.Size())
+	begun, before := part.Size(), gave[s]
+	err = j.fill(ctx, s, it, b, part, most)
+	if part.Size() > begun {
+		gave[s] = true
 	}
+	if err != nil {
+		return err
+	}
+	wrong := part.Check()
+	if wrong != nil && begun == b.Size { // what was here is whole, and something else
+		if err := part.Discard(); err != nil {
+			return err
+		}
+		return j.one(ctx, s, it, b, most)
+	}
+	alone := len(gave) == 1 && gave[s] // all of it came from this source
+	switch {
+	case wrong == nil:
+		if err := part.Finish(); err != nil {
+			return err
+		}
+		if alone {
+			blame(s, b, it.suspects[b.Digest])
+		} else {
+			blame(s, b, it.doubters(b))
+		}
+		return nil
+	case alone:
+		s.lied(s.named(wrong))
+		return also(wrong, part.Discard())
+	}
+	if err := part.CutTo(ctx, begun); err != nil {
+		return err
+	}
+	if !before {
+		delete(gave, s)
+	}
+	if s.overLine() {
+		it.doubts = append(it.doubts, doubt{s, b})
+		return fmt.Errorf("blob %s is %w: what it gave of it does not fit what is here", b.Digest, bundle.ErrDamaged)
+	}
+	return j.beside(ctx, s, it, b, most)
+}
+
+// beside brings a whole blob from one source beside the part that is here, which goes only when the blob is right.
+func (j *job) beside(ctx context.Context, s *source, it *item, b manifest.Blob, most int) error {
+	part, err := j.store.Beside(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer part.Close()
+	if err := j.fill(ctx, s, it, b, part, most); err != nil {
+		return err
+	}
+	if err := part.Finish(); err != nil {
+		if errors.Is(err, bundle.ErrDamaged) {
+			s.lied(s.named(err))
+		}
+		return err
+	}
+	blame(s, b, it.from[b.Digest])
+	return nil
+}
+
+// fill makes a part as long as its blob.
+func (j *job) fill(ctx context.Context, s *source, it *item, b manifest.Blob, part *bundle.PartialFile, most int) error {
 	begun := part.Size()
-	fresh := begun == 0 // all of the part came from this source
 	for tries := 0; ; {
 		before := part.Size()
 		err := j.piece(ctx, s, it, b, part)
-		if part.Size() > before {
-			gave[s] = true
-		}
-		if err == nil {
-			if err = part.Finish(); err == nil {
-				if fresh {
-					blame(gave, s, b)
-				}
-				return nil
-			}
-			if !errors.Is(err, bundle.ErrDamaged) {
-				return err
-			}
-			if fresh {
-				s.lied(s.named(err))
-				return err
-			}
-			// The beginning, which came earlier or from another source, may be what is wrong.
-			if part, err = j.store.Partial(ctx, b); err != nil {
-				return err
-			}
-			begun, fresh = 0, true
-			continue
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		switch {
-		case errors.Is(err, ErrBusy): // it was waited for already
-			return err
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case errors.Is(err, errLonger):
 			s.lied(s.named(err))
 			return also(err, part.CutTo(ctx, begun))
-		case !errors.Is(err, bundle.ErrUnreachable):
+		case errors.Is(err, ErrBusy), !errors.Is(err, bundle.ErrUnreachable): // for a busy one it was waited already
 			return err
 		}
 		if part.Size() > before { // bytes that begin anew every time are no progress
@@ -70,15 +107,6 @@ func (j *job) one(ctx context.Context, s *source, it *item, b manifest.Blob, mos
 		}
 		if err := sleep(ctx, j.opts.Pause); err != nil {
 			return err
-		}
-	}
-}
-
-// blame notes that others gave bytes for a beginning that turned out to be wrong, when s alone brought the right content.
-func blame(gave map[*source]bool, s *source, b manifest.Blob) {
-	for other := range gave {
-		if other != s {
-			other.lied(other.named(fmt.Errorf("blob %s is %w: what it gave of it is something else", b.Digest, bundle.ErrDamaged)))
 		}
 	}
 }
@@ -105,7 +133,7 @@ func (j *job) piece(parent context.Context, s *source, it *item, b manifest.Blob
 	defer body.Close()
 	skip := part.Size() - start // the server began anew: what is here already passes by, and stays if the line breaks before
 	buf := make([]byte, 64<<10)
-	if s.reach != Local {
+	if s.overLine() {
 		buf = buf[:j.pace.piece(len(buf))]
 	}
 	for {
@@ -144,14 +172,17 @@ func (j *job) piece(parent context.Context, s *source, it *item, b manifest.Blob
 	}
 }
 
-// arrived counts n bytes that have come and are kept, and waits as long as the rate asks.
+// arrived counts n bytes that have come, and of those over a line waits as long as the rate asks.
 func (j *job) arrived(ctx context.Context, s *source, n int) error {
 	j.list.came(n, s.overLine())
 	if s.reach == Local {
 		return nil
 	}
 	j.measure(n)
-	if s.overLine() && j.opts.Gate != nil {
+	if !s.overLine() {
+		return nil
+	}
+	if j.opts.Gate != nil {
 		j.gate.Lock()
 		err := j.opts.Gate(ctx, n)
 		j.gate.Unlock()
