@@ -172,6 +172,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, b manifest.Blob, 
 	w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
 	h.hurry(w)
 	w.WriteHeader(status)
+	_ = http.NewResponseController(w).Flush() // a disk may be slow
 	buf := make([]byte, pieceSize)
 	for length > 0 {
 		n, err := io.ReadFull(body, buf[:min(length, pieceSize)])

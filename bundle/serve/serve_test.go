@@ -122,12 +122,17 @@ func TestNeighbour(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer src.Close()
-				s, err := OpenSource(ctx, src, nil)
+				s, err := OpenSource(ctx, src, func() (*bundle.Store, error) { return bundletest.Store(t), nil }, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if s.About() != "fleet clinic, release 1.0.0" {
 					t.Errorf("it is about %q", s.About())
+				}
+				if from != "folder" { // what was unpacked is all that is read
+					if err := os.Remove(filepath.Join(dir, from)); err != nil {
+						t.Fatal(err)
+					}
 				}
 				shelf = s
 			}

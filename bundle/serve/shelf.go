@@ -47,18 +47,7 @@ const lookAgain = time.Second
 // Site is the shelf of a site.
 func Site(store *bundle.Store, documents *trust.Client) Shelf {
 	s := &site{Client: documents, store: store}
-	s.proofs.read = func(b manifest.Blob) (io.ReadCloser, string, error) {
-		f, err := store.OpenRaw(b, 0)
-		if err != nil {
-			return nil, "", err
-		}
-		info, err := f.Stat()
-		if err != nil {
-			_ = f.Close()
-			return nil, "", err
-		}
-		return f, info.ModTime().String(), nil
-	}
+	s.proofs.read = proofOf(store)
 	return s
 }
 
@@ -136,6 +125,22 @@ type proofs struct {
 
 	mu   sync.Mutex
 	done map[digest.Digest]*proof
+}
+
+// proofOf reads what is in a store.
+func proofOf(store *bundle.Store) func(b manifest.Blob) (io.ReadCloser, string, error) {
+	return func(b manifest.Blob) (io.ReadCloser, string, error) {
+		f, err := store.OpenRaw(b, 0)
+		if err != nil {
+			return nil, "", err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			_ = f.Close()
+			return nil, "", err
+		}
+		return f, info.ModTime().String(), nil
+	}
 }
 
 type proof struct {

@@ -38,7 +38,7 @@ func TestOnlySigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	s, err := OpenSource(ctx, src, nil)
+	s, err := OpenSource(ctx, src, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ type Source struct {
 
 	signed
 	named  map[digest.Digest]manifest.Blob
-	whole  map[digest.Digest]bool // content of an archive that was read and was right; nil: not an archive
+	store  *bundle.Store // what an archive holds; nil: not an archive
 	proofs proofs
 }
 
@@ -31,8 +31,9 @@ type Source struct {
 const firstRoots = 256
 
 // OpenSource reads what a source holds. The documents are verified from its own first root on: who trusts that is each neighbour's business, but
-// a damaged stick is found here. An archive is read to its end, and progress, which may be nil, is called with the bytes of its content so far.
-func OpenSource(ctx context.Context, src bundle.Source, progress func(done int64)) (*Source, error) {
+// a damaged stick is found here. An archive can only be read from front to back: it is unpacked into the store that room gives, and progress,
+// which may be nil, is called with the bytes of its content so far.
+func OpenSource(ctx context.Context, src bundle.Source, room func() (*bundle.Store, error), progress func(done int64)) (*Source, error) {
 	s := &Source{signed: signed{src, map[string]digest.Digest{}}, named: map[digest.Digest]manifest.Blob{}}
 	s.proofs.read = func(b manifest.Blob) (io.ReadCloser, string, error) {
 		r, err := src.Blob(context.WithoutCancel(ctx), b, 0)
@@ -41,10 +42,16 @@ func OpenSource(ctx context.Context, src bundle.Source, progress func(done int64
 	if err := s.readDocuments(ctx); err != nil {
 		return nil, err
 	}
-	if stream, ok := src.(bundle.Streamer); ok {
-		return s, s.readArchive(ctx, stream, progress)
+	stream, ok := src.(bundle.Streamer)
+	if !ok {
+		return s, nil
 	}
-	return s, nil
+	store, err := room()
+	if err != nil {
+		return nil, err
+	}
+	s.store, s.proofs.read = store, proofOf(store)
+	return s, s.unpack(ctx, stream, progress)
 }
 
 func (s *Source) readDocuments(ctx context.Context) error {
@@ -130,16 +137,24 @@ func (s *Source) firstRoot(ctx context.Context) ([]byte, error) {
 	return nil, fmt.Errorf("%s %w", s.src.Name(), bundle.ErrNoMetadata)
 }
 
-func (s *Source) readArchive(ctx context.Context, src bundle.Streamer, progress func(done int64)) error {
-	s.whole = map[digest.Digest]bool{}
+// ErrNoRoom is an archive that could not be unpacked.
+var ErrNoRoom = errors.New("cannot unpack")
+
+func (s *Source) unpack(ctx context.Context, src bundle.Streamer, progress func(done int64)) error {
 	done := int64(0)
 	return src.Each(ctx, func(name string, size int64, r io.Reader) error {
 		b := manifest.Blob{Digest: digest.Digest(name), Size: size}
-		_, err := io.Copy(io.Discard, bundle.NewVerifier(r, b, "blob "+name))
+		var err error
+		if known, ok := s.named[b.Digest]; ok && known.Size == size && !s.store.Has(b) {
+			if err = s.store.Put(ctx, b, r); err != nil && !errors.Is(err, bundle.ErrDamaged) {
+				err = fmt.Errorf("%w: %w", ErrNoRoom, err)
+			}
+		} else {
+			_, err = io.Copy(io.Discard, bundle.NewVerifier(r, b, "blob "+name))
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", src.Name(), err)
 		}
-		s.whole[b.Digest] = true
 		if done += size; progress != nil {
 			progress(done)
 		}
@@ -150,10 +165,10 @@ func (s *Source) readArchive(ctx context.Context, src bundle.Streamer, progress 
 // Find implements Shelf.
 func (s *Source) Find(ctx context.Context, d digest.Digest) (manifest.Blob, error) {
 	b, ok := s.named[d]
-	if !ok || s.whole != nil && !s.whole[d] {
+	if !ok || s.store != nil && !s.store.Has(b) {
 		return b, fs.ErrNotExist
 	}
-	if s.whole != nil {
+	if s.store != nil {
 		return b, nil
 	}
 	r, err := s.src.Blob(ctx, b, 0)
@@ -164,15 +179,13 @@ func (s *Source) Find(ctx context.Context, d digest.Digest) (manifest.Blob, erro
 }
 
 // Prove implements Shelf.
-func (s *Source) Prove(ctx context.Context, b manifest.Blob) error {
-	if s.whole[b.Digest] {
-		return nil
-	}
-	return s.proofs.prove(ctx, b)
-}
+func (s *Source) Prove(ctx context.Context, b manifest.Blob) error { return s.proofs.prove(ctx, b) }
 
 // Open implements Shelf.
 func (s *Source) Open(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
+	if s.store != nil {
+		return s.store.OpenRaw(b, offset)
+	}
 	return s.src.Blob(ctx, b, offset)
 }
 

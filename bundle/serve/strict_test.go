@@ -71,7 +71,7 @@ func openGenerous(t testing.TB) *Source {
 	t.Helper()
 	fleet := manifesttest.New(t, "clinic")
 	fleet.AddRelease("1.0.0", fleet.NewRelease("1.0.0"))
-	s, err := OpenSource(context.Background(), generous{manifesttest.NewSource(nil), fleet.Publish()}, nil)
+	s, err := OpenSource(context.Background(), generous{manifesttest.NewSource(nil), fleet.Publish()}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
+	"dhow/bundle/fetch"
 )
 
 func (s *shell) bundleCommand() *cobra.Command {
@@ -32,8 +33,12 @@ func (s *shell) bundleExportCommand() *cobra.Command {
 			"dhow update --from PATH. Nothing of this site is in it.",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if to == "" || strings.Contains(to, "://") {
+			switch {
+			case to == "":
 				return api.Fail(api.CodeUsage, "see: dhow bundle export --help", "where to is missing: --to PATH")
+			case strings.Contains(to, "://"):
+				return api.Fail(api.CodeUsage, "name a file, a folder or a stick; for a network: dhow serve",
+					"cannot write bundle %s: --to must be a path of this computer", fetch.Redact(to))
 			}
 			folder := strings.HasSuffix(to, "/") || strings.HasSuffix(to, string(filepath.Separator))
 			if err := checkOutput(to); err != nil {

@@ -28,6 +28,8 @@ type townFetch struct {
 	release, since       string
 	platform, cache, out string
 	root, fingerprint    string
+	rate                 string
+	perSecond            int64 // bytes, of rate
 	yes, asJSON          bool
 }
 
@@ -75,6 +77,7 @@ func (s *shell) fetchCommand() *cobra.Command {
 	flags.StringVar(&f.release, "release", "", "this release in place of the one that is pinned")
 	flags.StringVar(&f.since, "since", "", "leave out what this release has: the site must have it")
 	flags.StringVar(&f.platform, "platform", "", "of the sites' computers, for example linux/arm64 (default: all of the release)")
+	flags.StringVar(&f.rate, "rate", "", "at most so fast, for example \"64 kB/s\", so that others can use the line")
 	flags.StringVar(&f.cache, "cache", "", "folder for what is fetched (default: one for each fleet, in this user's cache)")
 	flags.StringVarP(&f.out, "output", "o", "", "FILE.tgz, FILE.tar, FILE.tar.zst or a folder")
 	flags.StringVar(&f.root, "root", "", "the fleet's root of trust, N.root.json")
@@ -105,6 +108,12 @@ func (f *townFetch) check() error {
 			return usage("%v", err)
 		}
 		*v = normal
+	}
+	if f.rate != "" {
+		var err error
+		if f.perSecond, err = manifest.ParseRate(f.rate); err != nil {
+			return usage("--rate: %v", err)
+		}
 	}
 	if f.platform != "" {
 		p, err := manifest.NormalizePlatform(f.platform)

@@ -99,7 +99,7 @@ func (t *town) bring(ctx context.Context, parts []part) error {
 		return err
 	}
 	began, show := time.Now(), newMeter(t.shell.err, "fetching")
-	moved, err := fetch.Blobs(ctx, t.store, t.sources, wants, fetch.Options{Progress: show.set})
+	moved, err := fetch.Blobs(ctx, t.store, t.sources, wants, fetch.Options{Rate: t.perSecond, Progress: show.set})
 	show.end()
 	t.result.Fetched = moved.Bytes
 	if err != nil {

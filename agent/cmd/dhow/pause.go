@@ -11,7 +11,7 @@ import (
 
 func (s *shell) pauseCommand() *cobra.Command {
 	var asJSON bool
-	var length time.Duration
+	var text string
 	cmd := &cobra.Command{
 		Use:   "pause",
 		Short: "Fetch nothing for a while, so that the line is free",
@@ -19,8 +19,9 @@ func (s *shell) pauseCommand() *cobra.Command {
 			"what is fetched already is put in place as ever. The pause holds over restarts, until --for is over or somebody says: dhow resume",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().Changed("for") && length < time.Minute {
-				return api.Fail(api.CodeUsage, "write it like --for 3h or --for 90m", "--for is %s: a pause lasts a minute at least", length)
+			length, err := pauseLength(text, cmd.Flags().Changed("for"))
+			if err != nil {
+				return err
 			}
 			p, err := s.client().Pause(cmd.Context(), api.PauseRequest{Seconds: int64(length / time.Second)})
 			if err != nil {
@@ -34,9 +35,25 @@ func (s *shell) pauseCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().DurationVar(&length, "for", 0, "how long, such as 3h; without it until somebody resumes")
+	cmd.Flags().StringVar(&text, "for", "", "how long, such as 3h; without it until somebody resumes")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// pauseLength is 0 for a pause without an end.
+func pauseLength(text string, given bool) (time.Duration, error) {
+	if !given {
+		return 0, nil
+	}
+	const hint = "write it like --for 3h or --for 90m"
+	length, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return 0, api.Fail(api.CodeUsage, hint, "--for %q is no length of time", text)
+	case length < time.Minute:
+		return 0, api.Fail(api.CodeUsage, hint, "--for is %s: a pause lasts a minute at least", length)
+	}
+	return length, nil
 }
 
 // pauseText says who has ordered that nothing is fetched, and for how long.

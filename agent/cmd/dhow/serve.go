@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ func (s *shell) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Give a bundle, or what dhow fetch has brought, to the sites on this network",
 		Long: "Runs in the foreground until it is stopped, and needs no agent. It is read-only, and gives away what is signed, and nothing else.\n" +
+			"A bundle in a file is unpacked first, into this user's cache until the end: that takes as much room again as the bundle.\n" +
 			"The agent of a site does the same all the time when its dhow.yaml says: serve: \":8911\"",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.serve(cmd.Context(), dir, address) },
@@ -37,7 +39,7 @@ func (s *shell) serveCommand() *cobra.Command {
 
 func (s *shell) serve(ctx context.Context, dir, address string) error {
 	if err := site.CheckServe(address); err != nil {
-		return api.Fail(api.CodeUsage, "see: dhow serve --help", "--listen: %s", strings.TrimPrefix(err.Error(), "serve: "))
+		return api.Fail(api.CodeUsage, "see: dhow serve --help", "--listen%s", strings.TrimPrefix(err.Error(), "serve"))
 	}
 	if strings.Contains(dir, "://") {
 		return api.Fail(api.CodeUsage, "sites can name "+fetch.Redact(dir)+" in their own sources", "--dir must be a path of this computer")
@@ -72,14 +74,27 @@ func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about
 	if err != nil {
 		return nil, "", nil, err
 	}
-	show := newMeter(s.err, "reading")
-	b, err := serve.OpenSource(ctx, src, func(n int64) { show.set(n, 0) })
-	show.end()
-	if err != nil {
+	var room serveRoom
+	done = func() {
 		_ = src.Close()
-		return nil, "", nil, err
+		room.end()
 	}
-	return b, b.About() + " from " + src.Name(), func() { _ = src.Close() }, nil
+	show := newMeter(s.err, "reading")
+	b, err := serve.OpenSource(ctx, src, room.begin, func(n int64) { show.set(n, 0) })
+	show.end()
+	switch {
+	case errors.Is(err, serve.ErrNoRoom):
+		err = api.Fail(api.CodeRefused, "make room there, or unpack the bundle on a disk with room: tar -xf BUNDLE -C FOLDER, then --dir FOLDER",
+			"cannot unpack into %s: %v", room.dir, err)
+	case err == nil:
+		about = b.About() + " from " + src.Name()
+		if room.store != nil {
+			about += "\nunpacked  into " + room.dir + " until this ends"
+		}
+		return b, about, done, nil
+	}
+	done()
+	return nil, "", nil, err
 }
 
 // cacheShelf is what dhow fetch has brought.

@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -48,6 +51,8 @@ func TestServe(t *testing.T) {
 	if err := f.write(work); err != nil {
 		t.Fatal(err)
 	}
+	home := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", home)
 	cache, bundle := filepath.Join(work, "cache"), filepath.Join(work, "emr.tgz")
 	call := func(args ...string) {
 		t.Helper()
@@ -88,6 +93,13 @@ func TestServe(t *testing.T) {
 		if code := <-ended; code != 0 {
 			t.Errorf("%s: it ended with %d\n%s", dir, code, problems.String())
 		}
+		if dir == bundle {
+			room := filepath.Join(home, "dhow", "serve", "1")
+			about += "\nunpacked  into " + room + " until this ends"
+			if _, err := os.Stat(room); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("what was unpacked is still there: %v", err)
+			}
+		}
 		want := fmt.Sprintf("serving   %s\nsource    http://%s\n", about, address) +
 			"Write one of these into the sources of the other sites (dhow.yaml), or there: dhow update --from SOURCE. Stop with Ctrl-C.\n"
 		if got := out.String(); got != want {
@@ -105,7 +117,8 @@ func TestServe(t *testing.T) {
 		says string
 	}{
 		{[]string{"--dir", bundle, "--listen", taken.Addr().String()}, 4, "dhow: cannot listen: "},
-		{[]string{"--dir", bundle, "--listen", "8911"}, 2, `dhow: --listen: serve must look like ":8911"`},
+		{[]string{"--dir", bundle, "--listen", "8911"}, 2, `dhow: --listen must look like ":8911", or "192.168.1.5:8911" for one network`},
+		{[]string{"--dir", bundle, "--listen", "office:8911"}, 2, "dhow: --listen: the host must be an address of this computer, or be left out"},
 		{[]string{"--dir", "oci://a/b"}, 2, "dhow: --dir must be a path of this computer"},
 		{[]string{"--dir", filepath.Join(work, "nothing")}, 6, "dhow: cannot open source "},
 		{[]string{"--dir", filepath.Dir(work)}, 5, "dhow: cannot open source "},
