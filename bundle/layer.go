@@ -20,6 +20,10 @@ import (
 // maxWindow bounds the memory of a zstd decoder: the window of zstd --long=27, the largest that any decoder opens unasked.
 const maxWindow = 128 << 20
 
+// FullWindow is the largest window, in bytes, of a layer whole as zstd, as the centre makes it and a site opens it. It is most of the memory
+// that opening one takes, and so kept far below the 64 MB that a site spends on an update.
+const FullWindow = 32 << 20
+
 // maxConfig bounds an image's config.
 const maxConfig = 8 << 20
 

@@ -8,7 +8,8 @@
 // It promises that a layer is in the store only when its content is the one that its diff ID names, whichever way it came; that a
 // delta which does not fit, is damaged or is not there costs its own bytes and the next rung is taken, which is reported; and that
 // nothing is left behind but the layers, and parts of what is still to be fetched. A Run that was killed is begun again: what it had fetched
-// counts, what it was making is made again. While a delta is applied it holds the memory of bundle/delta and no more.
+// counts, what it was making is made again. While a delta is applied it holds the memory of bundle/delta and no more, while a layer as zstd is
+// opened that of a window of 32 MiB and little more; one that needs a larger window is refused as if it were damaged.
 //
 // It leaves to others what a release is and who has signed it, when to fetch and how much (Gate in fetch.Options), for how long what does
 // not fit is remembered (Setback.Lasting, Query.Refused), and when layers are removed that no release needs any more.

@@ -10,6 +10,8 @@ import (
 	"dhow/bundle"
 	"dhow/bundle/delta"
 	"dhow/manifest"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // makeOne turns what a step has fetched into the layer, and removes it.
@@ -45,9 +47,10 @@ func (r *runner) unpack(ctx context.Context, l manifest.Layer, from manifest.Blo
 		return err
 	}
 	defer packed.Close()
-	z, kind, err := bundle.Unpack(packed)
-	if err != nil || kind != bundle.Zstd {
-		return fmt.Errorf("it is %w: it does not begin as zstd", bundle.ErrDamaged)
+	z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(bundle.FullWindow), zstd.WithDecoderMaxMemory(bundle.FullWindow))
+	if err != nil {
+		return unpackError(err)
 	}
 	defer z.Close()
 	return r.Store.Put(ctx, plain(l), &decoder{r: z})
@@ -58,10 +61,17 @@ type decoder struct{ r io.Reader }
 
 func (d *decoder) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
-	if bundle.IsDecodeError(err) && !errors.Is(err, bundle.ErrDamaged) {
-		err = fmt.Errorf("it is %w: cannot unpack it: %v", bundle.ErrDamaged, err)
+	return n, unpackError(err)
+}
+
+func unpackError(err error) error {
+	switch {
+	case errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return fmt.Errorf("its window is %w: unpacking it takes more than %d MiB of memory", bundle.ErrTooLarge, bundle.FullWindow>>20)
+	case bundle.IsDecodeError(err) && !errors.Is(err, bundle.ErrDamaged):
+		return fmt.Errorf("it is %w: cannot unpack it: %v", bundle.ErrDamaged, err)
 	}
-	return n, err
+	return err
 }
 
 // apply stores a layer that a delta leads to.

@@ -20,6 +20,7 @@ import (
 	"dhow/bundle/delta/deltatest"
 	"dhow/manifest"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -222,6 +223,26 @@ func TestRunGoesOneRungDown(t *testing.T) {
 			t.Errorf("%d bytes moved", moved)
 		}
 		s.expect("the delta from 1.0.0", "layer 1 of web as zstd did not fit: ")
+	})
+	t.Run("as it would take too much memory", func(t *testing.T) {
+		for _, single := range []bool{false, true} { // the window is named, or it is the whole
+			s := newScene(t)
+			delete(s.line.blobs, s.delta.Digest)
+			z, err := zstd.NewWriter(nil, zstd.WithWindowSize(64<<20), zstd.WithSingleSegment(single))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := s.line.put(z.EncodeAll(make([]byte, bundle.FullWindow+1), nil))
+			s.job.Ways.Layers[0].Full = &bad
+			if moved := s.run(); moved != s.direct.Size+bad.Size {
+				t.Errorf("%d bytes moved", moved)
+			}
+			s.expect("the delta from 1.0.0", "layer 1 of web as zstd did not fit: cannot store blob: its window is larger than allowed: "+
+				"unpacking it takes more than 32 MiB of memory; fetched whole")
+			if !s.lasting[1] {
+				t.Error("the same would happen again")
+			}
+		}
 	})
 	t.Run("and no further", func(t *testing.T) {
 		s := newScene(t)
