@@ -1,7 +1,7 @@
 // Package split writes and reads bundles in parts, for sticks whose file system ends at 4 GiB and for sticks that lose bytes.
 //
-// It promises that a writer that is cut leaves nothing that looks whole (the .sums file comes last), that nothing is stored twice on the
-// way, and that a reader never returns a byte of a part that has changed: it names the part, or, where there is parity, rebuilds what is
+// It promises that a writer that is cut leaves nothing that looks whole (the .sums file comes last), that one that fails leaves the parts
+// that were there before, that the bundle is not stored as a whole on the way, and that a reader never returns a byte of a part that has changed: it names the part, or, where there is parity, rebuilds what is
 // missing block by block in constant memory, and writes nothing. It reads regular files of one folder only, no links. What the bundle
 // holds it leaves to bundle/fetch; nothing here is trusted for more than finding damage.
 //

@@ -12,10 +12,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 
 	"dhow/bundle"
 	"dhow/bundle/bundletest"
+	"dhow/bundle/durable"
 	"dhow/bundle/split"
 
 	"github.com/klauspost/reedsolomon"
@@ -331,6 +333,46 @@ func TestWriteAgain(t *testing.T) {
 	}
 	if got, _, err := read(path + ".002"); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("%d bytes, error %v", len(got), err)
+	}
+}
+
+// TestWriteKeeps: the parts that are there stay as they are when others can't be written, and can be read until these are whole.
+func TestWriteKeeps(t *testing.T) {
+	path, data := write(t, 2_500_000, split.Options{Parity: 1})
+	dir := filepath.Dir(path)
+	before := names(t, dir)
+	left := filepath.Join(dir, durable.TempPrefix+"emr.tgz") // by one that was killed
+	if err := os.MkdirAll(filepath.Join(left, "emr.tgz.001"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("blob is damaged"), "blob is damaged"},
+		{
+			&fs.PathError{Op: "write", Path: "emr.tgz.002", Err: syscall.ENOSPC}, "write emr.tgz.002: no space left on device: the parts of emr.tgz that are " +
+				"there already are kept, and need room too: remove them first",
+		},
+	} {
+		_, err := split.Write(ctx, path, split.Options{Size: split.MinPart}, func(w io.Writer) error {
+			if err := pour(w, make([]byte, 2_500_000)); err != nil {
+				return err
+			}
+			if got, problems, err := read(path + ".sums"); err != nil || !bytes.Equal(got, data) || len(problems) > 0 {
+				t.Errorf("meanwhile: %d bytes, %q, error %v", len(got), problems, err)
+			}
+			return c.err
+		})
+		if !errors.Is(err, c.err) || err.Error() != c.want {
+			t.Errorf("error %v, want %s", err, c.want)
+		}
+		if got := names(t, dir); !slices.Equal(got, before) {
+			t.Errorf("files %q, before %q", got, before)
+		}
+		if got, problems, err := read(path + ".sums"); err != nil || !bytes.Equal(got, data) || len(problems) > 0 {
+			t.Errorf("%d bytes, %q, error %v", len(got), problems, err)
+		}
 	}
 }
 

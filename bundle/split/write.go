@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"dhow/bundle"
 	"dhow/bundle/durable"
@@ -37,29 +38,55 @@ func (o Options) check(name string) error {
 	return errors.Join(checkName(name), s.sizes(o.Parity))
 }
 
-// Write writes what fill writes as parts beside path, the name that the whole would have. Parts of that name that are there before go
-// first. When it fails, none stays.
+// Write writes what fill writes as parts beside path, the name that the whole would have. They take the place of parts of that name that
+// are there before once they are whole: until then both need room. When it fails nothing changes.
 func Write(ctx context.Context, path string, o Options, fill func(io.Writer) error) (*Sums, error) {
 	if err := o.check(filepath.Base(path)); err != nil {
 		return nil, err
 	}
-	if err := Remove(path); err != nil {
+	dir, name := filepath.Split(path)
+	dir = filepath.Clean(dir)
+	aside := filepath.Join(dir, durable.TempPrefix+name)
+	if err := os.RemoveAll(aside); err != nil { // what a Write that was cut has left
 		return nil, err
 	}
-	w := &writer{ctx: ctx, dir: filepath.Dir(path), sums: &Sums{Name: filepath.Base(path), Part: o.Size}, whole: digest.SHA256.Hash()}
+	if err := os.Mkdir(aside, 0o755); err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(aside) }() // what can't be removed has a name that nobody reads
+	w := &writer{ctx: ctx, dir: aside, sums: &Sums{Name: name, Part: o.Size}, whole: digest.SHA256.Hash()}
 	err := w.parts(fill)
 	if err == nil {
 		err = w.finish(o)
 	}
+	if errors.Is(err, syscall.ENOSPC) && anyOf(dir, name) {
+		return nil, fmt.Errorf("%w: the parts of %s that are there already are kept, and need room too: remove them first", err, name)
+	}
 	if err != nil {
-		_ = Remove(path) // what can't be removed looks like nothing without its sums
 		return nil, err
 	}
-	return w.sums, nil
+	return w.sums, w.place(dir)
 }
 
-// Remove removes the parts of the bundle that would be at path, the sums first.
-func Remove(path string) error {
+// place puts all files where they belong, in place of those that are there: the sums go first and come last.
+func (w *writer) place(dir string) error {
+	if err := remove(filepath.Join(dir, w.sums.Name)); err != nil {
+		return err
+	}
+	names := []string{}
+	for _, f := range w.sums.files() {
+		names = append(names, f.Name)
+	}
+	for _, name := range append(names, SumsName(w.sums.Name)) {
+		if err := durable.Rename(filepath.Join(w.dir, name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes the parts of the bundle that would be at path, the sums first.
+func remove(path string) error {
 	dir := filepath.Dir(path)
 	if err := os.Remove(SumsName(path)); err == nil {
 		if err := durable.SyncDir(dir); err != nil {
@@ -85,7 +112,7 @@ func Remove(path string) error {
 // writer is one call of Write.
 type writer struct {
 	ctx   context.Context
-	dir   string
+	dir   string // where the files are until they are whole
 	sums  *Sums
 	whole hash.Hash
 }

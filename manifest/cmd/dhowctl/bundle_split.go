@@ -54,6 +54,7 @@ func (a *app) bundleSplit() *cobra.Command {
 	c := a.command("split FILE --size SIZE", "Write a bundle in parts, for sticks with FAT and sticks that lose bytes", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error { return a.splitBundle(ctx, args[0], dir, parts) })
 	c.Long = "Writes FILE.001, FILE.002 … and FILE.sums, which dhow reads as they are: give it the folder, or any of the files. FILE stays as it is.\n" +
+		"Parts of that name that are there already stay until the new ones are whole: on a full stick remove them first.\n" +
 		"\"cat\" joins the parts, and \"sha256sum -c FILE.sums\" checks them."
 	parts.flags(c.Flags(), "size")
 	c.Flags().StringVarP(&dir, "output", "o", "", "the folder for the parts (default: that of FILE)")
