@@ -2,9 +2,10 @@
 # flaky-link: a layer of 200 MB over lines that cut, reset, fall silent, are slow, and under SIGKILL, beside docker pull and skopeo copy. [MB [TRIES]]
 #
 # docker-registry from Debian on loopback, behind a forwarder in the measuring process that ends connections and counts all bytes of both
-# ways, metadata included. Dhow is "dhow fetch" of a published release, with its own time-outs, given once; the others' command is given
-# three times, as a person would; on the line that falls silent they are ended after three minutes. The layer is random; for the slow line it has
-# 2 MB, a minute's worth. Goals: Dhow completes all, 1.02 with orderly cuts, 1 MB moved again for each reset.
+# ways, metadata included. Dhow is "dhow fetch" of a published release, with its own time-outs. Every command is started TRIES (3) times, as a
+# person would, and once more where it is killed; within a start each tries again as it is made to. On the line that falls silent it is ended
+# after three minutes. One runs after the other, and what came is read and compared with its sha256. The layer is random; for the slow line
+# it has 2 MB, a minute's worth. Goals: Dhow completes all, 1.02 with orderly cuts, 1 MB moved again for each reset.
 
 random_image() {
 	head -c "$1" /dev/urandom >"$work/random"

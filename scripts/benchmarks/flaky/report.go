@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-func report(clients []client, results [][]result) {
-	fmt.Printf("\n%-20s  %-12s %12s  %-24s %5s %7s\n", "line", "", "moved ÷ size", "", "tries", "time")
+func report(clients []client, results [][]result, tries int) {
+	fmt.Printf("\nEach command is started %d times at most, and once more where it is killed; one after the other.\n", tries)
+	fmt.Printf("%-26s  %-12s %12s  %-24s %6s %7s\n", "line", "", "moved ÷ size", "", "starts", "time")
 	for n, s := range scenarios {
 		for i, c := range clients {
 			r, name, how := results[i][n], "", "completed"
@@ -19,10 +20,10 @@ func report(clients []client, results [][]result) {
 			case !r.done:
 				how = "never"
 			}
-			fmt.Printf("%-20s  %-12s %12.3f  %-24s %5d %5.0f s\n", name, c.name, r.ratio(), how, r.tries, r.took.Round(time.Second).Seconds())
+			fmt.Printf("%-26s  %-12s %12.3f  %-24s %6d %5.0f s\n", name, c.name, r.ratio(), how, r.tries, r.took.Round(time.Second).Seconds())
 		}
 		if again, ended := results[0][n].again(); s.line.After > 0 && ended > 0 {
-			fmt.Printf("%-20s  dhow: %d connections ended, %.3f MB moved again for each\n", "", ended, again/1e6)
+			fmt.Printf("%-26s  dhow: %d connections ended, %.3f MB moved again for each\n", "", ended, again/1e6)
 		}
 	}
 	for i, c := range clients {
