@@ -31,8 +31,9 @@
 // tag "release-VERSION" is an index of the release's images and of one artifact whose layers are the release's files; the tag "ways-VERSION"
 // one of the artifacts that hold the ways to it: deltas, an artifact for each image and base, and whole layers as zstd. The tag
 // "blobs-VERSION" is an artifact whose layers are all blobs of both: Debian's registry, told to collect what has no tag of its own
-// (garbage-collect -m), forgets what an index leads to. So one GET of a
-// small thing tells whether anything is new, and every blob of a release can be had from the repository.
+// (garbage-collect -m), forgets what an index leads to. "manifest-before", "documents-before" and "blobs-VERSION-before" are what these were
+// before the last publication. So one GET of a small thing tells whether anything is new, and every blob of a release can be had from the
+// repository.
 //
 // # Store
 //

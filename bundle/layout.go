@@ -26,7 +26,7 @@ const (
 	ManifestTag          = "manifest"                         // the artifact with the documents that are asked for by name
 	DocumentsTag         = "documents"                        // the artifact with those that are asked for by their digest
 	ManifestArtifactType = "application/vnd.dhow.manifest.v1" // artifactType of that artifact
-	BeforeSuffix         = "-before"                          // behind ManifestTag and DocumentsTag: what they were before
+	BeforeSuffix         = "-before"                          // behind ManifestTag, DocumentsTag and BlobsTag: what they were before
 	ClaimTag             = "publishing"                       // who publishes at present, see bundle/pack
 	ClaimArtifactType    = "application/vnd.dhow.claim.v1"    // artifactType of that claim
 	FilesArtifactType    = "application/vnd.dhow.files.v1"    // artifactType of a release's files

@@ -25,7 +25,7 @@ const commitWait = 10 * time.Minute
 const maxManifest = 8 << 20
 
 // PublishOCI puts the contents into a repository, "oci://HOST/PATH": blobs, image manifests, for every release its tags
-// (see package bundle), and last the tag "manifest", which makes all of it visible to sites. What the repository has is not
+// (see package bundle), and last the lists of blobs and the tag "manifest", which makes all of it visible to sites. What the repository has is not
 // sent again. progress, which may be nil, is called with the bytes of the blobs that are there and of all. It is for callers that know that
 // nobody else publishes there; the others Begin a Claim.
 func PublishOCI(ctx context.Context, ref string, c Contents, progress func(done, total int64)) error {
@@ -74,15 +74,19 @@ func publishOCI(ctx context.Context, ref string, c Contents, progress func(done,
 			return err
 		}
 	}
+	var lists []list
 	for _, r := range c.Releases {
-		if err := up.release(ctx, c, r); err != nil {
+		l, err := up.release(ctx, c, r)
+		if err != nil {
 			return fmt.Errorf("release %s: %w", r.Version, err)
 		}
+		lists = append(lists, l)
 	}
 	h, err := up.documents(ctx, p.docs)
 	if err != nil {
 		return err
 	}
+	h.lists = append(h.lists, lists...)
 	return last(h)
 }
 
@@ -131,29 +135,29 @@ func (u *upload) manifest(ctx context.Context, reference string, m raw) error {
 	return nil
 }
 
-// release puts the files artifact and the index of a release, the ways to it, and the list of its blobs.
-func (u *upload) release(ctx context.Context, c Contents, r *manifest.Release) error {
+// release puts the files artifact and the index of a release, and the ways to it, and returns the list of its blobs.
+func (u *upload) release(ctx context.Context, c Contents, r *manifest.Release) (l list, err error) {
 	images, err := choose(r, c.Platform)
 	if err != nil {
-		return err
+		return l, err
 	}
 	if err := u.index(ctx, r, images); err != nil {
-		return err
+		return l, err
 	}
 	all := releaseBlobs(r, images)
 	for _, w := range c.Ways {
 		if w.Version == r.Version {
 			if err := u.ways(ctx, w, images); err != nil {
-				return fmt.Errorf("ways to it: %w", err)
+				return l, fmt.Errorf("ways to it: %w", err)
 			}
 			all = append(all, waysBlobs(w, images)...)
 		}
 	}
-	return u.keep(ctx, r.Version, all)
+	return u.list(ctx, r.Version, all)
 }
 
-// keep puts the artifact that names all blobs of a release.
-func (u *upload) keep(ctx context.Context, version string, all []manifest.Blob) error {
+// list makes the list of all blobs of a release.
+func (u *upload) list(ctx context.Context, version string, all []manifest.Blob) (list, error) {
 	var layers []descriptor
 	seen := map[digest.Digest]bool{}
 	for _, b := range all {
@@ -163,10 +167,7 @@ func (u *upload) keep(ctx context.Context, version string, all []manifest.Blob) 
 		}
 	}
 	m, err := u.artifact(ctx, bundle.BlobsArtifactType, layers, nil)
-	if err != nil {
-		return err
-	}
-	return u.manifest(ctx, bundle.BlobsTag(version), m)
+	return list{bundle.BlobsTag(version), m}, err
 }
 
 // releaseBlobs lists what a registry keeps as blobs of a release: all but the manifests of its images.
@@ -222,11 +223,7 @@ func (u *upload) index(ctx context.Context, r *manifest.Release, images []image)
 	return u.manifest(ctx, bundle.ReleaseTag(r.Version), raw{data, bundle.OCIIndexMediaType})
 }
 
-// heads are the artifacts that list the documents. Documents that have their digest in their path are found without one; their own artifact
-// only keeps them from being collected as garbage.
-type heads struct{ documents, manifest raw }
-
-// documents puts the documents, and returns the artifacts that list them.
+// documents puts the documents, and returns the artifacts that name them.
 func (u *upload) documents(ctx context.Context, docs []document) (h heads, err error) {
 	var named, found []descriptor
 	for _, doc := range docs {
@@ -247,9 +244,11 @@ func (u *upload) documents(ctx context.Context, docs []document) (h heads, err e
 			named = append(named, layer)
 		}
 	}
-	if h.documents, err = u.artifact(ctx, bundle.ManifestArtifactType, found, nil); err != nil {
+	documents, err := u.artifact(ctx, bundle.ManifestArtifactType, found, nil)
+	if err != nil {
 		return h, err
 	}
+	h.lists = []list{{bundle.DocumentsTag, documents}}
 	h.manifest, err = u.artifact(ctx, bundle.ManifestArtifactType, named, nil)
 	return h, err
 }

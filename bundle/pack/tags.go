@@ -23,7 +23,7 @@ import (
 )
 
 // maxTag bounds the manifest behind a tag, in bytes.
-const maxTag = 4 << 20
+const maxTag = maxManifest
 
 // tags reads and writes the tags of a repository, one request for each: what is asked is asked now, and nothing is left out because it seems
 // to be there already.
@@ -128,54 +128,6 @@ func (t *tags) putEmpty(ctx context.Context) error {
 		return err
 	}
 	t.empty = true
-	return nil
-}
-
-// swap makes next the tag "manifest" in place of before, which it sets to next. What it replaces stays under tags of its own: a site may have
-// just begun to read it, and registries collect what no tag names.
-func (t *tags) swap(ctx context.Context, before *digest.Digest, next heads) error {
-	old, now, err := t.get(ctx, bundle.ManifestTag)
-	if err != nil {
-		return err
-	}
-	mine := digest.FromBytes(next.manifest.data)
-	if now == mine {
-		*before = mine
-		return nil
-	}
-	if now != *before {
-		return ErrOvertaken
-	}
-	documents, _, err := t.get(ctx, bundle.DocumentsTag)
-	if err != nil {
-		return err
-	}
-	for _, keep := range []struct {
-		tag  string
-		data []byte
-	}{{bundle.DocumentsTag, documents}, {bundle.ManifestTag, old}} {
-		if keep.data == nil {
-			continue
-		}
-		if err := t.put(ctx, keep.tag+bundle.BeforeSuffix, raw{keep.data, bundle.OCIManifestMediaType}); err != nil {
-			return err
-		}
-	}
-	if err := t.put(ctx, bundle.DocumentsTag, next.documents); err != nil {
-		return err
-	}
-	if err := t.put(ctx, bundle.ManifestTag, next.manifest); err != nil {
-		return err
-	}
-	switch _, now, err = t.get(ctx, bundle.ManifestTag); {
-	case err != nil:
-		return err
-	case now == "":
-		return errors.New("the registry does not keep what it is sent")
-	case now != mine:
-		return ErrOvertaken
-	}
-	*before = mine
 	return nil
 }
 
