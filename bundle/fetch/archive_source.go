@@ -23,6 +23,8 @@ type archive struct {
 	parts *split.Parts // nil for a whole file
 	save  bool         // of docker save: names say nothing, and there is no signed manifest
 	docs  map[string][]byte
+
+	distance Distance
 }
 
 func openArchive(ctx context.Context, path string) (bundle.Source, error) {
@@ -40,6 +42,7 @@ func openArchive(ctx context.Context, path string) (bundle.Source, error) {
 		_ = a.Close()
 		return nil, err
 	}
+	a.distance = pathDistance(a.path)
 	return a, nil
 }
 
@@ -58,12 +61,20 @@ func openFile(path string) (io.ReadCloser, int64, error) {
 
 // walk reads the archive from front to back, see the function walk.
 func (a *archive) walk(ctx context.Context, visit func(entry) error) error {
-	r, length, err := a.open()
+	type opened struct {
+		io.ReadCloser
+		length int64
+	}
+	f, err := wait(ctx, paths, a.path, func() (f opened, err error) {
+		f.ReadCloser, f.length, err = a.open()
+		return f, err
+	}, func(f opened) { _ = f.Close() })
 	if err != nil {
 		return err
 	}
+	r := &patientFile{ctx: ctx, p: paths, path: a.path, r: f.ReadCloser}
 	defer r.Close()
-	return walk(ctx, r, length, visit)
+	return walk(ctx, r, f.length, visit)
 }
 
 // saveName matches what docker save of old engines and its likes write first.
@@ -140,6 +151,9 @@ func (a *archive) recognise(foreign, link string) error {
 }
 
 func (a *archive) Name() string { return a.path }
+
+// Distance is that of the computer that has the file.
+func (a *archive) Distance() Distance { return a.distance }
 
 func (a *archive) Close() error {
 	if a.parts != nil {

@@ -15,19 +15,23 @@ import (
 	"dhow/manifest"
 )
 
-// folder is a folder with the layout. Links that lead out of it are refused.
+// folder is a folder with the layout. Links that lead out of it are refused. It may be on another computer: see waiter.
 type folder struct {
-	name string
-	mu   sync.Mutex
-	root *os.Root
+	name     string
+	distance Distance
+	waiter   *waiter
+	mu       sync.Mutex
+	root     *os.Root
 }
 
-func openFolder(path string) (bundle.Source, error) {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	return &folder{name: path, root: root}, nil
+func openFolder(ctx context.Context, path string) (bundle.Source, error) {
+	return wait(ctx, paths, path, func() (bundle.Source, error) {
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		return &folder{name: path, distance: pathDistance(path), waiter: paths, root: root}, nil
+	}, func(src bundle.Source) { _ = src.Close() })
 }
 
 // here is the folder that is there now. A stick that was pulled out and comes back is another folder than the one that was opened.
@@ -52,17 +56,23 @@ func (f *folder) here() (*os.Root, error) {
 
 func (f *folder) Name() string { return f.name }
 
+// Distance is that of the computer that has the folder.
+func (f *folder) Distance() Distance { return f.distance }
+
 func (f *folder) Close() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.root.Close()
+	_, err := wait(context.Background(), f.waiter, f.name, func() (struct{}, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return struct{}{}, f.root.Close()
+	}, nil)
+	return err
 }
 
 func (f *folder) Document(ctx context.Context, path string, limit int64) ([]byte, error) {
 	if !bundle.IsDocument(path) {
 		return nil, fmt.Errorf("%s: %s: %w", f.name, path, bundle.ErrUnsafePath)
 	}
-	file, size, err := f.open(path)
+	file, size, err := f.open(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot read %s: %w", f.name, path, err)
 	}
@@ -80,12 +90,12 @@ func (f *folder) Document(ctx context.Context, path string, limit int64) ([]byte
 	return data, ctx.Err()
 }
 
-func (f *folder) Blob(_ context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
+func (f *folder) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.ReadCloser, error) {
 	path := bundle.BlobPath(b.Digest)
 	if path == "" {
 		return nil, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
 	}
-	file, size, err := f.open(path)
+	file, size, err := f.open(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read blob %s: %w", b.Digest, err)
 	}
@@ -93,7 +103,7 @@ func (f *folder) Blob(_ context.Context, b manifest.Blob, offset int64) (io.Read
 		_ = file.Close()
 		return nil, fmt.Errorf("blob %s is %w: it has %d bytes, not %d", b.Digest, bundle.ErrDamaged, size, b.Size)
 	}
-	if _, err := file.Seek(offset, io.SeekStart); err != nil {
+	if _, err := file.r.(*os.File).Seek(offset, io.SeekStart); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("cannot read blob %s: %w", b.Digest, unreadable(err))
 	}
@@ -101,24 +111,34 @@ func (f *folder) Blob(_ context.Context, b manifest.Blob, offset int64) (io.Read
 }
 
 // open opens a regular file below the folder.
-func (f *folder) open(path string) (*os.File, int64, error) {
+func (f *folder) open(ctx context.Context, path string) (*patientFile, int64, error) {
+	file, err := wait(ctx, f.waiter, f.name, func() (sizedFile, error) { return f.openNow(path) }, func(file sizedFile) { _ = file.Close() })
+	return &patientFile{ctx: ctx, p: f.waiter, path: f.name, r: file.File}, file.size, err
+}
+
+type sizedFile struct {
+	*os.File
+	size int64
+}
+
+func (f *folder) openNow(path string) (file sizedFile, err error) {
 	root, err := f.here()
 	if err != nil {
-		return nil, 0, err
+		return file, err
 	}
 	name := filepath.FromSlash(path)
 	info, err := root.Stat(name)
 	if err != nil {
-		return nil, 0, misplaced(root, path, err)
+		return file, misplaced(root, path, err)
 	}
 	if !info.Mode().IsRegular() { // opening a pipe would wait for ever
-		return nil, 0, fmt.Errorf("it is %w: not a regular file", bundle.ErrDamaged)
+		return file, fmt.Errorf("it is %w: not a regular file", bundle.ErrDamaged)
 	}
-	file, err := root.Open(name)
-	if err != nil {
-		return nil, 0, misplaced(root, path, err)
+	if file.File, err = root.Open(name); err != nil {
+		return file, misplaced(root, path, err)
 	}
-	return file, info.Size(), nil
+	file.size = info.Size()
+	return file, nil
 }
 
 // misplaced tells a link that leads out of the folder from other causes.

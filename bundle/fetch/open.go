@@ -51,7 +51,7 @@ func (n *Network) open(ctx context.Context, spec string) (bundle.Source, error) 
 }
 
 func openPath(ctx context.Context, path string) (bundle.Source, error) {
-	info, err := os.Stat(path)
+	info, err := wait(ctx, paths, path, func() (os.FileInfo, error) { return os.Stat(path) }, nil)
 	if inParts(path) && (err != nil || !info.IsDir()) { // the part that was named may be the one that is lost
 		return openArchive(ctx, path)
 	}
@@ -66,7 +66,7 @@ func openPath(ctx context.Context, path string) (bundle.Source, error) {
 	}
 	for _, p := range []string{bundle.MetadataDir, bundle.OCILayoutPath} {
 		if _, err := os.Lstat(filepath.Join(path, p)); err == nil {
-			return openFolder(path)
+			return openFolder(ctx, path)
 		}
 	}
 	file, err := bundleIn(ctx, path)
