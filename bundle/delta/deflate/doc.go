@@ -8,5 +8,6 @@
 // It promises the bytes that zlib writes when it is given the whole input before it has to slide its window, as it is by callers who
 // hand over all data at once, or in pieces whose size divides 32 KiB. Other pieces give the same bytes too but for a match at exactly
 // the greatest distance. It does not write level 0, other strategies, preset dictionaries or flush points. It holds about 400 KB whatever
-// the length of the input. The package is checked against zlib itself, see oracle_test.go.
+// the length of the input. The package is checked against zlib itself, see oracle_test.go; of the streams of Info-ZIP's zip, whose deflate
+// is not zlib's, it makes those of small files and most others, see zip_test.go.
 package deflate

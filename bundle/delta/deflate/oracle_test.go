@@ -149,7 +149,7 @@ func sizes(r *rand.Rand) int {
 	}
 }
 
-// streams is how many streams the tests compare: few in every run, more when asked.
+// streams is how many streams the tests compare: few in every run, more when asked, as scripts/bench zlib does.
 func streams(t *testing.T) int {
 	t.Helper()
 	if n := os.Getenv("DHOW_DEFLATE_STREAMS"); n != "" {
@@ -169,7 +169,8 @@ func TestStreamsAreThoseOfZlib(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range streams(t) {
+	count, wrong := streams(t), 0
+	for n := range count {
 		r := rand.New(rand.NewPCG(uint64(n), 7))
 		p := Params{1 + r.IntN(9), 8 + r.IntN(2)}
 		if r.IntN(3) == 0 {
@@ -199,10 +200,13 @@ func TestStreamsAreThoseOfZlib(t *testing.T) {
 			for at < min(got.Len(), len(want)) && got.Bytes()[at] == want[at] {
 				at++
 			}
-			t.Fatalf("stream %d (level %d, memLevel %d, %d bytes): %d bytes and zlib writes %d; the first difference is at %d",
-				n, p.Level, p.MemLevel, len(data), got.Len(), len(want), at)
+			if wrong++; wrong <= 10 {
+				t.Errorf("stream %d (level %d, memLevel %d, %d bytes): %d bytes and zlib writes %d; the first difference is at %d",
+					n, p.Level, p.MemLevel, len(data), got.Len(), len(want), at)
+			}
 		}
 	}
+	t.Logf("zlib: %d of %d streams are exact", count-wrong, count)
 }
 
 // The same with what programs and texts are made of, and with more of it: this package's source and a part of the test program.
