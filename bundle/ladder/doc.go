@@ -3,7 +3,7 @@
 // A layer that is missing can be had in several ways, its rungs: by a delta from an image that is here (bundle/delta), by two deltas one
 // after the other, whole as zstd, or as the image carries it. All their sizes are signed, so Make chooses for all layers together by
 // the bytes that have still to move, before the first of them moves, and says how much disk that takes; a disk that can't take it gets
-// rungs that need less. Run does it: near sources first, with whatever form of a layer they have, then the rungs of the plan from the others.
+// rungs that need less, those that cost the fewest bytes more. Run does it: near sources first, with whatever form of a layer they have, then the rungs of the plan from the others.
 //
 // It promises that a layer is in the store only when its content is the one that its diff ID names, whichever way it came; that a
 // delta which does not fit, is damaged or is not there costs its own bytes and the next rung is taken, which is reported; and that
@@ -11,8 +11,9 @@
 // counts, what it was making is made again. While a delta is applied it holds the memory of bundle/delta and no more, while a layer as zstd is
 // opened that of a window of 32 MiB and little more; one that needs a larger window is refused as if it were damaged.
 //
-// It leaves to others what a release is and who has signed it, when to fetch and how much (Gate in fetch.Options), for how long what does
-// not fit is remembered (Setback.Lasting, Query.Refused), and when layers are removed that no release needs any more.
+// It leaves to others what a release is and who has signed it, when to fetch and how much (Gate in fetch.Options), whether more bytes move than
+// a roomier disk would need (Job.Dearer), for how long what does not fit is remembered (Setback.Lasting, which is only said of what came as it
+// was signed; Query.Refused), and when layers are removed that no release needs any more. What the disk was too full to use stays for the next Run.
 //
 // # Base
 //

@@ -10,8 +10,6 @@ import (
 	"dhow/bundle"
 	"dhow/bundle/fetch"
 	"dhow/manifest"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // fromNear fetches any form of what is missing from sources that cost nothing, those with the fewest bytes first, or last.
@@ -20,7 +18,7 @@ func (r *runner) fromNear(ctx context.Context, sources []bundle.Source, fewest b
 		return nil
 	}
 	wants := slices.Clone(r.Others)
-	p := planner{Query: r.Query, here: map[digest.Digest]bool{}}
+	p := planner{Query: r.Query, here: map[manifest.Blob]bool{}, closed: r.cramped}
 	for _, l := range r.Layers {
 		var made []manifest.Blob
 		for _, rung := range p.rungs(l, nil) {
@@ -107,7 +105,7 @@ func (r *runner) fromFar(ctx context.Context, plan Plan, nearby error) (again bo
 				r.Refused[rung.Blob.Digest] = true // they have what they need themselves, and that is no deltas
 				continue
 			}
-			r.refuse(rung.Blob.Digest, Setback{Layer: s.Layer, Rung: rung, Err: one, Lasting: !errors.Is(one, fs.ErrNotExist)})
+			r.refuse(rung.Blob.Digest, Setback{Layer: s.Layer, Rung: rung, Err: one}) // the next time another source, or this one, may do better
 		}
 	}
 	if again {

@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"dhow/bundle"
@@ -39,6 +40,8 @@ type Query struct {
 	Refused map[digest.Digest]bool
 	// Room is how many bytes may be written; 0 means any number.
 	Room int64
+	// cramped names what the disk was too full to make a layer of, whatever was planned.
+	cramped map[digest.Digest]bool
 }
 
 // Plan says how the layers that are missing are had.
@@ -46,6 +49,8 @@ type Plan struct {
 	Steps []Step // in the order in which they are made
 	Bytes int64  // that have still to move
 	Disk  int64  // how many bytes of disk are in use at once, beside what is there now
+	// Roomier moves fewer bytes and needs more disk than there is; nil when there is no such plan.
+	Roomier *Plan
 }
 
 // Step gets one layer.
@@ -72,14 +77,18 @@ const documents = 64 << 10
 // Make plans. It looks at the names and sizes in the store and at nothing else. What can't be had in another way is planned as it is carried,
 // whether or not there is room for that.
 func Make(q Query) Plan {
-	p := planner{Query: q, here: map[digest.Digest]bool{}, closed: map[digest.Digest]bool{}}
+	p := planner{Query: q, here: map[manifest.Blob]bool{}, closed: map[digest.Digest]bool{}}
+	maps.Copy(p.closed, q.cramped)
 	best := p.cheapest()
-	for tight := best; q.Room > 0 && best.Disk > q.Room; {
-		if !p.close(tight) {
-			break
-		}
+	for tight := best; q.Room > 0 && best.Disk > q.Room && p.close(tight); {
 		if tight = p.cheapest(); tight.Disk < best.Disk {
 			best = tight
+		}
+	}
+	if len(p.closed) > 0 {
+		clear(p.closed)
+		if free := p.cheapest(); free.Bytes < best.Bytes {
+			best.Roomier = &free
 		}
 	}
 	return best
@@ -88,7 +97,7 @@ func Make(q Query) Plan {
 // planner holds what does not change, and what has been closed for want of room.
 type planner struct {
 	Query
-	here   map[digest.Digest]bool // by diff ID, looked up once
+	here   map[manifest.Blob]bool // looked up once
 	closed map[digest.Digest]bool // blobs
 }
 
@@ -137,10 +146,14 @@ func (p *planner) has(image manifest.PlatformImage) bool {
 }
 
 func (p *planner) hasLayer(l manifest.Layer) bool {
-	has, known := p.here[l.Digest]
+	return p.hasBlob(l.Blob) || p.hasBlob(plain(l))
+}
+
+func (p *planner) hasBlob(b manifest.Blob) bool {
+	has, known := p.here[b]
 	if !known {
-		has = p.Store.HasLayer(l)
-		p.here[l.Digest] = has
+		has = p.Store.Has(b)
+		p.here[b] = has
 	}
 	return has
 }
@@ -226,7 +239,7 @@ func (p *planner) base(config digest.Digest, l manifest.Layer, via []manifest.Pl
 
 // left is how many bytes of b have still to move.
 func (p *planner) left(b manifest.Blob) int64 {
-	if p.Store.Has(b) {
+	if p.hasBlob(b) {
 		return 0
 	}
 	return max(0, b.Size-p.Store.PartialSize(b))
@@ -255,31 +268,18 @@ func (p *planner) temporary(r Rung) int64 {
 	if r.Kind != Delta {
 		return 0
 	}
-	sum := r.Spool
+	sum, image, archive := r.Spool, int64(0), false
 	for _, l := range r.Base.Layers {
-		switch {
-		case p.Store.Has(plain(l)):
-		case p.hasLayer(l) || !p.Engine[r.Base.Config.Digest]:
-			sum += l.DiffSize // carried compressed, or made on the way: that may come to be carried too
-		default:
-			sum += 2 * l.DiffSize // the engine writes the archive to its own disk first, which may be the same
+		image += l.DiffSize
+		if !p.hasBlob(plain(l)) {
+			sum += l.DiffSize // carried compressed, made on the way (that may come to be carried too), or out of the archive
+			archive = archive || !p.hasLayer(l) && p.Engine[r.Base.Config.Digest]
 		}
+	}
+	if archive {
+		sum += image // the engine writes the archive of the whole image to its own disk first, which may be the same
 	}
 	return sum
-}
-
-// close gives up the rung of a plan that takes the most disk, if there is one that can be replaced.
-func (p *planner) close(plan Plan) bool {
-	var most int64
-	var blob digest.Digest
-	for _, s := range plan.Steps {
-		r := s.Rungs[0]
-		if n := s.Layer.DiffSize + p.temporary(r); r.Kind != Carried && n > most {
-			most, blob = n, r.Blob.Digest
-		}
-	}
-	p.closed[blob] = true
-	return blob != ""
 }
 
 // plain is the unpacked form of a layer as a blob.

@@ -88,6 +88,9 @@ func (p Plan) text(names map[digest.Digest]string) string {
 		fmt.Fprintf(&b, "%s %s%s %d%s; ", names[s.Layer.DiffID], r.Kind, from, r.Bytes, between)
 	}
 	fmt.Fprintf(&b, "bytes %d disk %d", p.Bytes, p.Disk)
+	if p.Roomier != nil {
+		fmt.Fprintf(&b, "; with room bytes %d disk %d", p.Roomier.Bytes, p.Roomier.Disk)
+	}
 	return b.String()
 }
 
@@ -109,6 +112,7 @@ func TestMake(t *testing.T) {
 		known   []Release
 		engine  string
 		refused string
+		cramped string
 		room    int64
 		want    string
 	}{
@@ -129,6 +133,10 @@ func TestMake(t *testing.T) {
 		{
 			what: "the engine has the base", layers: "os app2", known: []Release{one}, ways: []string{"app2 web0 1.0.0 5"}, engine: "web0",
 			want: "os carried 400; app2 delta from 1.0.0 5; bytes 405 disk 5455",
+		},
+		{
+			what: "the engine has some of the base, and saves all of it", plain: "os", layers: "os app2", known: []Release{one},
+			ways: []string{"app2 web0 1.0.0 5"}, engine: "web0", want: "app2 delta from 1.0.0 5; bytes 5 disk 4055",
 		},
 		{
 			what: "the base is known to nobody", carried: "os app0", layers: "app2", ways: []string{"app2 web0 1.0.0 5"},
@@ -168,20 +176,36 @@ func TestMake(t *testing.T) {
 		},
 		{
 			what: "no room for the base", carried: "os app0", layers: "app2", known: []Release{one}, ways: []string{"app2 web0 1.0.0 5", "app2 full 300"},
-			room: 3054, want: "app2 full 300; bytes 300 disk 1300",
+			room: 3054, want: "app2 full 300; bytes 300 disk 1300; with room bytes 5 disk 3055",
 		},
 		{
 			what: "no room for anything but the layer as it is carried", carried: "os app0", layers: "app2", known: []Release{one},
-			ways: []string{"app2 web0 1.0.0 5", "app2 full 300"}, room: 1000, want: "app2 carried 400; bytes 400 disk 400",
+			ways: []string{"app2 web0 1.0.0 5", "app2 full 300"}, room: 1000, want: "app2 carried 400; bytes 400 disk 400; with room bytes 5 disk 3055",
 		},
 		{
 			what: "no room at all: what needs the least", carried: "os app0", layers: "app2", known: []Release{one}, ways: []string{"app2 web0 1.0.0 5"},
-			room: 1, want: "app2 carried 400; bytes 400 disk 400",
+			room: 1, want: "app2 carried 400; bytes 400 disk 400; with room bytes 5 disk 3055",
 		},
 		{
 			what: "room for one of two", plain: "os lib0 app0", layers: "lib2 app2", ways: []string{"lib2 all0 1.0.0 5", "app2 all0 1.0.0 6"},
 			known: []Release{{Version: "1.0.0", Images: []manifest.PlatformImage{imageNamed("all0", "os", "lib0", "app0")}}},
-			room:  1500, want: "lib2 carried 400; app2 delta from 1.0.0 6; bytes 406 disk 1456",
+			room:  1500, want: "lib2 delta from 1.0.0 5; app2 carried 400; bytes 405 disk 1455; with room bytes 11 disk 2061",
+		},
+		{
+			what: "not the rung that takes the most, but that costs the least to do without", plain: "os lib0 app0", carried: "big0",
+			layers: "lib2 app2", ways: []string{"lib2 lib0 1.0.0 5", "app2 app0 1.0.0 300"},
+			known: []Release{{Version: "1.0.0", Images: []manifest.PlatformImage{imageNamed("lib0", "os", "lib0", "big0"), imageNamed("app0", "os", "app0")}}},
+			room:  3100, want: "lib2 delta from 1.0.0 5; app2 carried 400; bytes 405 disk 2455; with room bytes 305 disk 3355",
+		},
+		{
+			what: "no room for a base of several", plain: "os app0", carried: "lib0 big0", layers: "lib2 app2",
+			ways:  []string{"lib2 all0 1.0.0 5", "app2 all0 1.0.0 6", "lib2 full 300", "app2 full 310"},
+			known: []Release{{Version: "1.0.0", Images: []manifest.PlatformImage{imageNamed("all0", "os", "lib0", "big0", "app0")}}},
+			room:  2700, want: "lib2 full 300; app2 full 310; bytes 610 disk 2610; with room bytes 11 disk 4061",
+		},
+		{
+			what: "cramped, whatever was planned", plain: "os app0", layers: "app2", known: []Release{one}, ways: []string{"app2 web0 1.0.0 5"},
+			cramped: "app2-web0", want: "app2 carried 400; bytes 400 disk 400; with room bytes 5 disk 1055",
 		},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -201,7 +225,7 @@ func TestMake(t *testing.T) {
 			for n, size := range c.parts {
 				put(t, s, "partial", n, size)
 			}
-			q := Query{Store: s, Ways: waysTo(t, c.ways...), Known: c.known, Engine: set(c.engine), Refused: set(c.refused), Room: c.room}
+			q := Query{Store: s, Ways: waysTo(t, c.ways...), Known: c.known, Engine: set(c.engine), Refused: set(c.refused), Room: c.room, cramped: set(c.cramped)}
 			for _, n := range strings.Fields(c.layers) {
 				q.Layers = append(q.Layers, layerNamed(n))
 			}

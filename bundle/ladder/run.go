@@ -30,6 +30,9 @@ type Job struct {
 	Export func(ctx context.Context, config digest.Digest) (io.ReadCloser, error)
 	// Measure says anew how many bytes may be written, before each plan; nil means that Query.Room counts.
 	Measure func() int64
+	// Dearer is asked before bytes move over a line of which fewer would do with more disk (Plan.Roomier); an error from it ends Run and is
+	// returned as it is. It may be nil.
+	Dearer func(Plan) error
 	// Setback is told of each rung that failed, once it is known what is done instead; it may be nil.
 	Setback func(Setback)
 	// Progress is told how far a layer is that is being made of what was fetched, in bytes read and written; it may be nil.
@@ -43,6 +46,7 @@ func Run(ctx context.Context, job Job) (fetch.Moved, error) {
 	if r.Refused == nil {
 		r.Refused = map[digest.Digest]bool{}
 	}
+	r.cramped, r.rotten = map[digest.Digest]bool{}, map[digest.Digest]bool{}
 	r.split()
 	if err := Clean(r.Store); err != nil {
 		return r.moved, err
@@ -66,8 +70,9 @@ type runner struct {
 	// neighbours is set when far are those of the local network.
 	neighbours bool
 	moved      fetch.Moved
-	setbacks   []Setback // that are not reported yet
-	full       error     // of a disk on which a layer could not be made
+	setbacks   []Setback              // that are not reported yet
+	full       error                  // of a disk on which a layer could not be made
+	rotten     map[digest.Digest]bool // what the disk did not keep as it came
 	between    []manifest.Layer
 }
 
@@ -105,6 +110,11 @@ func (r *runner) run(ctx context.Context) error {
 			r.Room = r.Measure()
 		}
 		plan := Make(r.Query)
+		if r.Dearer != nil && plan.Roomier != nil && len(r.far) > 0 && !r.neighbours {
+			if err := r.Dearer(plan); err != nil {
+				return err
+			}
+		}
 		r.report(plan)
 		again, err := r.fromFar(ctx, plan, nearby)
 		if errors.Is(err, fs.ErrNotExist) && r.full != nil {
@@ -132,7 +142,7 @@ func (r *runner) refuse(d digest.Digest, b Setback) {
 func (r *runner) report(plan Plan) {
 	for _, b := range r.setbacks {
 		for _, s := range plan.Steps {
-			if s.Layer.Digest == b.Layer.Digest {
+			if s.Layer.Digest == b.Layer.Digest && len(r.far) > 0 {
 				b.Next = s.Rungs[0].Kind
 			}
 		}
@@ -161,20 +171,43 @@ func (r *runner) makeAll(ctx context.Context, plan Plan) (again bool, err error)
 			return false, context.Cause(ctx)
 		case errors.As(err, &lost):
 			r.refuse(s.Rungs[0].Base.Config.Digest, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true})
-		case wrong || noRoom(err):
-			if !wrong {
-				r.full = err
-			}
-			r.refuse(s.Rungs[0].Blob.Digest, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true, Lasting: wrong})
-			if err := r.Store.Remove(s.Rungs[0].Blob.Digest); err != nil {
+		case wrong:
+			if err := r.blame(ctx, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true}); err != nil {
 				return false, err
 			}
+		case noRoom(err): // what was fetched stays: there may be room the next time
+			r.full = err
+			r.cramped[s.Rungs[0].Blob.Digest] = true
+			r.setbacks = append(r.setbacks, Setback{Layer: s.Layer, Rung: s.Rungs[0], Err: err, Fetched: true})
 		default:
 			return false, err
 		}
 		return true, nil
 	}
 	return false, nil
+}
+
+// blame removes what did not give its layer, and refuses it. What the disk has not kept as it came is no fault of the way: it is fetched once more.
+func (r *runner) blame(ctx context.Context, b Setback) error {
+	blob := b.Rung.Blob
+	f, err := r.Store.Open(blob)
+	if err == nil {
+		_, err = io.Copy(io.Discard, bundle.WithContext(ctx, f))
+		_ = f.Close()
+	}
+	switch {
+	case err == nil:
+		b.Lasting = true
+		r.refuse(blob.Digest, b)
+	case !stepsDown(err):
+		return err
+	case r.rotten[blob.Digest]:
+		r.refuse(blob.Digest, b)
+	default:
+		r.rotten[blob.Digest] = true
+		r.setbacks = append(r.setbacks, b)
+	}
+	return r.Store.Remove(blob.Digest)
 }
 
 // Clean removes the temporary files of a Run that was killed. None may be under way.

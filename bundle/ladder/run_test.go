@@ -213,6 +213,24 @@ func TestRunGoesOneRungDown(t *testing.T) {
 		s.line.blobs[s.delta.Digest] = make([]byte, s.delta.Size)
 		s.run()
 		s.expect("could not be had: ")
+		if s.lasting[0] {
+			t.Error("another source, or this one the next time, may send it right")
+		}
+	})
+	t.Run("rotten in the store", func(t *testing.T) {
+		s := newScene(t)
+		put(t, s.store, "blobs/sha256", "rotten", s.delta.Size)
+		dir := filepath.Join(s.store.Dir(), "blobs/sha256")
+		if err := os.Rename(filepath.Join(dir, name("rotten").Encoded()), filepath.Join(dir, s.delta.Digest.Encoded())); err != nil {
+			t.Fatal(err)
+		}
+		if moved := s.run(); moved != s.delta.Size {
+			t.Errorf("%d bytes moved, the delta has %d", moved, s.delta.Size)
+		}
+		s.expect("the delta from 1.0.0 to layer 1 of web did not fit: ")
+		if !strings.HasSuffix(s.said[0], "; a delta is taken") || s.lasting[0] {
+			t.Errorf("said %q, lasting %v", s.said, s.lasting)
+		}
 	})
 	t.Run("to the last", func(t *testing.T) {
 		s := newScene(t)
@@ -516,6 +534,28 @@ func TestRunMeasuresTheDisk(t *testing.T) {
 		t.Errorf("%d bytes moved", moved)
 	}
 	s.expect()
+}
+
+// What is dear for want of room is asked for before it moves, and not at all when it moves over no line.
+func TestRunAsksBeforeADearPlan(t *testing.T) {
+	s := newScene(t)
+	s.job.Measure = func() int64 { return 1 }
+	wait := errors.New("not for so many bytes")
+	s.job.Dearer = func(p Plan) error {
+		if p.Bytes != s.direct.Size || p.Roomier.Bytes != s.delta.Size {
+			t.Errorf("asked of %d bytes in place of %d", p.Bytes, p.Roomier.Bytes)
+		}
+		return wait
+	}
+	moved, err := Run(context.Background(), s.job)
+	if !errors.Is(err, wait) || moved.Bytes != 0 {
+		t.Errorf("%d bytes moved: %v", moved.Bytes, err)
+	}
+	s.clean()
+	s.line.name = "http://clinic.local:8911"
+	if moved := s.run(); moved == 0 {
+		t.Error("nothing moved")
+	}
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {

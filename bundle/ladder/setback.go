@@ -25,7 +25,10 @@ func (s Setback) Text(name string) string {
 		what = fmt.Sprintf("the delta from %s to %s", s.Rung.From, name)
 	}
 	how := "could not be had"
-	if s.Fetched {
+	switch {
+	case noRoom(s.Err):
+		how = "found no room"
+	case s.Fetched:
 		how = "did not fit"
 	}
 	text := fmt.Sprintf("%s %s: %v", what, how, s.Err)
