@@ -72,7 +72,7 @@ type Update struct {
 	DowntimeSeconds float64   `json:"downtime_seconds"`
 	BytesFetched    int64     `json:"bytes_fetched"`
 	Backup          string    `json:"backup,omitempty"`   // name of the backup that it made
-	Setbacks        []string  `json:"setbacks,omitempty"` // deltas that did not fit when it was fetched, so that more had to move
+	Setbacks        []string  `json:"setbacks,omitempty"` // why more had to move when it was fetched, such as deltas that did not fit
 }
 
 // MarshalJSON writes null for Finished while the update runs: the zero time is no moment that anybody should read.

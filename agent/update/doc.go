@@ -18,7 +18,7 @@
 // back by itself.
 //
 // A full disk is no failure of a release: what is missing where is added up (room.go), and what failed for want of it goes on by itself when
-// there is room (shortage.go). An engine that is stopped in the middle is held against nobody.
+// there is room (shortage.go); so does a fetch that would move many more bytes for want of room. An engine that is stopped in the middle is held against nobody.
 //
 // This package leaves to others: the socket and the schedule (daemon), the order of do and undo (change), durability (journal).
 package update

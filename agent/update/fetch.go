@@ -51,8 +51,10 @@ type blobsNote struct {
 	Idle  int   `json:"idle"`
 	Done  int64 `json:"done,omitempty"`
 	Total int64 `json:"total,omitempty"`
-	// Setbacks are the deltas that did not fit, and the parts of a bundle that parity had to make up for, in words.
+	// Setbacks are the deltas that did not fit, the parts of a bundle that parity had to make up for, and Dearer, in words.
 	Setbacks []string `json:"setbacks,omitempty"`
+	// Dearer says how many bytes would move in place of how many if there were more room.
+	Dearer string `json:"dearer,omitempty"`
 }
 
 const (
@@ -239,11 +241,18 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
+	since := ""
+	if p.From != "" {
+		since = sinceOf(ctx, sources[0])
+	}
+	if since != "" {
+		clear(x.query.Refused) // it costs nothing to try again what a person has brought, and may be all that the stick has
+	}
 	plan, left, _ := x.plan()
 	note.Total = x.total(plan)
 	note.Done = note.Total - left
 	moved, err := m.transfer(t, p, target.Release, sources, left, &note, func(allowed []bundle.Source, o fetch.Options) (fetch.Moved, error) {
-		return m.climb(ctx, t, x, allowed, o, &note)
+		return m.climb(ctx, t, p, x, allowed, o, &note)
 	})
 	if err == nil {
 		note.Setbacks = append(note.Setbacks, m.madeUpFor(sources)...)
@@ -269,10 +278,11 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if p.From != "" && (errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge) || errors.Is(err, bundle.ErrUnsafePath)) {
 		err = errors.Join(err, m.dropBrought(wants))
 	}
-	if p.From != "" && errors.Is(err, fs.ErrNotExist) {
-		if since := sinceOf(ctx, sources[0]); since != "" {
-			return leftOut(sources[0], since, err)
-		}
+	if since != "" && errors.Is(err, fs.ErrNotExist) {
+		return leftOut(sources[0], since, note.Setbacks, err)
+	}
+	if known := (*change.Failure)(nil); errors.As(err, &known) {
+		return known
 	}
 	return untrusted(err)
 }
@@ -286,8 +296,15 @@ func sinceOf(ctx context.Context, src bundle.Source) string {
 	return hint.Since
 }
 
-// leftOut is the failure of a bundle that lacks something because it was made for sites with another release.
-func leftOut(src bundle.Source, since string, err error) error {
+// leftOut is the failure of a bundle that lacks something because it was made for sites with another release, or of which something did not fit.
+func leftOut(src bundle.Source, since string, setbacks []string, err error) error {
+	if len(setbacks) > 0 {
+		return &change.Failure{
+			Class: change.ClassTrust, Code: api.CodeNotTrusted,
+			Err:  fmt.Errorf("%s holds only what is new since %s, and %s", src.Name(), since, setbacks[0]),
+			Hint: "ask the central team for a bundle made without --since",
+		}
+	}
 	return &change.Failure{
 		Class: change.ClassTrust, Code: api.CodeNotTrusted,
 		Err:  fmt.Errorf("%s leaves out what release %s has, and this site does not have all of that: %w", src.Name(), since, err),

@@ -18,7 +18,8 @@ import (
 	"dhow/manifest"
 )
 
-// refusedWay is a delta, or a layer as zstd, that did not give its layer here: it is not tried again.
+// refusedWay is a delta, or a layer as zstd, that came as it was signed and did not give its layer here: it is tried again only when a person
+// brings it on a stick or orders an update with Retry.
 type refusedWay struct {
 	Blob    digest.Digest `json:"blob"`
 	Release string        `json:"release"` // that it leads to
@@ -234,25 +235,40 @@ func (k known) stored(config digest.Digest) bool {
 
 // climb fetches what a release lacks, by the cheapest ladder. What did not fit is told, and remembered.
 func (m *Manager) climb(
-	ctx context.Context, t *change.Task, x missing, sources []bundle.Source, o fetch.Options, note *blobsNote,
+	ctx context.Context, t *change.Task, p fetchPlan, x missing, sources []bundle.Source, o fetch.Options, note *blobsNote,
 ) (fetch.Moved, error) {
 	return ladder.Run(ctx, ladder.Job{
 		Query: x.query, Others: x.others, Sources: sources, Options: o, Measure: m.room,
 		Export: m.Engine.Export,
+		Dearer: func(plan ladder.Plan) error {
+			text, err := m.dearer(p, x.release.Version, plan)
+			if err != nil || text == "" || text == note.Dearer {
+				return err
+			}
+			m.Log.Warn("the disk is short, so more bytes move", "release", x.release.Version, "what", text)
+			note.Dearer = text
+			note.told(text)
+			return t.Save(*note)
+		},
 		Progress: func(done, total int64) {
 			t.Progress(change.Progress{Done: done, Total: total, Message: "putting the fetched parts together"})
 		},
 		Setback: func(b ladder.Setback) {
 			text := b.Text(layerName(x, b.Layer))
 			m.Log.Warn("one rung down", "release", x.release.Version, "what", text)
-			if note.Setbacks = append(note.Setbacks, text); len(note.Setbacks) > maxSetbacks {
-				note.Setbacks = note.Setbacks[1:]
-			}
+			note.told(text)
 			if err := errors.Join(t.Save(*note), m.refuseWay(b, x.release.Version, text)); err != nil {
 				m.Log.Warn("a setback can't be remembered", "error", err)
 			}
 		},
 	})
+}
+
+// told keeps a sentence for the history.
+func (n *blobsNote) told(text string) {
+	if n.Setbacks = append(n.Setbacks, text); len(n.Setbacks) > maxSetbacks {
+		n.Setbacks = n.Setbacks[1:]
+	}
 }
 
 // dropRungs removes what was fetched to make layers of it, when these are here: the agent may have been killed just before it did that.

@@ -3,8 +3,13 @@ package update
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"dhow/agent/api"
@@ -184,12 +189,7 @@ func TestADeltaThatDidNotFit(t *testing.T) {
 	t.Parallel()
 	s := newLedSite(t)
 	bad := bundletest.Put(t, s.c.store, deltatest.Crafted{Old: nil, New: deltatest.Layer([]byte("another")).Identity}.Encode(t))
-	if err := s.c.fleet.SaveWays(&manifest.Ways{Format: manifest.WaysFormat, Fleet: "clinic", Version: "1.1.0", Layers: []manifest.LayerWays{
-		{DiffID: s.layer.DiffID, Deltas: []manifest.Delta{{Blob: bad, Base: s.delta.Base, From: "1.0.0"}}},
-	}}); err != nil {
-		t.Fatal(err)
-	}
-	s.pin("1.1.0")
+	s.ways(manifest.Delta{Blob: bad, Base: s.delta.Base, From: "1.0.0"})
 	s.untilChecked(ready)
 	text := "the delta from 1.0.0 to web layer 2 did not fit: it does not give the layer that it is for: it leads to " +
 		string(digest.FromString("another")) + " with 7 bytes; fetched whole"
@@ -216,4 +216,118 @@ func TestADeltaThatDidNotFit(t *testing.T) {
 	if plan, moved, _ := x.plan(); len(plan.Steps) != 1 || moved != s.layer.Size {
 		t.Errorf("planned %d bytes: %+v", moved, plan)
 	}
+	asked := s.watch(bad)
+	s.end(s.order(api.UpdateRequest{}).Change)
+	if asked.Load() != 0 {
+		t.Error("asked for it again")
+	}
+	if err := s.Store.Remove(s.layer.Digest); err != nil {
+		t.Fatal(err)
+	}
+	s.end(s.order(api.UpdateRequest{Retry: true}).Change)
+	if list, err := s.refusedWays(); err != nil || len(list) != 1 || asked.Load() == 0 {
+		t.Errorf("asked for it %d times when a person wanted that, and remembered %+v (%v)", asked.Load(), list, err)
+	}
+}
+
+// watch counts how often a blob is asked for.
+func (s *ledSite) watch(b manifest.Blob) *atomic.Int64 {
+	n := new(atomic.Int64)
+	s.c.makeSick(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, b.Digest.Encoded()) {
+			n.Add(1)
+		}
+		return false
+	})
+	return n
+}
+
+// A source that sends a delta wrong is named in the log, and the delta is taken the next time.
+func TestADeltaThatIsSentWrong(t *testing.T) {
+	t.Parallel()
+	s := newLedSite(t)
+	s.c.makeSick(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, s.delta.Digest.Encoded()) {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(make([]byte, s.delta.Size))
+		return true
+	})
+	s.untilChecked(ready)
+	if list, err := s.refusedWays(); err != nil || len(list) != 0 || !s.Store.Has(s.layer.Blob) {
+		t.Errorf("remembered %+v (%v)", list, err)
+	}
+	s.c.makeSick(nil)
+	if err := s.Store.Remove(s.layer.Digest); err != nil {
+		t.Fatal(err)
+	}
+	s.end(s.order(api.UpdateRequest{}).Change)
+	if !s.Store.Has(manifest.Blob{Digest: s.layer.DiffID, Size: s.layer.DiffSize}) {
+		t.Error("the delta was not taken")
+	}
+	_ = s.stop()
+	want := `msg="a source sent something else than it was asked for" error="` + s.c.line()
+	if n := strings.Count(s.log.String(), want); n == 0 {
+		t.Errorf("not in the log: %s", want)
+	}
+}
+
+// since is a stick since a version that gives nothing of the layer but b, which may be its delta.
+func (s *ledSite) since(version string, b manifest.Blob) string {
+	s.t.Helper()
+	dir := stickOf(s.t, s.c)
+	hint, err := bundle.Hint{Releases: []string{"1.1.0"}, Since: version}.Encode()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, filepath.FromSlash(bundle.HintPath)), hint, 0o644)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, d := range []digest.Digest{s.layer.Digest, s.layer.DiffID, s.delta.Digest} {
+		if d == b.Digest {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, filepath.FromSlash(bundle.BlobPath(d)))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// What a person brings is tried, whatever was refused before; what does not fit is named.
+func TestAStickWithNothingButARefusedDelta(t *testing.T) {
+	t.Parallel()
+	s := newLedSite(t)
+	if err := s.Journal.SetFact(factRefused, []refusedWay{{Blob: s.delta.Digest, Release: "1.1.0"}}); err != nil {
+		t.Fatal(err)
+	}
+	if end := s.end(s.order(api.UpdateRequest{From: s.since("1.0.0", s.delta.Blob)}).Change); end.Error != nil {
+		t.Error(end.Error)
+	}
+	if !s.Store.Has(manifest.Blob{Digest: s.layer.DiffID, Size: s.layer.DiffSize}) {
+		t.Error("the delta was not taken")
+	}
+
+	s = newLedSite(t)
+	bad := bundletest.Put(t, s.c.store, deltatest.Crafted{Old: nil, New: deltatest.Layer([]byte("another")).Identity}.Encode(t))
+	s.ways(manifest.Delta{Blob: bad, Base: s.delta.Base, From: "1.0.0"})
+	dir := s.since("1.0.0", bad)
+	end := s.end(s.order(api.UpdateRequest{From: dir}).Change)
+	want := dir + " holds only what is new since 1.0.0, and the delta from 1.0.0 to web layer 2 did not fit: " +
+		"it does not give the layer that it is for: it leads to " + string(digest.FromString("another")) + " with 7 bytes"
+	if end.Error == nil || end.Error.Message != want || end.Error.Hint != "ask the central team for a bundle made without --since" {
+		t.Errorf("\n got %+v\nwant %s", end.Error, want)
+	}
+}
+
+// ways publishes another delta to the layer of 1.1.0.
+func (s *ledSite) ways(d manifest.Delta) {
+	s.t.Helper()
+	if err := s.c.fleet.SaveWays(&manifest.Ways{Format: manifest.WaysFormat, Fleet: "clinic", Version: "1.1.0", Layers: []manifest.LayerWays{
+		{DiffID: s.layer.DiffID, Deltas: []manifest.Delta{d}},
+	}}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.pin("1.1.0")
 }

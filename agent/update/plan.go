@@ -157,6 +157,12 @@ func (m *Manager) planRelease(
 	if err != nil {
 		return untrusted(err)
 	}
+	if p.Retry && p.Person { // also the deltas that did not fit
+		clear(x.query.Refused)
+		if err := t.Set(factRefused, nil); err != nil {
+			return err
+		}
+	}
 	if p.From != "" && fetch.Reach(sources[0]) == fetch.Local && sinceOf(ctx, sources[0]) == "" {
 		x.query.Ways = nil // a stick that leaves out nothing gives layers as they are carried
 	}

@@ -1,10 +1,13 @@
 package update
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"dhow/agent/change"
 	"dhow/agent/site"
+	"dhow/bundle/ladder"
 )
 
 // shortage is what kept a change from its end: bytes that must be free on a disk. It is not stored: after a restart the ordinary pauses count.
@@ -19,6 +22,32 @@ type shortage struct {
 // shortTries is how often in a row what failed for want of space is begun again as soon as there is room; from then on after the ordinary
 // pauses. A failure with downtime counts as two.
 const shortTries = 3
+
+// worthWaiting is how many bytes more a fetch may move for want of room, before it waits for room instead.
+const worthWaiting = 10_000_000
+
+// dearer says what more room would spare of the bytes that a fetch is about to move over the line. Where that is much it fails, so that a person
+// can make room, unless one wants it now.
+func (m *Manager) dearer(p fetchPlan, release string, plan ladder.Plan) (text string, err error) {
+	where := m.Paths.Store()
+	free, err := site.Free(where)
+	if err != nil {
+		return "", nil
+	}
+	text = fmt.Sprintf("more free disk would make it %s in place of %s", amountText(plan.Roomier.Bytes), amountText(plan.Bytes))
+	total := plan.Roomier.Disk + spaceReserve
+	if total > free {
+		text = size(total-free) + " " + text
+	}
+	if p.Now || plan.Bytes-plan.Roomier.Bytes <= worthWaiting {
+		return text, nil
+	}
+	err = m.noRoom(where, free, total, fmt.Errorf("release %s waits for room in %s: %s", release, where, text))
+	if f := (*change.Failure)(nil); errors.As(err, &f) {
+		f.Hint += "; dhow update --now fetches the " + amountText(plan.Bytes) + " all the same"
+	}
+	return "", err
+}
 
 // shortLook is how often an idle manager looks whether there is room again.
 const shortLook = 5 * time.Second

@@ -182,6 +182,13 @@ func (m *Manager) statusOfFetch(s *api.Status, c *change.Change, at moment, l li
 	if found, err := c.ReadNote(stepPlan, &target); err != nil || !found || target.Nothing != "" || s.Step != stepFetch {
 		return err
 	}
+	var note blobsNote
+	if _, err := c.ReadNote(stepFetch, &note); err != nil {
+		return err
+	}
+	if note.Dearer != "" {
+		s.Warnings = append(s.Warnings, note.Dearer)
+	}
 	m.meter.mu.Lock()
 	f := &api.Fetching{Release: target.Release, Done: m.meter.done, Total: m.meter.total}
 	speed := m.meter.gauge.speed(time.Now())

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -172,6 +173,7 @@ type thinSite struct {
 	*Manager
 	t    *testing.T
 	wall *atomic.Pointer[time.Time]
+	log  bytes.Buffer // to be read after stop
 	stop func() error
 }
 
@@ -224,7 +226,7 @@ func (s *thinSite) begin() {
 		}
 	}
 	p := s.Parts
-	p.Now, p.Log = func() time.Time { return *s.wall.Load() }, slog.New(slog.NewTextHandler(io.Discard, nil))
+	p.Now, p.Log = func() time.Time { return *s.wall.Load() }, slog.New(slog.NewTextHandler(&s.log, nil))
 	var err error
 	p.Journal, err = journal.Open(p.Paths.Journal())
 	must(err)

@@ -33,7 +33,7 @@ func (s *shell) updateCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&from, "from", "", "a bundle, or a folder such as a stick's, to take everything from")
 	cmd.Flags().BoolVar(&now, "now", false, "do not wait for the window, nor for the end of quiet hours")
-	cmd.Flags().BoolVar(&retry, "retry", false, "try a release again that did not work here, or that somebody left by hand")
+	cmd.Flags().BoolVar(&retry, "retry", false, "try a release again that did not work here, or that somebody left by hand, and deltas that did not fit")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
 	return cmd
 }
