@@ -21,7 +21,7 @@ type applyPlan struct {
 	To    Good   `json:"to"`
 	Fetch uint64 `json:"fetch,omitempty"` // the change that brought the bytes
 	Bytes int64  `json:"bytes,omitempty"` // moved for it
-	// Setbacks say which deltas did not fit when it was fetched.
+	// Setbacks say why more had to move when it was fetched.
 	Setbacks []string `json:"setbacks,omitempty"`
 	// ReturnTo names the backup whose volumes are put in place (rollback with data).
 	ReturnTo string `json:"return_to,omitempty"`

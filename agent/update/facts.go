@@ -73,7 +73,7 @@ type Ready struct {
 	Now      bool          `json:"now,omitempty"`
 	// Archive is set on a new computer that begins with the data of this backup.
 	Archive string `json:"archive,omitempty"`
-	// Setbacks say which deltas did not fit.
+	// Setbacks say why more had to move.
 	Setbacks []string `json:"setbacks,omitempty"`
 	// NotBefore is set when an apply was refused, so that the same refusal does not come every minute.
 	NotBefore time.Time `json:"not_before,omitzero"`
