@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"dhow/manifest"
 )
 
 // Kinds of failure that callers tell apart.
@@ -40,6 +42,7 @@ type Claim struct {
 
 type holder interface {
 	publish(ctx context.Context, c Contents, progress func(done, total int64)) error
+	has(ctx context.Context, b manifest.Blob) (bool, error)
 	end()
 }
 
@@ -64,6 +67,15 @@ func (c *Claim) Publish(ctx context.Context, contents Contents, progress func(do
 		return fmt.Errorf("cannot publish to %s: %w", c.place, err)
 	}
 	return nil
+}
+
+// Has reports whether the place has a blob already.
+func (c *Claim) Has(ctx context.Context, b manifest.Blob) (bool, error) {
+	has, err := c.has(ctx, b)
+	if err != nil {
+		return false, fmt.Errorf("cannot look at what is published at %s: %w", c.place, err)
+	}
+	return has, nil
 }
 
 // End gives the place free. What was not published may be tried again.

@@ -13,6 +13,7 @@ import (
 
 	"dhow/bundle"
 	"dhow/bundle/durable"
+	"dhow/manifest"
 )
 
 // claimFile is locked while somebody publishes into a folder. Its text says who.
@@ -84,6 +85,14 @@ func (c *dirClaim) publish(ctx context.Context, contents Contents, _ func(done, 
 		c.before = contents.Documents[bundle.TimestampPath]
 	}
 	return err
+}
+
+func (c *dirClaim) has(_ context.Context, b manifest.Blob) (bool, error) {
+	info, err := os.Stat(filepath.Join(c.dir, filepath.FromSlash(bundle.BlobPath(b.Digest))))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && info.Mode().IsRegular() && info.Size() == b.Size, err
 }
 
 // end leaves nothing behind: not the lock, nor a folder into which nothing was published.

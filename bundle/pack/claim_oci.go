@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"dhow/bundle"
+	"dhow/manifest"
 )
 
 // Times of a claim in a registry.
@@ -153,6 +154,8 @@ func (c *ociClaim) publish(ctx context.Context, contents Contents, progress func
 		return c.tags.swap(ctx, &c.before, next)
 	})
 }
+
+func (c *ociClaim) has(ctx context.Context, b manifest.Blob) (bool, error) { return c.tags.has(ctx, b) }
 
 // end takes the claim back. When that fails it ends by itself.
 func (c *ociClaim) end() {

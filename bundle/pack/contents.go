@@ -25,6 +25,8 @@ type Contents struct {
 	Ways []*manifest.Ways
 	// Store has all blobs, image manifests among them.
 	Store *bundle.Store
+	// There are blobs of Ways that the place has and Store need not have.
+	There map[digest.Digest]bool
 	// Platform leaves out the images of other platforms; empty means all.
 	Platform string
 	// Hint is what a bundle says about itself; Write fills in Format, Releases and Since.
@@ -102,6 +104,9 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 		add(b)
 	}
 	for _, b := range blobs {
+		if c.There[b.Digest] {
+			continue
+		}
 		if !c.Store.Has(b) {
 			return nil, fmt.Errorf("blob %s (%d bytes) is not in the store %s", b.Digest, b.Size, c.Store.Dir())
 		}

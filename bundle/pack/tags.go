@@ -14,6 +14,7 @@ import (
 
 	"dhow/bundle"
 	"dhow/bundle/fetch"
+	"dhow/manifest"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -100,6 +101,24 @@ func (t *tags) getOnce(ctx context.Context, tag string) ([]byte, digest.Digest, 
 		return nil, "", fmt.Errorf("the tag %q is %w: more than %d bytes", tag, bundle.ErrTooLarge, maxTag)
 	}
 	return data, digest.FromBytes(data), nil
+}
+
+// has reports whether the repository has a blob.
+func (t *tags) has(ctx context.Context, b manifest.Blob) (bool, error) {
+	u := url.URL{Scheme: t.repo.Scheme(), Host: t.repo.RegistryStr(), Path: "/v2/" + t.repo.RepositoryStr() + "/blobs/" + b.Digest.String()}
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, u.String(), nil)
+	if err != nil {
+		return false, fmt.Errorf("internal error: %w", err)
+	}
+	resp, err := t.client.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return false, nil
+	}
+	return true, transport.CheckError(resp, http.StatusOK)
 }
 
 func (t *tags) put(ctx context.Context, tag string, m raw) error {

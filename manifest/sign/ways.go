@@ -84,8 +84,11 @@ func (r *Repository) ways(version string) ([]byte, *manifest.Ways, error) {
 	return data, w, nil
 }
 
-// SaveWays makes w the ways to a release that is here.
+// SaveWays makes w the ways to a release that is here. When it has none nothing is kept.
 func (r *Repository) SaveWays(w *manifest.Ways) error {
+	if len(w.Layers) == 0 {
+		return r.dropWays(w.Version)
+	}
 	data, err := w.Encode()
 	if err == nil {
 		err = r.checkWays(w)
@@ -244,7 +247,15 @@ func (r *Repository) removeWays(version string) error {
 			}
 		}
 	}
-	if err := os.Remove(r.path(manifest.WaysPath(version))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return r.dropWays(version)
+}
+
+func (r *Repository) dropWays(version string) error {
+	v, err := manifest.ParseVersion(version)
+	if err == nil {
+		err = os.Remove(r.path(manifest.WaysPath(v)))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot remove ways: %w", err)
 	}
 	return nil

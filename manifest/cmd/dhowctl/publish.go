@@ -81,6 +81,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	var files []*sign.Ceremony
 	var stay []string
 	var fleet *manifest.Fleet
+	var near []*manifest.Release
 	if o.finish != "" {
 		for _, name := range append([]string{o.finish}, more...) {
 			c, err := readCeremony(name)
@@ -91,7 +92,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 		}
 	} else if fleet, err = r.Resolve(); err != nil {
 		return err
-	} else if _, err := published(r, fleet, store); err != nil { // before anything is signed
+	} else if near, err = published(r, fleet, store); err != nil { // before anything is signed
 		return err
 	} else if stay, err = follows(r, fleet); err != nil {
 		return err
@@ -122,6 +123,13 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	if err != nil {
 		return err
 	}
+	if files == nil {
+		warnings, err := leaveLost(ctx, r, store, near, claims)
+		if err != nil {
+			return err
+		}
+		stay = append(stay, warnings...)
+	}
 	var signed *sign.Documents
 	if files != nil {
 		signed, err = r.Finish(files, pass, a.now())
@@ -135,13 +143,18 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	if err != nil {
 		return err
 	}
-	ways, err := signedWays(signed, releases, store)
+	ways, err := signedWays(signed, releases)
 	if err != nil {
 		return err
 	}
-	contents := pack.Contents{Documents: signed.Files, Releases: releases, Ways: ways, Store: store}
+	contents := pack.Contents{Documents: signed.Files, Releases: releases, Store: store}
 	show, end := progress(a.err, "publishing")
 	for n, claim := range claims {
+		var warnings []string
+		if contents.Ways, contents.There, warnings, err = waysAt(ctx, store, ways, claim); err != nil {
+			return err
+		}
+		stay = append(stay, warnings...)
 		err := claim.Publish(ctx, contents, show)
 		end()
 		if err != nil {

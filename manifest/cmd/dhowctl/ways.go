@@ -146,26 +146,3 @@ func pinnedVersions(fleet *manifest.Fleet) []string {
 	delete(pinned, "")
 	return sorted(pinned)
 }
-
-// signedWays returns the ways to releases that a signed list names, as far as their bytes are in the store: what was made elsewhere may be
-// at the destination already.
-func signedWays(signed *sign.Documents, releases []*manifest.Release, store *bundle.Store) (list []*manifest.Ways, err error) {
-	for _, release := range releases {
-		w, err := signed.Ways(release.Version)
-		if err != nil {
-			return nil, err
-		}
-		if w == nil {
-			continue
-		}
-		for i := range w.Layers {
-			l := &w.Layers[i]
-			if l.Full != nil && !store.Has(*l.Full) {
-				l.Full = nil
-			}
-			l.Deltas = slices.DeleteFunc(l.Deltas, func(d manifest.Delta) bool { return !store.Has(d.Blob) })
-		}
-		list = append(list, w)
-	}
-	return list, nil
-}
