@@ -32,8 +32,10 @@
 // The plan step asks the ladder (bundle/ladder) how each layer that is missing comes for the fewest bytes: by a delta from an image that is
 // here, over a release in between, whole as zstd, or as images carry it; update/ladder.go tells it what is here and what is not to be tried
 // again. The fetch-blobs step lets it run: a delta that does not fit costs its own bytes, is told in the log and in the history, and the next
-// rung is taken. What is fetched only to make layers of it goes as soon as they are made. The verify step reads every image to its last byte,
-// however its layers came.
+// rung is taken. What is fetched only to make layers of it goes as soon as they are made. Every image is unpacked
+// once, as the engine will unpack it, before its release is ready: a layer that comes in one go while it is stored, all else in the verify step,
+// which leaves out what images of the running release begin with: the engine has that, and is not sent it. What rots on the disk later is found
+// when it is loaded, before anything is stopped: the store hands out no layer unread.
 //
 // # Where to begin reading
 //

@@ -3,8 +3,9 @@
 //
 // It promises that content leaves the store verified: a reader of the store returns an error in place of EOF when the bytes are not
 // those that the digest names, and a layer is never unpacked to more than its release declares. It promises that a power cut leaves a
-// blob whole or absent. It leaves transport to bundle/fetch, writing of bundles to bundle/pack, and trust to manifest/trust: nothing
-// here says whether a digest is one that somebody signed.
+// blob whole or absent. A layer that is written in one go is unpacked and compared meanwhile: VerifyImage doesn't read it again as long as the
+// process lives and the file stays as it is, while readers of the store never rely on that. It leaves transport to bundle/fetch, writing of
+// bundles to bundle/pack, and trust to manifest/trust: nothing here says whether a digest is one that somebody signed.
 //
 // # Layout
 //

@@ -26,17 +26,18 @@ const (
 
 // PartialFile is the beginning of a blob that is being fetched. It survives restarts; Finish turns it into a blob.
 type PartialFile struct {
-	store  *Store
-	blob   manifest.Blob
-	beside bool // another part of the blob may be there
-	f      *os.File
-	sums   *sums
-	hash   hash.Hash // of all of it
-	size   int64
-	synced int64
-	at     time.Time // when it was synced
-	named  bool      // its name is on disk
-	done   bool      // closed, by Finish, Close or Discard
+	store   *Store
+	blob    manifest.Blob
+	beside  bool // another part of the blob may be there
+	f       *os.File
+	sums    *sums
+	hash    hash.Hash // of all of it
+	size    int64
+	synced  int64
+	at      time.Time // when it was synced
+	named   bool      // its name is on disk
+	done    bool      // closed, by Finish, Close or Discard
+	unpacks *unpacking
 }
 
 // Partial opens the part of b, and makes an empty one when there is none. It reads what is there: from the first place on at which that is
@@ -82,6 +83,33 @@ func (s *Store) newPartial(ctx context.Context, b manifest.Blob, beside bool) (*
 	return p, nil
 }
 
+// Unpack asks for l, which is carried as this blob, to be unpacked and compared while it is written, so that it needn't be read again for
+// that. It does nothing for a part that has begun before, and while another layer is being unpacked so. The outcome changes nothing here:
+// VerifyImage reads a layer that was not right, or not written in one go, and says why.
+func (p *PartialFile) Unpack(l manifest.Layer) {
+	if p.size == 0 && p.unpacks == nil && l.Digest == p.blob.Digest && l.DiffID != l.Digest {
+		p.unpacks = p.store.unpackBeside(l)
+	}
+}
+
+// unpacked is what the whole content is known to be: the layer for which Unpack asked, or itself.
+func (p *PartialFile) unpacked() manifest.Layer {
+	if u := p.unpacks; u != nil {
+		if p.unpacks = nil; u.end(nil) == nil {
+			return u.layer
+		}
+	}
+	return itself(p.blob)
+}
+
+// breakOff ends what Unpack has begun.
+func (p *PartialFile) breakOff() {
+	if p.unpacks != nil {
+		_ = p.unpacks.end(errBrokenOff)
+		p.unpacks = nil
+	}
+}
+
 // keep cuts the part off where it is not what was written, and behind most bytes.
 func (p *PartialFile) keep(ctx context.Context, most int64) error {
 	there, err := p.f.Seek(0, io.SeekEnd)
@@ -113,6 +141,7 @@ func (p *PartialFile) CutTo(ctx context.Context, n int64) error {
 	if n >= p.size {
 		return nil
 	}
+	p.breakOff()
 	start := max(0, n-sumEvery) // whole pieces stay, and the last one is written again
 	tail := make([]byte, n-start)
 	_, err := p.f.ReadAt(tail, start)
@@ -170,6 +199,7 @@ func (p *PartialFile) Write(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		var m int
 		m, err = p.f.Write(b[n:min(len(b), n+sumEvery)])
+		p.unpacks.write(b[n : n+m])
 		p.hash.Write(b[n : n+m])
 		p.size += int64(m)
 		err = errors.Join(err, p.sums.add(b[n:n+m], p.size))
@@ -208,13 +238,17 @@ func (p *PartialFile) Finish() error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(p.sums.write(p.size), fault.Point("store/part-sync"), p.f.Sync(), p.close()) // Windows moves no open file
+	p.unpacks.written()
+	err = errors.Join(p.sums.write(p.size), fault.Point("store/part-sync"), p.f.Sync())
+	layer := p.unpacked()
+	err = errors.Join(err, p.close()) // Windows moves no open file
 	if err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
 	}
 	if err := durable.Rename(p.f.Name(), path); err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
 	}
+	p.store.remember(layer)
 	if err := removeAll(p.f.Name() + sumsEnd); err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
 	}
@@ -259,6 +293,7 @@ func (p *PartialFile) Discard() error {
 
 // close closes the files; when that was done before it does nothing.
 func (p *PartialFile) close() error {
+	p.breakOff()
 	err := closeOnce(p.f)
 	if p.sums != nil {
 		err = errors.Join(err, closeOnce(p.sums.f))

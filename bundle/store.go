@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"dhow/agent/fault"
 	"dhow/bundle/durable"
@@ -18,12 +19,15 @@ import (
 
 // Store is a folder of content named by its SHA-256 digest. Several goroutines may read and write it; one process owns it.
 type Store struct {
-	dir string
+	dir     string
+	mu      sync.Mutex
+	checked map[digest.Digest]checked // of this process only
+	beside  sync.Mutex                // one layer at a time is unpacked while it is stored
 }
 
 // OpenStore opens the store in dir, and makes it when it is not there.
 func OpenStore(dir string) (*Store, error) {
-	s := &Store{dir: dir}
+	s := &Store{dir: dir, checked: map[digest.Digest]checked{}}
 	for _, d := range []string{s.blobs(), s.partial()} {
 		if err := durable.MkdirAll(d, 0o755); err != nil {
 			return nil, fmt.Errorf("cannot open store: %w", err)
@@ -107,6 +111,7 @@ func (s *Store) Put(ctx context.Context, b manifest.Blob, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("cannot store blob: %w", err)
 	}
+	s.remember(itself(b))
 	return nil
 }
 
@@ -164,7 +169,11 @@ func (s *Store) importIf(ctx context.Context, r io.Reader, limit int64, keep fun
 	if err != nil {
 		return b, false, err
 	}
-	return b, true, durable.Rename(f.Name(), path)
+	if err := durable.Rename(f.Name(), path); err != nil {
+		return b, true, err
+	}
+	s.remember(itself(b))
+	return b, true, nil
 }
 
 // Remove takes a blob and what was fetched of it out of the store. Removing what is not there is no error.
@@ -173,6 +182,7 @@ func (s *Store) Remove(d digest.Digest) error {
 	if err != nil {
 		return fmt.Errorf("cannot remove blob: %w", err)
 	}
+	s.forget(d)
 	if err := removeAll(path, s.partPath(d), s.partPath(d)+sumsEnd); err != nil {
 		return fmt.Errorf("cannot remove blob: %w", err)
 	}
@@ -204,6 +214,7 @@ func (s *Store) Prune(keep map[digest.Digest]bool) (freed int64, err error) {
 			if err := errors.Join(fault.Point("store/prune"), os.Remove(filepath.Join(dir, e.Name()))); err != nil {
 				return freed, fmt.Errorf("cannot clean store: %w", err)
 			}
+			s.forget(d)
 			freed += info.Size()
 		}
 	}

@@ -85,6 +85,14 @@ type Layer struct {
 	DiffSize int64         `json:"diffSize"`
 }
 
+// Shared is how many of the first layers two images have in common, as they are carried and as the engine sees them.
+func (p PlatformImage) Shared(q PlatformImage) (n int) {
+	for n < min(len(p.Layers), len(q.Layers)) && p.Layers[n] == q.Layers[n] {
+		n++
+	}
+	return n
+}
+
 // Volume is a named volume by its key in the compose file. Backup is "" (exact copy) or "none".
 type Volume struct {
 	Name     string   `json:"name"`

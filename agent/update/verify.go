@@ -12,7 +12,8 @@ import (
 	"dhow/manifest"
 )
 
-// verify unpacks every new image once, as the engine will, and declares the release ready.
+// verify makes sure that every new image was unpacked once, as the engine will, and declares the release ready. Layers that were unpacked
+// while they came are not read again, and neither are those that an image of the running release begins with: the engine is not sent them.
 func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	var p fetchPlan
 	var target targetNote
@@ -38,11 +39,19 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 	if err != nil {
 		return err
 	}
+	running, err := m.runningImages(ctx, platform)
+	if err != nil {
+		return err
+	}
 	for i, image := range images {
 		if target.Verified {
 			break
 		}
-		if err := m.Store.VerifyImage(ctx, image); err != nil {
+		known := 0
+		for _, other := range running {
+			known = max(known, image.Shared(other))
+		}
+		if err := m.Store.VerifyAbove(ctx, image, known); err != nil {
 			if ctx.Err() == nil {
 				err = errors.Join(err, m.dropImage(ctx, release.Version, image))
 			}
@@ -67,6 +76,29 @@ func (m *Manager) verify(ctx context.Context, t *change.Task) error {
 		ready.Setbacks = slices.Compact(append(before.Setbacks, ready.Setbacks...))
 	}
 	return t.Set(factReady, ready)
+}
+
+// runningImages are the images of the release that works here, as far as the engine certainly has them still. All of each was verified when
+// it came. What is not known is not in the list, and then its layers are read.
+func (m *Manager) runningImages(ctx context.Context, platform string) (list []manifest.PlatformImage, err error) {
+	good, err := m.good()
+	if err != nil || good == nil || good.Digest == "" {
+		return nil, err
+	}
+	r, err := m.releaseOf(*good)
+	if err != nil {
+		return nil, nil
+	}
+	images, err := r.PlatformImages(platform)
+	if err != nil {
+		return nil, nil
+	}
+	for _, image := range images {
+		if there, err := m.Engine.HasImage(ctx, image.Config.Digest); err == nil && there {
+			list = append(list, image)
+		}
+	}
+	return list, nil
 }
 
 // dropImage removes from the store what a refused image brought, unless a kept release has it too.

@@ -64,7 +64,7 @@ func (j *job) takeNamed(ctx context.Context, b manifest.Blob, r io.Reader) error
 // pour makes a blob of what r holds. When r breaks off the beginning stays, and another source can go on behind it. What was here before stays
 // until the whole is known to be right.
 func (j *job) pour(ctx context.Context, it *item, b manifest.Blob, r io.Reader) error {
-	part, err := j.store.Partial(ctx, b)
+	part, err := j.part(ctx, it, b)
 	if err != nil {
 		return err
 	}

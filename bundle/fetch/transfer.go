@@ -13,7 +13,7 @@ import (
 // one brings one blob from one source, going on where the part ends. It gives up after so many tries in a row that brought nothing. What
 // does not fit a beginning that others gave is taken away again: the beginning may have been dear, and who is wrong is not known yet.
 func (j *job) one(ctx context.Context, s *source, it *item, b manifest.Blob, most int) error {
-	part, err := j.store.Partial(ctx, b)
+	part, err := j.part(ctx, it, b)
 	if err != nil {
 		return err
 	}
@@ -199,4 +199,13 @@ func openAt(ctx context.Context, src bundle.Source, b manifest.Blob, offset int6
 	}
 	body, err := src.Blob(ctx, b, offset)
 	return body, offset, err
+}
+
+// part opens the part of one form of an item.
+func (j *job) part(ctx context.Context, it *item, b manifest.Blob) (*bundle.PartialFile, error) {
+	part, err := j.store.Partial(ctx, b)
+	if err == nil {
+		part.Unpack(it.Layer)
+	}
+	return part, err
 }

@@ -15,6 +15,8 @@ import (
 // Want is content that is missing, in every form that will do, the preferred one first. There is at least one.
 type Want struct {
 	Forms []manifest.Blob
+	// Layer is what is wanted, if that is a layer: the form that it is carried as is unpacked beside the transfer then (PartialFile.Unpack).
+	Layer manifest.Layer
 }
 
 // Wants lists what a site of platform misses of a release, small things first: files, configs, layers by size. A layer is wanted as it is
@@ -47,7 +49,7 @@ func Wants(store *bundle.Store, r *manifest.Release, platform string) ([]Want, e
 }
 
 func wantLayer(l manifest.Layer) Want {
-	w := Want{Forms: []manifest.Blob{l.Blob}}
+	w := Want{Forms: []manifest.Blob{l.Blob}, Layer: l}
 	if l.DiffID != l.Digest {
 		w.Forms = append(w.Forms, manifest.Blob{Digest: l.DiffID, Size: l.DiffSize})
 	}

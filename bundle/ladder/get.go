@@ -55,9 +55,9 @@ func (r *runner) fromNear(ctx context.Context, sources []bundle.Source, fewest b
 // wantLayer is a layer as it is carried, or plain.
 func wantLayer(l manifest.Layer) fetch.Want {
 	if l.Digest == l.DiffID {
-		return fetch.Want{Forms: []manifest.Blob{l.Blob}}
+		return fetch.Want{Forms: []manifest.Blob{l.Blob}, Layer: l}
 	}
-	return fetch.Want{Forms: []manifest.Blob{l.Blob, plain(l)}}
+	return fetch.Want{Forms: []manifest.Blob{l.Blob, plain(l)}, Layer: l}
 }
 
 func (r *runner) fetch(ctx context.Context, sources []bundle.Source, wants []fetch.Want, opts fetch.Options) error {

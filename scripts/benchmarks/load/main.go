@@ -2,9 +2,9 @@
 
 // Load measures for scripts/bench load how long an image takes from a bundle into the engine:
 //
-//	load run WORK ROUNDS               all of it
-//	load one BUNDLE ROOT STORE TAG     Dhow's side in a process of its own, with the code of the agent
-//	load idle STORE                    the same process when it has nothing to do
+//	load run WORK ROUNDS                       all of it
+//	load one BUNDLE ROOT STATE TAG [RUNNING]   Dhow's side in a process of its own, with the code of the agent; RUNNING is the release before
+//	load idle STATE                            the same process when it has nothing to do
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 	"dhow/agent/engine"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
+	"dhow/manifest"
 	"dhow/manifest/trust"
 )
 
@@ -43,16 +45,17 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return measure(ctx, args[1], rounds)
-	case len(args) == 5 && args[0] == "one":
-		return one(ctx, args[1], args[2], args[3], args[4])
+	case len(args) >= 5 && len(args) <= 6 && args[0] == "one":
+		return one(ctx, args[1], args[2], args[3], args[4], strings.Join(args[5:], ""))
 	case len(args) == 2 && args[0] == "idle":
 		return idle(ctx, args[1])
 	}
 	return errors.New("see the comment of the program")
 }
 
-// took is what one load cost: seconds, bytes, and bytes of memory at most.
+// took is what one load cost: seconds, of which All are those of the process from its start to its end; bytes, and bytes of memory at most.
 type took struct {
+	All                 float64 `json:"-"`
 	Fetch, Verify, Load float64
 	Sent, Peak          int64
 }
@@ -67,7 +70,7 @@ func idle(ctx context.Context, dir string) error {
 }
 
 func begin(ctx context.Context, dir string) (*bundle.Store, *engine.Engine, error) {
-	store, err := bundle.OpenStore(dir)
+	store, err := bundle.OpenStore(filepath.Join(dir, "store"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -79,8 +82,12 @@ func begin(ctx context.Context, dir string) (*bundle.Store, *engine.Engine, erro
 	return store, e, err
 }
 
-// one brings the newest release of a bundle into the store and its image into the engine.
-func one(ctx context.Context, spec, rootPath, dir, tag string) error {
+// one brings the newest release of a bundle into the store and its image into the engine. Layers of the running release are treated as the
+// agent's step "verify" does it.
+func one(ctx context.Context, spec, rootPath, dir, tag, running string) error {
+	var t took
+	start := time.Now()
+	lap := func(to *float64) { *to, start = time.Since(start).Seconds(), time.Now() }
 	store, e, err := begin(ctx, dir)
 	if err != nil {
 		return err
@@ -90,15 +97,15 @@ func one(ctx context.Context, spec, rootPath, dir, tag string) error {
 	if err != nil {
 		return err
 	}
-	var t took
-	start := time.Now()
-	lap := func(to *float64) { *to, start = time.Since(start).Seconds(), time.Now() }
 	src, err := fetch.Open(ctx, spec)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	client, err := trust.Scratch(root, trust.Options{})
+	if err := trust.Init(filepath.Join(dir, "trust"), root); err != nil {
+		return err
+	}
+	client, err := trust.Open(filepath.Join(dir, "trust"), trust.Options{})
 	if err != nil {
 		return err
 	}
@@ -125,10 +132,8 @@ func one(ctx context.Context, spec, rootPath, dir, tag string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range images {
-		if err := store.VerifyImage(ctx, p); err != nil {
-			return err
-		}
+	if err := verify(ctx, store, e, client, images, running); err != nil {
+		return err
 	}
 	lap(&t.Verify)
 	for _, p := range images {
@@ -149,6 +154,35 @@ func one(ctx context.Context, spec, rootPath, dir, tag string) error {
 	lap(&t.Load)
 	t.Peak = peak()
 	return json.NewEncoder(os.Stdout).Encode(t)
+}
+
+func verify(ctx context.Context, store *bundle.Store, e *engine.Engine, c *trust.Client, images []manifest.PlatformImage, running string) error {
+	var before []manifest.PlatformImage
+	if running != "" {
+		r, _, err := c.CachedRelease(running)
+		if err != nil {
+			return err
+		}
+		if before, err = r.PlatformImages("linux/amd64"); err != nil {
+			return err
+		}
+	}
+	for _, p := range images {
+		known := 0
+		for _, old := range before {
+			there, err := e.HasImage(ctx, old.Config.Digest)
+			if err != nil {
+				return err
+			}
+			if there {
+				known = max(known, p.Shared(old))
+			}
+		}
+		if err := store.VerifyAbove(ctx, p, known); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // peak is the largest resident memory of this process so far, in bytes.
