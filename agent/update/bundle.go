@@ -156,7 +156,8 @@ func (m *Manager) shareable(ctx context.Context, version, platform string) (r *m
 // partsTime is how long the sources may take to give what other sites of a large fleet need.
 const partsTime = time.Minute
 
-// sharedDocuments are the signed documents that are here, and of a large fleet the parts that concern others, when a source gives them now.
+// sharedDocuments are the signed documents that are here, and of a large fleet the parts that concern others, when a source that may be used
+// gives them now.
 func (m *Manager) sharedDocuments(ctx context.Context, current *trust.Manifest, note *bundleNote) (map[string][]byte, error) {
 	docs, err := m.Trust.Documents()
 	if err != nil {
@@ -170,20 +171,27 @@ func (m *Manager) sharedDocuments(ctx context.Context, current *trust.Manifest, 
 	defer cancel()
 	sources, _ := m.Network.OpenAll(ctx, m.config().Sources)
 	defer closeAll(sources)
-	left := 0
+	left, why := 0, ""
 	for _, b := range missing {
-		data := onePart(ctx, sources, b)
+		near, held, err := m.allowed(sources, fetchPlan{})
+		if err != nil {
+			return nil, err
+		}
+		data := onePart(ctx, near, b)
 		if data == nil {
 			left++
+			if held != nil {
+				why = " (" + held.text + ")"
+			}
 			continue
 		}
 		docs[manifest.PartPath(b.Digest)] = data
 	}
 	if left > 0 {
 		note.Warnings = append(note.Warnings, fmt.Sprintf(
-			"%d parts of the list of sites are not here and no source gives them now: sites that stand in them can't use this bundle", left))
+			"%d parts of the list of sites are not here and no source gives them now%s: sites that stand in them can't use this bundle", left, why))
 	}
-	return docs, nil
+	return docs, m.settleTally()
 }
 
 func onePart(ctx context.Context, sources []bundle.Source, b manifest.Blob) []byte {

@@ -232,7 +232,7 @@ func (s *thinSite) begin() {
 	must(err)
 	p.Archive, err = archive.Open(p.Paths.Archive())
 	must(err)
-	p.Trust, err = trust.Open(p.Paths.Trust(), trust.Options{Now: p.Now})
+	p.Trust, err = trust.Open(p.Paths.Trust(), trust.Options{Now: p.Now, Site: "kin-001"})
 	must(err)
 	p.Store, err = bundle.OpenStore(p.Paths.Store())
 	must(err)
