@@ -27,6 +27,7 @@ const (
 	maxDocument = manifest.MaxFleet
 	pieceSize   = 64 << 10
 	pieceTime   = 20 * time.Second // for the reader to take a piece
+	leastSpeed  = 32 << 10         // bytes in a second that a reader takes of the whole; who is slower loses his place and comes again
 )
 
 // Handler answers GET and HEAD requests from a shelf.
@@ -35,6 +36,7 @@ type Handler struct {
 	log                *slog.Logger
 	streams, documents *gate
 	patience, slowest  time.Duration
+	least              int64
 }
 
 // NewHandler makes a Handler; log may be nil.
@@ -43,7 +45,7 @@ func NewHandler(shelf Shelf, log *slog.Logger) *Handler {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Handler{
-		shelf: shelf, log: log, patience: patience, slowest: pieceTime,
+		shelf: shelf, log: log, patience: patience, slowest: pieceTime, least: leastSpeed,
 		streams: newGate(maxStreams, maxStreams-1), documents: newGate(maxDocuments, maxDocuments-2),
 	}
 }
@@ -79,8 +81,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // hurry gives the reader so long for the next piece.
-func (h *Handler) hurry(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.slowest)) // not every ResponseWriter has one
+func (h *Handler) hurry(w http.ResponseWriter) { h.hurryTo(w, time.Now().Add(h.slowest)) }
+
+// hurryTo does the same, and not beyond end.
+func (h *Handler) hurryTo(w http.ResponseWriter, end time.Time) {
+	if soon := time.Now().Add(h.slowest); soon.Before(end) {
+		end = soon
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(end) // not every ResponseWriter has one
 }
 
 func (h *Handler) document(w http.ResponseWriter, r *http.Request, path string) {
@@ -174,13 +182,15 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, b manifest.Blob, 
 	w.WriteHeader(status)
 	_ = http.NewResponseController(w).Flush() // a disk may be slow
 	buf := make([]byte, pieceSize)
+	end := time.Now().Add(h.slowest) // moves with what the reader takes
 	for length > 0 {
 		n, err := io.ReadFull(body, buf[:min(length, pieceSize)])
 		if err != nil {
 			h.log.Warn("a transfer to a neighbour broke off", "blob", b.Digest, "error", err)
 			panic(http.ErrAbortHandler) // the answer has begun; its end must not look like one
 		}
-		h.hurry(w)
+		end = end.Add(time.Duration(n) * time.Second / time.Duration(h.least))
+		h.hurryTo(w, end)
 		if _, err := w.Write(buf[:n]); err != nil {
 			return
 		}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"dhow/bundle"
 	"dhow/bundle/bundletest"
 )
@@ -56,17 +58,54 @@ func isTimeout(err error) bool {
 	return ok && e.Timeout()
 }
 
-// TestSlowReaders take their places for so long as they read, the next one is told to come again, and those who do not read at all lose theirs.
-func TestSlowReaders(t *testing.T) {
-	p := newPlace(t)
-	big := bundletest.Layer(t, p.store, bundle.Plain, bundletest.Tar(t, map[string]string{"big": string(bundletest.Bytes(7, 32*megabyte))}))
+// withBig is the handler of a place that has 32 MiB more.
+func (p *place) withBig() (h *Handler, big digest.Digest) {
+	p.t.Helper()
+	b := bundletest.Layer(p.t, p.store, bundle.Plain, bundletest.Tar(p.t, map[string]string{"big": string(bundletest.Bytes(7, 32*megabyte))}))
 	shelf := Site(p.store, p.client).(*site)
 	shelf.named, shelf.when = nil, time.Now()
 	if _, err := shelf.find(context.Background(), p.db().Digest); err != nil {
+		p.t.Fatal(err)
+	}
+	shelf.named[b.Digest] = b.Blob
+	return NewHandler(shelf, nil), b.Digest
+}
+
+// TestTrickle: who takes each piece just in time does not keep a place until the end.
+func TestTrickle(t *testing.T) {
+	p := newPlace(t)
+	h, big := p.withBig()
+	h.slowest, h.least = 4*time.Second, 8*megabyte
+	conn, err := net.Dial("tcp", listen(t, h))
+	if err != nil {
 		t.Fatal(err)
 	}
-	shelf.named[big.Digest] = big.Blob
-	h := NewHandler(shelf, nil)
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", bundle.BlobPath(big))
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	had := false
+	for began := time.Now(); ; <-tick.C {
+		if _, err := io.CopyN(io.Discard, conn, 64<<10); err != nil {
+			t.Fatalf("it ended before the place was free: %v", err)
+		}
+		h.streams.mu.Lock()
+		in := h.streams.in
+		h.streams.mu.Unlock()
+		had = had || in > 0
+		if had && in == 0 {
+			return
+		}
+		if time.Since(began) > 12*time.Second {
+			t.Fatal("the place is still taken")
+		}
+	}
+}
+
+// TestSlowReaders take their places for so long as they read, the next one is told to come again, and those who do not read at all lose theirs.
+func TestSlowReaders(t *testing.T) {
+	p := newPlace(t)
+	h, big := p.withBig()
 	h.patience, h.slowest = 50*time.Millisecond, 500*time.Millisecond
 	address := listen(t, h)
 	for range maxStreams {
@@ -76,7 +115,7 @@ func TestSlowReaders(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-		fmt.Fprintf(conn, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", bundle.BlobPath(big.Digest))
+		fmt.Fprintf(conn, "GET /%s HTTP/1.1\r\nHost: x\r\n\r\n", bundle.BlobPath(big))
 		if line, err := bufio.NewReaderSize(conn, 16).ReadString('\n'); err != nil || line == "" {
 			t.Fatalf("%q %v", line, err)
 		}
