@@ -1,11 +1,15 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"dhow/bundle/durable"
 	"dhow/manifest"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // File opens a blob for reading at any place. What is read is not verified: who uses it compares.
@@ -29,4 +33,28 @@ func (s *Store) Clean() error {
 		}
 	}
 	return nil
+}
+
+// Bytes is how much content the store holds, parts included.
+func (s *Store) Bytes() (sum int64, err error) {
+	for _, dir := range []string{s.blobs(), s.partial()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return 0, fmt.Errorf("cannot read store: %w", err)
+		}
+		for _, e := range entries {
+			if !IsDigest(digest.NewDigestFromEncoded(digest.SHA256, e.Name())) {
+				continue
+			}
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it has just gone
+			}
+			if err != nil {
+				return 0, fmt.Errorf("cannot read store: %w", err)
+			}
+			sum += info.Size()
+		}
+	}
+	return sum, nil
 }

@@ -44,13 +44,16 @@ type targetNote struct {
 	Archive  string        `json:"archive,omitempty"`  // the backup from which a new computer begins
 }
 
-// blobsNote counts what crossed the line, over all attempts. Idle counts the attempts that brought nothing since the last one that did. Done
-// and Total are how far it is, in bytes.
+// blobsNote counts what crossed the line, over all attempts. Kept is the most that the store has held after one, and Idle counts the
+// attempts since then: bytes that come again and again, or turn out to be wrong, are no progress. Done and Total are how far it is, in bytes.
 type blobsNote struct {
 	Moved int64 `json:"moved"`
+	Kept  int64 `json:"kept,omitempty"`
 	Idle  int   `json:"idle"`
 	Done  int64 `json:"done,omitempty"`
 	Total int64 `json:"total,omitempty"`
+	// Liars are the names of sources that have sent something else than they were asked for. They are asked for nothing more in this change.
+	Liars []string `json:"liars,omitempty"`
 	// Setbacks are the deltas that did not fit, the parts of a bundle that parity had to make up for, and Dearer, in words.
 	Setbacks []string `json:"setbacks,omitempty"`
 	// Dearer says how many bytes would move in place of how many if there were more room.
@@ -63,8 +66,29 @@ const (
 
 	maxTimestamp = 1 << 16 // bytes of timestamp.json, to see whether there is one
 	idleAttempts = 3
-	idleDelay    = 5 * time.Second
 )
+
+// idleDelay is the time before a fetch that was cut is tried again; shorter in tests.
+var idleDelay = 5 * time.Second
+
+// tried notes how much the store holds after an attempt.
+func (n *blobsNote) tried(kept int64) {
+	if kept > n.Kept {
+		n.Kept, n.Idle = kept, 0
+	} else {
+		n.Idle++
+	}
+}
+
+// honest leaves those out of sources that have lied. A path stays: there is another stick in it, maybe.
+func (n *blobsNote) honest(sources []bundle.Source) (rest []bundle.Source) {
+	for _, src := range sources {
+		if fetch.Reach(src) == fetch.Local || !slices.Contains(n.Liars, src.Name()) {
+			rest = append(rest, src)
+		}
+	}
+	return rest
+}
 
 // sources opens what the fetch may use, in the order in which bytes are asked for: what a person gives, then the nearest first; with none
 // that opens it returns the last error. A file with images and no manifest (docker save) gives bytes only: what else a release needs comes
@@ -200,7 +224,8 @@ func (m *Manager) refresh(ctx context.Context, p fetchPlan, note *refreshNote) e
 	return untrusted(worst)
 }
 
-// fetchBlobs brings what is missing into the store. A line that breaks is tried again as long as something arrives.
+// fetchBlobs brings what is missing into the store. A line that breaks is tried again as long as something arrives that stays. What came before
+// stays whatever a stick is like: all that becomes a blob is verified, and what a refused archive brought goes by itself.
 func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	var p fetchPlan
 	var target targetNote
@@ -248,10 +273,15 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	if since != "" {
 		clear(x.query.Refused) // it costs nothing to try again what a person has brought, and may be all that the stick has
 	}
+	if note.Kept == 0 {
+		if note.Kept, err = m.Store.Bytes(); err != nil {
+			return err
+		}
+	}
 	plan, left, _ := x.plan()
 	note.Total = x.total(plan)
 	note.Done = note.Total - left
-	moved, err := m.transfer(t, p, target.Release, sources, left, &note, func(allowed []bundle.Source, o fetch.Options) (fetch.Moved, error) {
+	moved, err := m.transfer(t, p, target.Release, note.honest(sources), left, &note, func(allowed []bundle.Source, o fetch.Options) (fetch.Moved, error) {
 		return m.climb(ctx, t, p, x, allowed, o, &note)
 	})
 	if err == nil {
@@ -259,24 +289,24 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 	}
 	for _, wrong := range moved.Wrong {
 		m.Log.Warn("a source sent something else than it was asked for", "error", wrong)
+		if lie := (*fetch.WrongError)(nil); errors.As(wrong, &lie) {
+			note.Liars = append(note.Liars, lie.Source)
+		}
 	}
 	note.Moved += moved.Bytes
-	if moved.Bytes > 0 {
-		note.Idle = 0
-	} else {
-		note.Idle++
+	kept, kerr := m.Store.Bytes()
+	if kerr != nil {
+		return errors.Join(err, kerr)
 	}
+	note.tried(kept)
 	if serr := t.Save(note); serr != nil {
 		return serr
 	}
 	if held := (*hold)(nil); errors.As(err, &held) {
 		return &change.Failure{Class: change.ClassWaits, Hint: held.hint, Err: held}
 	}
-	if p.again(err, note.Idle) {
+	if p.again(err, note.Idle) && len(note.honest(sources)) > 0 {
 		return &change.Retry{After: idleDelay, Err: err}
-	}
-	if p.From != "" && (errors.Is(err, bundle.ErrDamaged) || errors.Is(err, bundle.ErrTooLarge) || errors.Is(err, bundle.ErrUnsafePath)) {
-		err = errors.Join(err, m.dropBrought(wants))
 	}
 	if since != "" && errors.Is(err, fs.ErrNotExist) {
 		return leftOut(sources[0], since, note.Setbacks, err)
@@ -310,17 +340,6 @@ func leftOut(src bundle.Source, since string, setbacks []string, err error) erro
 		Err:  fmt.Errorf("%s leaves out what release %s has, and this site does not have all of that: %w", src.Name(), since, err),
 		Hint: "ask the central team for a bundle made without --since, or update to " + since + " first",
 	}
-}
-
-// dropBrought removes what a refused stick has brought for wants, which were missing before. What came over a line stays: it was dear.
-func (m *Manager) dropBrought(wants []fetch.Want) error {
-	var errs []error
-	for _, w := range wants {
-		for _, form := range w.Forms {
-			errs = append(errs, m.Store.Remove(form.Digest))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // fetchEnded keeps the reason for status.

@@ -38,9 +38,20 @@ type Options struct {
 type Moved struct {
 	Bytes, Line int64
 	Active      time.Duration
-	// Wrong names the sources that sent something else than what was asked for, and were asked for nothing more unless they are of this computer.
+	// Wrong names the sources that sent something else than what was asked for, and were asked for nothing more unless they are of this computer:
+	// a WrongError each.
 	Wrong []error
 }
+
+// WrongError is what a source has sent that is something else.
+type WrongError struct {
+	Source string
+	Err    error // names it, too
+}
+
+func (w *WrongError) Error() string { return w.Err.Error() }
+
+func (w *WrongError) Unwrap() error { return w.Err }
 
 // Add counts what came in another call.
 func (m *Moved) Add(n Moved) {
@@ -146,7 +157,7 @@ func (j *job) moved() Moved {
 	m.Active = j.line.sum
 	for _, s := range j.sources {
 		if s.wrong != nil {
-			m.Wrong = append(m.Wrong, s.wrong)
+			m.Wrong = append(m.Wrong, &WrongError{s.Name(), s.wrong})
 		}
 	}
 	return m
