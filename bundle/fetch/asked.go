@@ -22,6 +22,8 @@ type source struct {
 	busy   int       // transfers from it
 	failed error     // it does not answer; of a stream: why it ended
 	at     time.Time // when it did not
+	busyAt time.Time // since when it has been busy, as often as it was asked
+	until  time.Time // when a busy one wants to be asked again
 	tries  int       // streams that ended early in a row
 	wrong  error     // it sent other content than it was asked for
 }
@@ -44,8 +46,10 @@ func (s *source) begin(pause time.Duration) (tries int, err error) {
 		return 0, s.wrong
 	case s.failed == nil:
 		tries = attempts
-	case errors.Is(s.failed, ErrBusy): // it has said when to come back
+	case errors.Is(s.failed, ErrBusy) && time.Now().Before(s.until):
 		return 0, s.failed
+	case errors.Is(s.failed, ErrBusy): // it is as late as it has said
+		tries = attempts
 	case s.reach == Local || time.Since(s.at) >= comeBack*pause:
 		tries = 1 // it may have come back
 	default:
@@ -68,6 +72,29 @@ func (s *source) away(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed, s.at = err, time.Now()
+	if busy := (*busyError)(nil); errors.As(err, &busy) {
+		s.until = s.at.Add(busy.wait)
+	} else {
+		s.busyAt = time.Time{}
+	}
+}
+
+// patience is how long a transfer waits for a busy source before another one is asked; 0 for not at all.
+func (s *source) patience(err error) time.Duration {
+	busy := (*busyError)(nil)
+	if s.reach != LAN || !errors.As(err, &busy) {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.busyAt.IsZero() {
+		s.busyAt = now
+	}
+	if now.Add(busy.wait).Sub(s.busyAt) > nearPatience {
+		return 0
+	}
+	return busy.wait
 }
 
 // lied notes that it sent something else than what was asked for.

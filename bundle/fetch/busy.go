@@ -17,6 +17,12 @@ const patience = 30 * time.Second
 // maxPause bounds what a server may ask for: a mistake of its operator must not keep a fleet away for long.
 const maxPause = 6 * time.Hour
 
+// maxNearPause is that bound for a server of the building, and for one that a source sends us to.
+const maxNearPause = 5 * time.Minute
+
+// nearPatience is how long a transfer waits for a neighbour that is busy: its bytes cost nothing.
+const nearPatience = 5 * time.Minute
+
 // ErrBusy is a server that asks not to be asked again for a while (see Network.Pause). It is bundle.ErrUnreachable, too.
 var ErrBusy = errors.New("it is busy")
 

@@ -78,13 +78,16 @@ type getter struct {
 // maxRedirects is how often in a row a server may send us on.
 const maxRedirects = 5
 
-// mayRedirect stops what leads in circles, or from https to plain http.
+// mayRedirect stops what leads in circles, from https to plain http, or out of the building: what a neighbour gives costs nothing, and is not
+// held back by quiet hours or a budget.
 func mayRedirect(req *http.Request, via []*http.Request) error {
 	switch from := via[len(via)-1].URL; {
 	case len(via) > maxRedirects:
 		return fmt.Errorf("it sends us on more than %d times", maxRedirects)
 	case from.Scheme == "https" && req.URL.Scheme != "https":
 		return fmt.Errorf("it sends us on from https to plain http at %s (a login page of the network?)", req.URL.Host)
+	case hostDistance(via[0].URL.Host) <= LAN && hostDistance(req.URL.Host) > LAN:
+		return fmt.Errorf("it is in the local network and sends us on to %s, which is not", req.URL.Host)
 	}
 	return nil
 }
@@ -291,7 +294,7 @@ func checkBlob(resp *http.Response, b manifest.Blob, offset int64) (start int64,
 			return 0, errBadRange
 		}
 		if total < 0 { // "*": the server doesn't say
-			total = last + 1
+			total = max(b.Size, last+1)
 		}
 		start, length = first, total
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,8 +29,8 @@ type Network struct {
 	lost     map[lost]*http.Transport // see WithClock
 	privates map[string]*private      // by owner, see own
 	said     Said
-	heard    time.Time // when that was said, by the monotonic clock
-	pause    time.Time // the end of the longest pause that a server has asked for
+	heard    time.Time            // when that was said, by the monotonic clock
+	pauses   map[string]time.Time // the end of the longest pause that a source has asked for, by owner (see via)
 }
 
 // NewNetwork returns a Network that knows nothing yet.
@@ -37,7 +39,7 @@ func NewNetwork() *Network {
 	t.TLSClientConfig = tlsConfig()
 	// One request at a time over a connection that ends soon: HTTP/2 only adds to it.
 	t.ForceAttemptHTTP2 = false
-	n := &Network{transport: t, certs: certsDir(), logins: map[string]*login{}}
+	n := &Network{transport: t, certs: certsDir(), logins: map[string]*login{}, pauses: map[string]time.Time{}}
 	n.traffic.watch(t)
 	return n
 }
@@ -74,21 +76,51 @@ func (n *Network) Close() {
 	}
 }
 
-// Pause returns how much longer servers have asked not to be asked by a schedule (Retry-After of HTTP 429 and 503), 0 for not at all.
-func (n *Network) Pause() time.Duration {
+// Pause returns how much longer all of the sources of specs have asked not to be asked by a schedule (Retry-After of HTTP 429 and 503), 0 when
+// one of them may be asked.
+func (n *Network) Pause(specs []string) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return max(0, time.Until(n.pause))
+	least := time.Duration(0)
+	for i, spec := range specs {
+		wait := time.Until(n.pauses[ownerOf(spec)])
+		if wait <= 0 {
+			return 0
+		}
+		if i == 0 || wait < least {
+			least = wait
+		}
+	}
+	return least
 }
 
-// heed remembers a server's wish for a pause.
-func (n *Network) heed(resp *http.Response) {
+// ownerOf is HOST[:PORT] of a source as via has it, "" for a path.
+func ownerOf(spec string) string {
+	if repo, _, err := Repository(spec); err == nil && strings.Contains(spec, "://") {
+		return strings.ToLower(repo.RegistryStr())
+	}
+	if u, err := url.Parse(spec); err == nil {
+		return strings.ToLower(u.Host)
+	}
+	return ""
+}
+
+// heed remembers the wish of a source for a pause. One of the building, and whoever a source sends us to, get a short one: they must not keep
+// a site from its news.
+func (n *Network) heed(owner string, resp *http.Response) {
 	now := time.Now()
 	wait, busy := retryAfter(resp, now)
+	if !busy || owner == "" {
+		return
+	}
+	if !strings.EqualFold(owner, resp.Request.URL.Host) || hostDistance(owner) <= LAN {
+		wait = min(wait, maxNearPause)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if until := now.Add(wait); busy && until.After(n.pause) {
-		n.pause = until
+	owner = strings.ToLower(owner)
+	if until := now.Add(wait); until.After(n.pauses[owner]) {
+		n.pauses[owner] = until
 	}
 }
 
@@ -123,7 +155,7 @@ func (l lean) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	l.net.heed(resp)
+	l.net.heed(l.owner, resp)
 	l.net.hear(resp)
 	return resp, nil
 }

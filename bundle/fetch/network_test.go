@@ -385,10 +385,70 @@ func TestPause(t *testing.T) {
 			w.Header().Set("Date", now.Format(http.TimeFormat))
 			w.WriteHeader(c.status)
 		}))
-		_, _ = stamp(t, n, web.URL)
-		if got := n.Pause(); got > c.want || got < c.want-10*time.Second {
-			t.Errorf("%d with %q: %v, want %v", c.status, c.after, got, c.want)
+		line := overLine(web.URL)
+		for _, spec := range []string{line, web.URL} {
+			_, _ = stamp(t, n, spec)
+			want := c.want
+			if spec == web.URL { // a neighbour is heard for minutes only
+				want = min(want, 5*time.Minute)
+			}
+			if got := n.Pause([]string{spec}); got > want || got < want-10*time.Second {
+				t.Errorf("%s: %d with %q: %v, want %v", spec, c.status, c.after, got, want)
+			}
 		}
+		if n.Pause([]string{line, "https://example.org/emr"}) != 0 || n.Pause([]string{line, "/media/usb"}) != 0 || n.Pause(nil) != 0 {
+			t.Error("one source keeps a site from all")
+		}
+		if got := n.Pause([]string{line, web.URL}); got > min(c.want, 5*time.Minute) {
+			t.Errorf("the shortest pause of two is %v", got)
+		}
+	}
+}
+
+// overLine is the address of a server of this computer that no name calls a neighbour.
+func overLine(address string) string { return strings.Replace(address, "127.0.0.1", "0.0.0.0", 1) }
+
+// TestPauseOfAnother: whoever a source sends us to is heard for minutes only, under the name of the source.
+func TestPauseOfAnother(t *testing.T) {
+	busy := ask(t, false, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "20000")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	web := ask(t, false, http.RedirectHandler(overLine(busy.URL)+"/x", http.StatusFound))
+	n := fetch.NewNetwork()
+	spec := overLine(web.URL)
+	if _, err := stamp(t, n, spec); !errors.Is(err, fetch.ErrBusy) {
+		t.Fatalf("error %v", err)
+	}
+	if got := n.Pause([]string{spec}); got > 5*time.Minute || got < 4*time.Minute {
+		t.Errorf("pause %v", got)
+	}
+	if got := n.Pause([]string{overLine(busy.URL)}); got != 0 {
+		t.Errorf("pause of the other %v", got)
+	}
+}
+
+// TestRedirectOutOfTheBuilding: bytes of a neighbour are free, those of a line are not.
+func TestRedirectOutOfTheBuilding(t *testing.T) {
+	p := publish(t, 1000)
+	far := files(t, p)
+	near := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, overLine(far.URL)+r.URL.Path, http.StatusTemporaryRedirect)
+	}))
+	n := fetch.NewNetwork()
+	for _, spec := range []string{near.URL, "oci://" + strings.TrimPrefix(near.URL, "http://") + "/emr"} {
+		src, err := n.Open(ctx, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{src}, p.wants, quick)
+		want := "it is in the local network and sends us on to " + strings.TrimPrefix(overLine(far.URL), "http://") + ", which is not"
+		if !errors.Is(err, bundle.ErrUnreachable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v", spec, err)
+		}
+	}
+	if line, _ := n.Traffic(); line != 0 || far.count("") != 0 {
+		t.Errorf("%d bytes over the line, %d requests", line, far.count(""))
 	}
 }
 

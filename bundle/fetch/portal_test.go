@@ -176,8 +176,8 @@ func TestBusyForLong(t *testing.T) {
 		w.Header().Set("Retry-After", "7300")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
-	n := fetch.NewNetwork()
-	busy, err := n.Open(ctx, web.URL)
+	n, spec := fetch.NewNetwork(), overLine(web.URL)
+	busy, err := n.Open(ctx, spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,14 +186,37 @@ func TestBusyForLong(t *testing.T) {
 		!strings.HasSuffix(err.Error(), ": it has too much to do (HTTP 503) and asks to come back in 2 hours") {
 		t.Errorf("error %v", err)
 	}
-	if got := web.taken(); strings.Contains(got, ",") || n.Pause() < 7200*time.Second {
-		t.Errorf("asked %s, pause %v", got, n.Pause())
+	if got := web.taken(); strings.Contains(got, ",") || n.Pause([]string{spec}) < 7200*time.Second {
+		t.Errorf("asked %s, pause %v", got, n.Pause([]string{spec}))
 	}
 	site := bundletest.Store(t)
 	if _, err := fetch.Blobs(ctx, site, []bundle.Source{busy, open(t, p.dir)}, p.wants, quick); err != nil {
 		t.Error(err)
 	}
 	all(t, site, p.wants)
+}
+
+// TestBusyNeighbour: it is waited for longer than others, because its bytes are free.
+func TestBusyNeighbour(t *testing.T) {
+	p := publish(t, 1000)
+	inner := http.FileServer(http.Dir(p.dir))
+	asked := 0
+	near := ask(t, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked <= 4 { // once more than one question waits for
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	line := files(t, p)
+	sources := []bundle.Source{open(t, near.URL), fetch.At(open(t, line.URL), fetch.Line)}
+	if _, err := fetch.Blobs(ctx, bundletest.Store(t), sources, p.wants, quick); err != nil {
+		t.Fatal(err)
+	}
+	if n := line.count("/blobs/"); n != 0 {
+		t.Errorf("%d blobs came over the line", n)
+	}
 }
 
 // TestAddressesThatExpire: a registry sends us to a store of objects, whose addresses are good for one question. The store never sees the

@@ -150,6 +150,12 @@ func (j *job) ask(ctx context.Context, s *source, it *item, do func(tries int) e
 		return errNowhere
 	}
 	err = do(tries)
+	for wait := s.patience(err); wait > 0; wait = s.patience(err) {
+		if serr := sleep(ctx, wait); serr != nil {
+			break
+		}
+		err = do(tries)
+	}
 	alone := s.end()
 	if err == nil {
 		s.away(nil)

@@ -102,7 +102,7 @@ func (w *wiring) line() daemon.Line {
 		return daemon.Line{}
 	}
 	asked, down := w.manager.Reached()
-	return daemon.Line{Asked: asked, Down: down, Pause: w.network.Pause()}
+	return daemon.Line{Asked: asked, Down: down, Pause: w.network.Pause(w.now().Sources)}
 }
 
 // schedule is the site's own schedule as it is configured now, else the manifest's, else first.

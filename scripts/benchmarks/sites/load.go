@@ -144,7 +144,7 @@ func (h *herd) live(ctx context.Context, i int, expr string) {
 	var line agent.Line
 	agent.Poll(ctx, agent.Options{
 		Next: schedule.Next, Soon: time.Until(schedule.Next(time.Now())),
-		Line: func() agent.Line { line.Pause = s.net.Pause(); return line },
+		Line: func() agent.Line { line.Pause = s.net.Pause([]string{s.spec}); return line },
 	}, func(ctx context.Context) error {
 		began := time.Since(h.start)
 		number, err := s.look(ctx)
