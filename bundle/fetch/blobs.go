@@ -198,11 +198,17 @@ func (f failures) Error() string {
 
 func (f failures) Unwrap() []error { return f }
 
-// failures is what the sources said of what is missing.
+// failures is what the sources said of the first thing that is missing, and of the first that was damaged.
 func (j *job) failures() error {
 	var list failures
 	for _, s := range j.sources {
-		var said error
+		var said, damaged error
+		j.list.any(func(it *item) bool {
+			if it.state == open && errors.Is(it.said[s], bundle.ErrDamaged) {
+				damaged = it.said[s]
+			}
+			return damaged != nil
+		})
 		j.list.any(func(it *item) bool {
 			if it.state == open {
 				said = it.said[s]
@@ -217,6 +223,9 @@ func (j *job) failures() error {
 		}
 		if said != nil {
 			list = append(list, said)
+		}
+		if damaged != nil && (said == nil || damaged.Error() != said.Error()) {
+			list = append(list, damaged)
 		}
 	}
 	switch len(list) {

@@ -3,8 +3,11 @@ package fetch_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -168,6 +171,48 @@ func TestServerThatBeginsAnewLosesNothing(t *testing.T) {
 	}
 	if got := site.PartialSize(w.Forms[0]); got != 50_000 {
 		t.Errorf("the part has %d bytes", got)
+	}
+}
+
+// TestShortenedRanges: a server that gives less than it is asked for, and does not say how much there is, is asked for the rest.
+func TestShortenedRanges(t *testing.T) {
+	p := publish(t, 50_000)
+	w := largest(p.wants)
+	data := contentOf(t, p.store, w.Forms[0])
+	web := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var first int
+		if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &first); err != nil {
+			t.Error(err)
+		}
+		last := min(first+20_000, len(data)) - 1
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/*", first, last))
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(data[first : last+1])
+	}))
+	site := bundletest.Store(t)
+	part(t, site, w.Forms[0], data[:1000])
+	moved, err := fetch.Blobs(ctx, site, []bundle.Source{open(t, web.URL)}, []fetch.Want{w}, quick)
+	if err != nil || moved.Bytes != int64(len(data)-1000) {
+		t.Errorf("moved %d bytes, error %v", moved.Bytes, err)
+	}
+	all(t, site, []fetch.Want{w})
+}
+
+// TestWordsForABadStick name in people's words what is missing, and what is damaged beside.
+func TestWordsForABadStick(t *testing.T) {
+	contents, wants := contentsOf(2, 1000)
+	dir := t.TempDir()
+	file := filepath.Join(dir, filepath.FromSlash(bundle.BlobPath(wants[1].Forms[0].Digest)))
+	err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.Mkdir(filepath.Join(dir, bundle.MetadataDir), 0o755),
+		os.WriteFile(file, append([]byte("x"), contents[1][1:]...), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fetch.Blobs(ctx, bundletest.Store(t), []bundle.Source{open(t, dir)}, wants, quick)
+	want := fmt.Sprintf("cannot fetch 2 of 2 blobs: %[1]s: it does not hold blob %[2]s; %[1]s: blob %[3]s is damaged: its content has the digest ",
+		dir, wants[0].Forms[0].Digest, wants[1].Forms[0].Digest)
+	if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, bundle.ErrDamaged) {
+		t.Errorf("error %v, want %s", err, want)
 	}
 }
 

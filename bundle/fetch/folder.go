@@ -96,6 +96,9 @@ func (f *folder) Blob(ctx context.Context, b manifest.Blob, offset int64) (io.Re
 		return nil, fmt.Errorf("%q is not a SHA-256 digest", b.Digest)
 	}
 	file, size, err := f.open(ctx, path)
+	if isNotExist(err) && !errors.Is(err, bundle.ErrUnreachable) {
+		return nil, absent(fmt.Sprintf("it does not hold blob %s", b.Digest))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read blob %s: %w", b.Digest, err)
 	}
