@@ -2,7 +2,9 @@ package update
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"dhow/agent/api"
@@ -43,14 +45,24 @@ func TestSharedPartsInAPause(t *testing.T) {
 	if _, err := s.Pause(t.Context(), api.PauseRequest{}); err != nil {
 		t.Fatal(err)
 	}
+	var asked atomic.Int64
+	c.makeSick(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/targets/sites/") { // looks for news go on in a pause
+			asked.Add(1)
+		}
+		return false
+	})
 	few, warning := share()
-	if !strings.Contains(warning, "no source gives them now (paused by a person") {
-		t.Errorf("in a pause: %s", warning)
+	if !strings.Contains(warning, "no source gives them now (paused by a person") || asked.Load() != 0 {
+		t.Errorf("in a pause %d parts were asked for: %s", asked.Load(), warning)
 	}
 	if _, err := s.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if all, warning := share(); all != few+len(missing) || warning != "" {
 		t.Errorf("%d documents after %d in a pause, and %d were missing: %s", all, few, len(missing), warning)
+	}
+	if asked.Load() == 0 {
+		t.Error("no part was asked for after the pause")
 	}
 }
