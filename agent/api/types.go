@@ -54,7 +54,20 @@ type Status struct {
 	Fetch      *Fetching  `json:"fetch,omitempty"`  // what is being fetched, or waits to be
 	Line       *LineUse   `json:"line,omitempty"`   // where there is a budget
 	Paused     *Pause     `json:"paused,omitempty"` // nothing is fetched
-	Warnings   []string   `json:"warnings,omitempty"`
+	// NextApply is when the release that is ready will be applied; nil when there is none, or nobody can tell. Later is until when a person put
+	// it off.
+	NextApply *time.Time `json:"next_apply,omitempty"`
+	Later     *time.Time `json:"later,omitempty"`
+	// UsualSeconds is how long the system is away in an update, and LeftSeconds how long the change at work will take still, both by this
+	// computer's own history; 0 when it has none.
+	UsualSeconds float64 `json:"usual_seconds,omitempty"`
+	LeftSeconds  float64 `json:"left_seconds,omitempty"`
+	// Done and Total are the bytes of the step at work; 0 where it has none.
+	Done     int64    `json:"done,omitempty"`
+	Total    int64    `json:"total,omitempty"`
+	Offers   []Offer  `json:"offers,omitempty"` // of sticks, those that may be installed first
+	Needs    []Need   `json:"needs,omitempty"`  // the worst first
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Update is one line of the history: an ended (or running) apply or rollback. Finished is zero while it runs. All but backup is always
@@ -104,6 +117,16 @@ type UpdateRequest struct {
 	Now  bool   `json:"now,omitempty"`
 	// Retry also takes a release that did not work here, or that a person left.
 	Retry bool `json:"retry,omitempty"`
+}
+
+// LaterRequest is the body of POST /v1/later: the release that is ready is not applied today, but in the first window of tomorrow or after.
+// It answers Put.
+type LaterRequest struct{}
+
+// Put says until when an update is put off.
+type Put struct {
+	Later     time.Time  `json:"later"`
+	NextApply *time.Time `json:"next_apply,omitempty"`
 }
 
 // RollbackRequest is the body of POST /v1/rollback. Backup names a backup to restore; the other fields then say nothing. To is a version, empty for the known-good release before the current one.
@@ -157,10 +180,15 @@ type Event struct {
 }
 
 // Error is the body of every answer that is not 2xx, and the end of a change that did not succeed.
+//
+// Message and Hint are English. Where Kind is set, the same stands in package words under "error.KIND" and "hint.KIND" in the languages of people,
+// filled with Args.
 type Error struct {
-	Code    int    `json:"code"` // exit code, see Codes
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
+	Code    int               `json:"code"` // exit code, see Codes
+	Message string            `json:"message"`
+	Hint    string            `json:"hint,omitempty"`
+	Kind    string            `json:"kind,omitempty"`
+	Args    map[string]string `json:"args,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Message }

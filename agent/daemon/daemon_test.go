@@ -207,7 +207,7 @@ func TestErrorsReachTheClient(t *testing.T) {
 			"events":   func() error { _, err := c.Follow(ctx, 7, func(api.Event) {}); return err },
 		} {
 			var e *api.Error
-			if err := call(); !errors.As(err, &e) || *e != sent.want {
+			if err := call(); !errors.As(err, &e) || !reflect.DeepEqual(*e, sent.want) {
 				t.Errorf("%s: %#v, want %+v", name, err, sent.want)
 			}
 		}

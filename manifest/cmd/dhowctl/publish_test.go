@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestPublishAfterFreshnessOfAnother(t *testing.T) {
 			Code: api.CodeRefused, Hint: "git pull, then publish again",
 			Message: web + " holds manifest 1 with a newer date of signing than here: somebody else has published",
 		}
-		if err == nil || *err != want {
+		if err == nil || !reflect.DeepEqual(*err, want) {
 			t.Errorf("after %v:\n got %+v\nwant %+v", after, err, want)
 		}
 	}

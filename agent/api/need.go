@@ -1,0 +1,42 @@
+package api
+
+// Need is something that a person must see to. Kind is one of the Need constants; Args fill its sentence, which stands in package words under
+// "need.KIND" in every language; the keys of Args are named beside each constant.
+type Need struct {
+	Kind string            `json:"kind"`
+	Args map[string]string `json:"args,omitempty"`
+}
+
+// Kinds of Need.
+const (
+	NeedClock   = "clock"   // the clock is wrong for certain; args: now
+	NeedDisk    = "disk"    // too little disk for what is to be done; args: missing (a size in words)
+	NeedOffline = "offline" // no source has answered for days; args: days
+	NeedEngine  = "engine"  // the Docker Engine does not answer
+	NeedHealth  = "health"  // the release that should run does not run well; args: release
+	NeedStuck   = "stuck"   // going back can't finish; args: code
+	NeedConfig  = "config"  // dhow.yaml can't be used; args: file, line, column, problem
+)
+
+// Offer is a bundle on a stick, or in a watched folder, that was found and looked at. Kind says what it is good for.
+type Offer struct {
+	ID      string            `json:"id"`                // stays the same while the stick is there
+	Path    string            `json:"path"`              // of the bundle; what UpdateRequest.From takes
+	Label   string            `json:"label,omitempty"`   // of the stick, or its folder's name
+	Kind    string            `json:"kind"`              // one of the Offer constants
+	Release string            `json:"release,omitempty"` // what this site would run after it
+	Note    string            `json:"note,omitempty"`    // what that release says of itself, in the language of the site
+	Args    map[string]string `json:"args,omitempty"`    // fill the sentence "offer.KIND" of package words
+}
+
+// Kinds of Offer. All but OfferInstall and OfferLooking are told and left alone.
+const (
+	OfferLooking    = "looking"    // it is being read
+	OfferInstall    = "install"    // verified; it may be installed
+	OfferCurrent    = "current"    // it holds what runs here
+	OfferOlder      = "older"      // it is older than what this site has seen; args: release
+	OfferForeign    = "foreign"    // made for another fleet or site, or signed by somebody else; args: fleet
+	OfferDamaged    = "damaged"    // it can't be verified; args: problem
+	OfferUnreadable = "unreadable" // the stick gives errors; args: problem
+	OfferSince      = "since"      // it leaves out what this site does not have; args: since
+)
