@@ -107,12 +107,12 @@ func TestErrorsOfTheAgent(t *testing.T) {
 		want   Error
 	}{
 		{423, `{"code":7,"message":"an update is under way","hint":"dhow status"}`, Error{Code: CodeBusy, Message: "an update is under way", Hint: "dhow status"}},
-		{500, `{"message":"odd"}`, Error{Code: CodeInternal, Message: "odd", Hint: ""}},
-		{404, "404 page not found", Error{Code: CodeInternal, Message: "the agent answered with status 404", Hint: ""}},
-		{409, `{"code":7,"message":"a plan it is not"}`, Error{Code: CodeBusy, Message: "a plan it is not", Hint: ""}},
+		{500, `{"message":"odd"}`, Error{Code: CodeInternal, Message: "odd"}},
+		{404, "404 page not found", Error{Code: CodeInternal, Message: "the agent answered with status 404"}},
+		{409, `{"code":7,"message":"a plan it is not"}`, Error{Code: CodeBusy, Message: "a plan it is not"}},
 		{200, "not JSON", Error{
-			CodeInternal, "the agent's answer is not understood: invalid character 'o' in literal null (expecting 'u')",
-			"are dhow and its agent of the same version? dhow version",
+			Code: CodeInternal, Message: "the agent's answer is not understood: invalid character 'o' in literal null (expecting 'u')",
+			Hint: "are dhow and its agent of the same version? dhow version",
 		}},
 	} {
 		path := socket(t)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -293,7 +294,7 @@ func TestTakeOver(t *testing.T) {
 	if failed != nil {
 		failed.Message = regexp.MustCompile(`\d\d:\d\d:\d\d$`).ReplaceAllString(failed.Message, "TIME")
 	}
-	if failed == nil || *failed != want || out != "" {
+	if failed == nil || !reflect.DeepEqual(*failed, want) || out != "" {
 		t.Errorf("\n got %q, %+v\nwant %+v", out, failed, want)
 	}
 	if _, err := os.Stat(filepath.Join(d.fleet.Dir(), "metadata", "timestamp.json")); err == nil {
