@@ -122,7 +122,7 @@ func TestErrorsOfTheAgent(t *testing.T) {
 		})
 		_, err := NewClient(path).Status(context.Background())
 		var e *Error
-		if !errors.As(err, &e) || *e != c.want {
+		if !errors.As(err, &e) || !reflect.DeepEqual(*e, c.want) {
 			t.Errorf("status %d %s: %#v, want %+v", c.status, c.body, err, c.want)
 		}
 	}
