@@ -14,6 +14,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/dhow-XXXXXX")
 registry=
 registry_pid=
 engine_pid=
+systemd=
 images_before=
 cd "$root"
 mkdir -p "$cache"
@@ -216,21 +217,34 @@ database_image() {
 	shift 2
 	name=$(basename "$(dirname "$from")")-db
 	key=$(cat "$from/recipe" "$from/entrypoint" | sha256sum | cut -c1-16)
-	if [ ! -e "$cache/$name-$key.tar" ]; then
-		packages mmdebstrap=mmdebstrap
-		[ "$(id -u)" = 0 ] || fail "only root can make the root file system of the test database"
-		"$from/recipe" "$work/rootfs.tar" >"$work/rootfs.log" 2>&1 || {
-			tail -5 "$work/rootfs.log" >&2
-			fail "cannot make the root file system of the test database"
-		}
-		rm -f "$cache/$name"-*.tar
-		mv "$work/rootfs.tar" "$cache/$name-$key.tar"
-	fi
+	root_file_system "$name" "$key" "$from/recipe"
 	for change in 'ENTRYPOINT ["/usr/local/bin/entrypoint"]' "$@"; do
 		changes+=(--change "$change")
 	done
 	docker import "${changes[@]}" "$cache/$name-$key.tar" "$image" >/dev/null
 	push_image "$image"
+}
+
+# systemd_image makes the image of a computer whose process 1 is systemd (see installer/systemdtest), and sets $systemd.
+systemd_image() {
+	local key
+	key=$(sha256sum <installer/systemdtest/recipe | cut -c1-16)
+	systemd=dhow.local/systemd:$key
+	root_file_system systemd "$key" installer/systemdtest/recipe
+	docker image inspect "$systemd" >/dev/null 2>&1 || docker import "$cache/systemd-$key.tar" "$systemd" >/dev/null
+}
+
+# root_file_system NAME KEY RECIPE runs a recipe, unless what it makes is in the cache under that key.
+root_file_system() {
+	[ -e "$cache/$1-$2.tar" ] && return
+	packages mmdebstrap=mmdebstrap
+	[ "$(id -u)" = 0 ] || fail "only root can make the root file system of a test image ($1)"
+	"$3" "$work/$1.tar" >"$work/$1.log" 2>&1 || {
+		tail -5 "$work/$1.log" >&2
+		fail "cannot make the root file system of a test image ($1)"
+	}
+	rm -f "$cache/$1"-*.tar
+	mv "$work/$1.tar" "$cache/$1-$2.tar"
 }
 
 # static_image NAME FOLDER RELEASE [FILE] builds a Go program and an image FROM scratch around it. FILE goes into the image's
