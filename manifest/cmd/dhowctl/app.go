@@ -76,7 +76,7 @@ func (a *app) root() *cobra.Command {
 		group("key", "Keys: who may sign, and the one that copies of backups are encrypted to", a.keyCreate(), a.keyList(), a.keyAdd(),
 			a.keyRemove(), a.keyRotate(), a.keyRenew(), a.keyThreshold(), a.keySign(), a.keyAbandon(), a.keyExport(), a.keyBackup()),
 		group("root", "The root of trust that sites are given at install", a.rootShow()),
-		a.version(), a.fleetHelp(),
+		a.version(), a.man(), a.fleetHelp(),
 	)
 	return root
 }

@@ -1,10 +1,14 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"dhow/installer/manual"
+)
 
 // fleetHelp is the help topic on fleet.yaml: dhowctl help fleet.
 func (a *app) fleetHelp() *cobra.Command {
-	return &cobra.Command{Use: "fleet", Short: "fleet.yaml: every key and what it means", Long: fleetReference}
+	return &cobra.Command{Use: "fleet", Short: "fleet.yaml: every key and what it means", Long: fleetReference, Annotations: map[string]string{manual.Topic: "fleet.yaml(5)"}}
 }
 
 // fleetReference describes every key. A test sees to it that none is missing and that the example can be read.

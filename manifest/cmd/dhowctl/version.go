@@ -7,8 +7,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set when a release of Dhow is built: -ldflags "-X main.version=1.0.0".
-var version = "dev"
+// version and built are set when a release of Dhow is built: -ldflags "-X main.version=1.0.0 -X main.built=2026-11-21T00:00:00Z".
+var (
+	version = "dev"
+	built   = ""
+)
 
 func (a *app) version() *cobra.Command {
 	var asJSON bool
