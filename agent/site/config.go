@@ -34,6 +34,10 @@ type Config struct {
 	Contact  string            `yaml:"contact,omitempty"`
 	Engine   string            `yaml:"engine,omitempty"`
 	Serve    string            `yaml:"serve,omitempty"`
+	Page     Page              `yaml:"page,omitempty"`
+	Metrics  string            `yaml:"metrics,omitempty"`
+	Hook     []string          `yaml:"hook,omitempty"`
+	Notify   string            `yaml:"notify,omitempty"`
 	Adopt    *Adopt            `yaml:"adopt,omitempty"`
 	Restore  *Restore          `yaml:"restore,omitempty"`
 	Backup   Backup            `yaml:"backup,omitempty"`
@@ -106,6 +110,10 @@ func ParseConfig(data []byte) (*Config, error) {
 		"contact":  text(&c.Contact, nil),
 		"engine":   text(&c.Engine, nil),
 		"serve":    text(&c.Serve, CheckServe),
+		"page":     {func(n *yaml.Node) error { return readPage(n, &c.Page) }},
+		"metrics":  text(&c.Metrics, CheckMetrics),
+		"hook":     {func(n *yaml.Node) error { return readHook(n, &c.Hook) }},
+		"notify":   text(&c.Notify, CheckNotify),
 		"adopt": {func(n *yaml.Node) error {
 			c.Adopt = &Adopt{}
 			if err := readMapping(n, map[string]field{

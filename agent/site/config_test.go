@@ -39,7 +39,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
 		{
 			"site: a\npassword: x\n",
-			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, budget, contact, engine, fetch, language, mirrors, project, quiet, rate, restore, serve, site, sources, time_zone, window)`,
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, budget, contact, engine, fetch, hook, language, metrics, mirrors, notify, page, project, quiet, rate, restore, serve, site, sources, time_zone, window)`,
 		},
 		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
 		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},

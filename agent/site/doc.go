@@ -26,6 +26,14 @@
 //	contact: "+243 000 000 000"   # whom people call
 //	engine: unix:///var/run/docker.sock
 //	serve: ":8911"                # give what is here to other sites on the LAN; empty means no
+//	page:                         # the local page, http://127.0.0.1:8910; off: none
+//	  listen: "0.0.0.0:8910"      # also for the network: with TLS, and once a PIN is set (dhow page pin)
+//	  hosts: [emr.local]          # names under which it is opened there, besides addresses
+//	  cert: /etc/dhow/page.pem    # a certificate and its key; without them the agent makes its own
+//	  key: /etc/dhow/page.key
+//	metrics: true                 # /metrics for Prometheus at the page's address, for this computer only; or an ADDRESS:PORT of its own
+//	hook: [/usr/local/bin/tell]   # a command that is run when something happens
+//	notify: off                   # no notifications on the desktop
 //	backup:                       # all of it may be left out; then the fleet's policy counts, field by field
 //	  at: "0 2 * * *"             # cron, or never; empty means every night at two
 //	  drill: "0 3 1 * *"          # when the newest backup is restored beside the system, to try it

@@ -40,6 +40,9 @@ func (p Paths) Backups() string { return filepath.Join(p.State(), "backups") }
 // Archive is the repository of the portable backups.
 func (p Paths) Archive() string { return filepath.Join(p.State(), "archive") }
 
+// Page is the folder of the local page: its PIN, its certificate, and who has tried how often.
+func (p Paths) Page() string { return filepath.Join(p.State(), "page") }
+
 // LockFile is what Lock locks for the agent. It is never removed.
 func (p Paths) LockFile() string { return filepath.Join(p.State(), "lock") }
 
@@ -62,6 +65,7 @@ func (p Paths) Make() error {
 		{p.Stacks(), 0o700},
 		{p.Backups(), 0o700},
 		{p.Archive(), 0o700},
+		{p.Page(), 0o700},
 		{p.Run(), 0o750},
 	} {
 		if err := durable.MkdirAll(d.path, 0o755); err != nil {
