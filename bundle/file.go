@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"dhow/bundle/durable"
 	"dhow/manifest"
@@ -57,4 +58,18 @@ func (s *Store) Bytes() (sum int64, err error) {
 		}
 	}
 	return sum, nil
+}
+
+// IsFileName reports whether a file is called like a bundle.
+func IsFileName(file string) bool {
+	name := strings.ToLower(file)
+	if strings.HasPrefix(name, ".") {
+		return false
+	}
+	for _, end := range []string{".tgz", ".tar", ".tar.gz", ".tar.zst"} {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
 }

@@ -41,6 +41,7 @@ type Config struct {
 	Adopt    *Adopt            `yaml:"adopt,omitempty"`
 	Restore  *Restore          `yaml:"restore,omitempty"`
 	Backup   Backup            `yaml:"backup,omitempty"`
+	Sticks   Sticks            `yaml:"sticks,omitempty"`
 }
 
 // Adopt names a stack that ran here before Dhow. Dir is absolute; Files are relative to it.
@@ -133,6 +134,7 @@ func ParseConfig(data []byte) (*Config, error) {
 			return readRestore(n, c.Restore)
 		}},
 		"backup": {func(n *yaml.Node) error { return readBackup(n, &c.Backup) }},
+		"sticks": {func(n *yaml.Node) error { return readSticks(n, &c.Sticks) }},
 	})
 	if err != nil {
 		return nil, err

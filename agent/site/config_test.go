@@ -18,7 +18,8 @@ func TestConfigIsReadBackAsItWasSaved(t *testing.T) {
 		Mirrors: map[string]string{"docker.io": "http://registry.local:5000", "ghcr.io": "cache.example.org/ghcr"},
 		Window:  "21:00-05:00", TimeZone: "Africa/Kinshasa", Language: "fr", Contact: "+243 000: office", Engine: "unix:///run/x.sock", Serve: ":8911",
 		Rate: "64 kB/s", Quiet: "08:00-12:00, 13:00-17:00", Budget: manifest.Budget{Day: "50 MB", Month: "1 GB"},
-		Adopt: &Adopt{Dir: "/opt/emr", Files: []string{"compose.yaml"}, Project: "emr"},
+		Adopt:  &Adopt{Dir: "/opt/emr", Files: []string{"compose.yaml"}, Project: "emr"},
+		Sticks: Sticks{Watch: []string{"/media"}, Folder: "/srv/updates"},
 	}
 	path := filepath.Join(t.TempDir(), "dhow.yaml")
 	if err := want.Save(path); err != nil {
@@ -39,7 +40,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"site: a\ntimezone: UTC\n", `dhow.yaml:2:1: unknown key "timezone" (did you mean "time_zone"?)`},
 		{
 			"site: a\npassword: x\n",
-			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, budget, contact, engine, fetch, hook, language, metrics, mirrors, notify, page, project, quiet, rate, restore, serve, site, sources, time_zone, window)`,
+			`dhow.yaml:2:1: unknown key "password" (known are adopt, backup, budget, contact, engine, fetch, hook, language, metrics, mirrors, notify, page, project, quiet, rate, restore, serve, site, sources, sticks, time_zone, window)`,
 		},
 		{"site: a\nsite: b\n", `dhow.yaml:2:1: key "site" stands here twice`},
 		{"sources: [a]\n", `dhow.yaml:1:1: "site" is missing: the name of this computer in the fleet`},
@@ -55,6 +56,8 @@ func TestConfigMistakes(t *testing.T) {
 			`dhow.yaml:2:8: schedule "daily" is not understood: write five fields, like "0 20 * * *" for 20:00 every day`,
 		},
 		{"site: a\ntime_zone: Kinshasa\n", `dhow.yaml:2:12: time zone "Kinshasa" is not known: write it like Africa/Kinshasa`},
+		{"site: a\nsticks: on\n", `dhow.yaml:2:9: keys and values are expected here, like "site: kin-001"`},
+		{"site: a\nsticks: {watch: [/media, usb]}\n", `dhow.yaml:2:26: "usb" is not the whole path of a folder`},
 		{"site: a\nrate: slowly\n", `dhow.yaml:2:7: "slowly" is no speed: write it like "64 kB/s" or "512 kbit/s", at least 1 kB/s`},
 		{"site: a\nserve: 8911\n", `dhow.yaml:2:8: serve must look like ":8911", or "192.168.1.5:8911" for one network`},
 		{"site: a\nserve: \":0\"\n", `dhow.yaml:2:8: serve must look like ":8911", or "192.168.1.5:8911" for one network`},
@@ -194,6 +197,36 @@ backup:
 	} {
 		if _, err := ParseConfig([]byte("site: kin-001\n" + text + "\n")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestSticks(t *testing.T) {
+	for text, want := range map[string]Sticks{
+		"":                                    {},
+		"sticks:":                             {},
+		"sticks: off":                         {Off: true},
+		"sticks: {watch: [/data/usb]}":        {Watch: []string{"/data/usb"}},
+		"sticks: {folder: /srv/updates}":      {Folder: "/srv/updates"},
+		"sticks: {watch: [], folder: /a}":     {Folder: "/a"},
+		"sticks: {watch: [/a, /b], folder: }": {Watch: []string{"/a", "/b"}},
+	} {
+		c, err := ParseConfig([]byte("site: a\n" + text + "\n"))
+		if err != nil || !reflect.DeepEqual(c.Sticks, want) {
+			t.Errorf("%s: got %+v, %v", text, c, err)
+			continue
+		}
+		path := filepath.Join(t.TempDir(), "dhow.yaml")
+		if err := c.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := LoadConfig(path); err != nil || !reflect.DeepEqual(again.Sticks, want) {
+			t.Errorf("%s: read back %+v, %v", text, again, err)
+		}
+	}
+	for want, s := range map[string]Sticks{"/media /mnt /run/media": {Folder: "/a"}, "": {Off: true}, "/b": {Watch: []string{"/b"}}} {
+		if got := strings.Join(s.Places(), " "); got != want {
+			t.Errorf("%+v: got %s, want %s", s, got, want)
 		}
 	}
 }

@@ -42,6 +42,9 @@
 //	  space: 20 GB                # and how much all of them may take
 //	  folders: [/srv/scans]       # data that the stack does not write: in portable backups only
 //	  copies: [/media/backup, "s3://s3.example.org/emr-backups"]
+//	sticks:                       # or: off
+//	  watch: [/media, /mnt, /run/media]  # below which sticks are mounted; empty means these
+//	  folder: /srv/updates        # a folder into which people copy bundles
 //	restore:                      # a new computer for a burnt one: begin with this backup
 //	  backup: 2026-11-21T020004-0042
 //	  from: /media/usb

@@ -49,9 +49,9 @@ func bundleIn(ctx context.Context, dir string) (string, error) {
 func bundlesAmong(entries []fs.DirEntry) (found []string) {
 	for _, e := range entries {
 		name := e.Name()
-		if whole, ok := split.Of(name); ok && IsBundleName(whole) {
+		if whole, ok := split.Of(name); ok && bundle.IsFileName(whole) {
 			name = split.SumsName(whole)
-		} else if !e.Type().IsRegular() || !IsBundleName(name) {
+		} else if !e.Type().IsRegular() || !bundle.IsFileName(name) {
 			continue
 		}
 		if !slices.Contains(found, name) {
@@ -60,20 +60,6 @@ func bundlesAmong(entries []fs.DirEntry) (found []string) {
 	}
 	slices.Sort(found)
 	return found
-}
-
-// IsBundleName reports whether a file is called like a bundle.
-func IsBundleName(file string) bool {
-	name := strings.ToLower(file)
-	if strings.HasPrefix(name, ".") {
-		return false
-	}
-	for _, end := range []string{".tgz", ".tar", ".tar.gz", ".tar.zst"} {
-		if strings.HasSuffix(name, end) {
-			return true
-		}
-	}
-	return false
 }
 
 // newest chooses by the hints. Files that are no bundles, such as those of docker save, don't count.

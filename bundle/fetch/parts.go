@@ -15,7 +15,7 @@ import (
 // inParts reports whether a path names a file of a bundle in parts: one that is called like a part of a bundle, or has sums beside it.
 func inParts(path string) bool {
 	whole, ok := split.Of(filepath.Base(path))
-	if !ok || IsBundleName(whole) {
+	if !ok || bundle.IsFileName(whole) {
 		return ok
 	}
 	_, err := os.Lstat(filepath.Join(filepath.Dir(path), split.SumsName(whole)))

@@ -71,7 +71,7 @@ func (a *app) splitBundle(ctx context.Context, file, dir string, parts inParts) 
 	switch {
 	case err == nil && info.IsDir():
 		return fail(api.CodeUsage, file+" is a folder", "name a bundle that is one file")
-	case err == nil && !fetch.IsBundleName(filepath.Base(file)):
+	case err == nil && !bundle.IsFileName(filepath.Base(file)):
 		return fail(api.CodeUsage, file+" is not called like a bundle: sites would not find its parts", "give it a name like FILE.tgz, FILE.tar.zst or FILE.tar")
 	}
 	src, err := fetch.Open(ctx, file)
