@@ -25,7 +25,7 @@
 //
 // cmd → daemon → update → change. The adapters (engine, stack, backup, database, offsite, health, doors, and fetch and trust outside of agent)
 // know nothing of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
-// the release author are not linked into dhow. imports_test.go enforces this.
+// the release author are not linked into dhow. words knows only sentences and may be imported by all. imports_test.go enforces this.
 //
 // # Which bytes
 //

@@ -89,6 +89,7 @@ func TestLayers(t *testing.T) {
 		"agent/journal": {"agent/update", "agent/daemon", "agent/engine", "agent/stack", "agent/site"},
 		"agent/update":  {"agent/daemon", "installer"},
 		"agent/daemon":  {"agent/update", "agent/change", "agent/journal", "agent/engine", "agent/stack", "installer"},
+		"agent/words":   {"agent/api", "agent/site", "agent/update", "bundle", "manifest"},
 		"installer":     {"agent/update", "agent/daemon"},
 		"manifest":      {"bundle", "agent/api"},
 		"bundle":        {"agent/api", "bundle/fetch", "bundle/pack"},

@@ -12,6 +12,20 @@ func Fail(code int, hint, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
+// In returns e with the kind of its sentences in package words ("error.KIND" and, if e has a hint, "hint.KIND") and their arguments: names and values by
+// turns.
+func (e *Error) In(kind string, args ...string) *Error {
+	said := *e
+	said.Kind = kind
+	if len(args) > 1 {
+		said.Args = make(map[string]string, len(args)/2)
+	}
+	for i := 0; i+1 < len(args); i += 2 {
+		said.Args[args[i]] = args[i+1]
+	}
+	return &said
+}
+
 // Code returns the exit code of err: that of the Error in it, CodeOK for nil, CodeInternal for anything else.
 func Code(err error) int {
 	if err == nil {

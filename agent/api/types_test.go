@@ -43,3 +43,15 @@ func TestStatusIsWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorInWords(t *testing.T) {
+	plain := Fail(CodeRefused, "free some", "the disk %s is full", "/srv")
+	said := plain.In("full", "disk", "/srv")
+	data, err := json.Marshal(said)
+	if want := `{"code":4,"message":"the disk /srv is full","hint":"free some","kind":"full","args":{"disk":"/srv"}}`; err != nil || string(data) != want {
+		t.Errorf("%s, %v; want %s", data, err, want)
+	}
+	if plain.Kind != "" || plain.In("full").Args != nil || Code(said) != CodeRefused {
+		t.Errorf("%+v", plain)
+	}
+}

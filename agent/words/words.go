@@ -1,0 +1,182 @@
+// Package words holds every sentence that a person at a site reads, in the languages of the sites, and says sizes, lengths of time and moments.
+//
+// # Files
+//
+// lang/AREA.TAG.yaml, or lang/AREA-PART.TAG.yaml where one would get long, holds the sentences of an area in a language, one to a key that begins
+// with "AREA.". The files of the area error hold hints too ("hint."). A value is the sentence, or one sentence for each plural form of the
+// language:
+//
+//	page.ready: "An update is ready: {{.release}}"
+//	page.backups:
+//	  one: "{{.n}} backup"
+//	  other: "{{.n}} backups"
+//
+// {{.name}} stands for an argument; nothing else is done inside of {{ }}. Plural rules are those of CLDR, as go-i18n has them: English and Swahili have one
+// and other; French, Portuguese and Spanish too ("many", for whole millions, is said as other); Haitian Creole has other; Arabic has
+// zero, one, two, few, many and other. All languages have the same keys and arguments; only one, two and zero may leave {{.n}} out.
+// A file that nobody has read who speaks the language as his own begins with "# Not reviewed by a speaker."
+//
+// The tests of this package fail when something of that is missing, when the program asks for a key that is not there, and when there is a
+// key that nobody asks for. They find a key where it stands as a whole in Go or in a template ("page.ready"), or with its beginning
+// where the rest is chosen at run time ("step." + name).
+//
+// # Terms
+//
+// The same thing has the same name everywhere:
+//
+//	release       version       versão               versión               toleo            vèsyon         الإصدار
+//	update        mise à jour   atualização          actualización         sasisho          mizajou        التحديث
+//	backup        sauvegarde    cópia de segurança   copia de seguridad    nakala rudufu    kopi sovgad    النسخة الاحتياطية
+//	bundle        paquet        pacote               paquete               kifurushi        pakè           الحزمة
+//	stick         clé USB       pen USB              memoria USB           kifaa cha USB    kle USB        ذاكرة USB
+//	central team  équipe centrale  equipa central    equipo central        timu kuu         ekip santral   الفريق المركزي
+//	agent         agent         agente               agente                wakala           ajan           الوكيل
+//
+// # Arguments
+//
+// Arguments are text, never markup: whoever writes HTML escapes the whole sentence. Control characters and overrides of the direction of
+// writing are taken out of them. In Arabic every argument but a plain number is isolated (U+2068 … U+2069), so that a version, a path or a
+// code keeps its own direction and does not turn the sentence around it; that holds in HTML as on a terminal, and <bdi> is needed only for what
+// stands in HTML outside of a sentence. Digits are 0 to 9 in every language: they are read aloud on the telephone.
+//
+// # Errors
+//
+// An error or a need travels as a kind and arguments and is put into words where it is shown (see Reader.Error).
+package words
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"golang.org/x/text/language"
+)
+
+// Language is one that Dhow speaks.
+type Language struct {
+	Tag       string // for example "fr"
+	Name      string // by itself: "Français"
+	Direction string // "ltr" or "rtl"
+}
+
+var languages = []Language{
+	{"en", "English", "ltr"},
+	{"fr", "Français", "ltr"},
+	{"pt", "Português", "ltr"},
+	{"es", "Español", "ltr"},
+	{"sw", "Kiswahili", "ltr"},
+	{"ht", "Kreyòl ayisyen", "ltr"},
+	{"ar", "العربية", "rtl"},
+}
+
+// maxTag bounds what is read of a list of languages that comes from outside.
+const maxTag = 200
+
+// Reader is who reads: it says everything in one language. It may be used by many at a time and costs nothing to make.
+type Reader struct {
+	language Language
+}
+
+// For returns the Reader for the first language in tags that Dhow speaks, in English when there is none. Each of tags is one language
+// ("fr", "pt-BR", "fr_CD.UTF-8") or what a browser sends as Accept-Language.
+func For(tags ...string) *Reader {
+	for _, t := range tags {
+		if l, ok := find(t); ok {
+			return &Reader{language: l}
+		}
+	}
+	return &Reader{language: languages[0]}
+}
+
+// Speaks says whether tag, or a language in it, is one that Dhow speaks.
+func Speaks(tag string) bool {
+	_, ok := find(tag)
+	return ok
+}
+
+func find(tag string) (Language, bool) {
+	tag = tag[:min(len(tag), maxTag)]
+	if i := strings.IndexAny(tag, ".@"); i >= 0 && !strings.ContainsAny(tag, ",;") {
+		tag = tag[:i] // fr_CD.UTF-8
+	}
+	wanted, _, err := language.ParseAcceptLanguage(tag)
+	if err != nil {
+		return Language{}, false
+	}
+	for _, w := range wanted {
+		base, _ := w.Base()
+		if i := slices.IndexFunc(languages, func(l Language) bool { return l.Tag == base.String() }); i >= 0 {
+			return languages[i], true
+		}
+	}
+	return Language{}, false
+}
+
+// Language is the tag of the language that r reads, for example "fr".
+func (r *Reader) Language() string { return r.language.Tag }
+
+// Direction is "ltr" or "rtl".
+func (r *Reader) Direction() string { return r.language.Direction }
+
+// Languages lists all languages, each by its own name.
+func (r *Reader) Languages() []Language { return slices.Clone(languages) }
+
+// Say returns the sentence of key, filled with args: names and values by turns, as in r.Say("page.ready", "release", "1.1.0").
+func (r *Reader) Say(key string, args ...any) string {
+	return r.fill(key, nil, pairs(args))
+}
+
+// Map is Say with the arguments of a Need, an Offer or an Error.
+func (r *Reader) Map(key string, args map[string]string) string {
+	return r.fill(key, nil, args)
+}
+
+// Count is Say in the plural form for n, which the sentence names {{.n}}.
+func (r *Reader) Count(key string, n int, args ...any) string {
+	all := pairs(args)
+	all["n"] = strconv.Itoa(n)
+	return r.fill(key, n, all)
+}
+
+// Has says whether there is a sentence for key.
+func (r *Reader) Has(key string) bool { return load(r.language.Tag, key).has[key] }
+
+// Error puts an error that has a kind into words. What has none, or one that this program does not know, stays as it is, in English.
+func (r *Reader) Error(kind, message, hint string, args map[string]string) (saidMessage, saidHint string) {
+	if kind == "" || r.language.Tag == "en" || !r.Has("error."+kind) {
+		return message, hint
+	}
+	message = r.Map("error."+kind, args)
+	if hint != "" && r.Has("hint."+kind) {
+		hint = r.Map("hint."+kind, args)
+	}
+	return message, hint
+}
+
+// fill falls back to English, then to the key: somebody in trouble must read something.
+func (r *Reader) fill(key string, n any, args map[string]string) string {
+	for _, l := range []Language{r.language, languages[0]} {
+		in := load(l.Tag, key)
+		if !in.has[key] {
+			continue
+		}
+		said, err := in.in.Localize(&i18n.LocalizeConfig{
+			MessageID: key, TemplateData: args, PluralCount: n, TemplateParser: filler{isolate: l.Direction == "rtl"},
+		})
+		if err == nil || said != "" {
+			return said
+		}
+	}
+	return key
+}
+
+// pairs makes a map of names and values by turns.
+func pairs(args []any) map[string]string {
+	m := make(map[string]string, len(args)/2)
+	for i := 0; i+1 < len(args); i += 2 {
+		m[fmt.Sprint(args[i])] = fmt.Sprint(args[i+1])
+	}
+	return m
+}
