@@ -24,7 +24,7 @@
 //	  month: 1 GB
 //	language: fr                  # of pages and notes; empty means the first of the fleet's, or English
 //	contact: "+243 000 000 000"   # whom people call
-//	engine: unix:///var/run/docker.sock
+//	engine: unix:///var/run/docker.sock   # empty means DOCKER_HOST, the current docker context, or the usual one; always one of this computer
 //	serve: ":8911"                # give what is here to other sites on the LAN; empty means no
 //	page:                         # the local page, http://127.0.0.1:8910; off: none
 //	  listen: "0.0.0.0:8910"      # also for the network: with TLS, and once a PIN is set (dhow page pin)

@@ -93,7 +93,7 @@ type expected struct {
 func explainEngine(ctx context.Context, e *explanation, config *site.Config, known api.KnownGood, release *manifest.Release) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	docker, err := engine.Connect(config.Engine)
+	docker, err := connect(config)
 	var info engine.Info
 	if err == nil {
 		info, err = docker.Info(ctx)

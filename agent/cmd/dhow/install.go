@@ -190,7 +190,14 @@ func (s *shell) wanted(paths site.Paths, in installation, begin *beginning) (*si
 
 // checkMachine looks whether a stack could run here at all. What a release needs is checked with the release.
 func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site.Config) (*engine.Engine, error) {
-	docker, err := engine.Connect(config.Engine)
+	address, err := engineOf(config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(paths.Config()); err != nil && address.From != "" {
+		config.Engine = address.Address // the service has another environment than whoever installs it
+	}
+	docker, err := engine.Connect(address.Address)
 	if err != nil {
 		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
 	}
@@ -210,6 +217,9 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 		return nil, err
 	}
 	s.printf("machine   %s, %s, Docker %s, %s free\n", info.OS, info.Platform, info.Version, size(free))
+	if address.From != "" && address.From != site.FromConfig {
+		s.printf("engine    %s\n", address)
+	}
 	return docker, nil
 }
 

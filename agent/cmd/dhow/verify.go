@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
-	"dhow/agent/engine"
 	"dhow/agent/fault"
 	"dhow/agent/site"
 	"dhow/bundle"
@@ -201,7 +200,7 @@ func (s *shell) verifyBytes(ctx context.Context, src bundle.Source, release *man
 
 // platform is the engine's, or this computer's while no engine answers.
 func platform(ctx context.Context, config *site.Config) string {
-	if docker, err := engine.Connect(config.Engine); err == nil {
+	if docker, err := connect(config); err == nil {
 		if info, err := docker.Info(ctx); err == nil {
 			return info.Platform
 		}

@@ -51,11 +51,16 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	docker, err := engine.Connect(w.config.Engine)
+	address, err := engineOf(w.config)
 	if err != nil {
 		return nil, err
 	}
-	compose, err := stack.New(w.config.Engine)
+	w.log.Info("engine", "address", address.Address, "from", address.From)
+	docker, err := engine.Connect(address.Address)
+	if err != nil {
+		return nil, err
+	}
+	compose, err := stack.New(address.Address)
 	if err != nil {
 		return nil, err
 	}
