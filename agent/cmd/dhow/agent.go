@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,8 +28,8 @@ func (s *shell) agent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(s.err, nil))
 	paths := s.paths()
+	log := newLog(paths, s.err)
 	first, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site)
 	if err != nil {
 		return err

@@ -1,0 +1,6 @@
+package main
+
+import "io"
+
+// inJournal is for systemd only.
+func inJournal(io.Writer) bool { return false }
