@@ -75,6 +75,12 @@ func (c *Client) Resume(ctx context.Context) (Paused, error) {
 	return p, c.ask(ctx, http.MethodPost, "/v1/resume", struct{}{}, &p)
 }
 
+// Later puts off the update that is ready until tomorrow.
+func (c *Client) Later(ctx context.Context, r LaterRequest) (Put, error) {
+	var p Put
+	return p, c.ask(ctx, http.MethodPost, "/v1/later", r, &p)
+}
+
 // PlanRollback asks what a rollback would do. Nothing happens.
 func (c *Client) PlanRollback(ctx context.Context, r RollbackRequest) (RollbackPlan, error) {
 	r.Confirm = ""

@@ -4,5 +4,5 @@
 // POST /v1/update takes UpdateRequest and answers Started; POST /v1/rollback takes RollbackRequest and answers Started, or
 // RollbackPlan with status 409 when it lacks the confirmation; GET /v1/changes/{id}/events streams Event, a JSON line each, until End.
 // POST /v1/backups takes BackupRequest and answers Started, POST /v1/bundles BundleRequest.
-// POST /v1/pause takes PauseRequest, POST /v1/resume an empty object; both answer Paused. Every other answer is an Error with a fitting HTTP status. Field names are stable: people's scripts read them (--json).
+// POST /v1/pause takes PauseRequest, POST /v1/resume an empty object; both answer Paused. POST /v1/later takes LaterRequest and answers Put. Every other answer is an Error with a fitting HTTP status. Field names are stable: people's scripts read them (--json).
 package api

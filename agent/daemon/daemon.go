@@ -37,6 +37,7 @@ type Changer interface {
 	Bundle(ctx context.Context, r api.BundleRequest) (api.Started, error)
 	Pause(ctx context.Context, r api.PauseRequest) (api.Paused, error)
 	Resume(ctx context.Context) (api.Paused, error)
+	Later(ctx context.Context, r api.LaterRequest) (api.Put, error)
 	// Events sends the present state of a change and then what happens to it. The channel is closed after the event with End, or when
 	// ctx ends.
 	Events(ctx context.Context, change uint64) (<-chan api.Event, error)

@@ -77,6 +77,10 @@ func (f *fake) Pause(_ context.Context, r api.PauseRequest) (api.Paused, error) 
 	return api.Paused{Pause: &api.Pause{Since: time.Unix(r.Seconds, 0).UTC()}}, f.note("pause")
 }
 
+func (f *fake) Later(context.Context, api.LaterRequest) (api.Put, error) {
+	return api.Put{Later: time.Unix(7, 0).UTC()}, f.note("later")
+}
+
 func (f *fake) Resume(context.Context) (api.Paused, error) { return api.Paused{}, f.note("resume") }
 
 func (f *fake) Rollback(_ context.Context, r api.RollbackRequest) (api.Started, error) {

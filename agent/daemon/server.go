@@ -44,6 +44,7 @@ func newServer(ctx context.Context, m Manager, poll *poller, warn func() []strin
 	mux.HandleFunc("POST /v1/rollback", s.rollback)
 	mux.HandleFunc("POST /v1/pause", s.pause)
 	mux.HandleFunc("POST /v1/resume", s.resume)
+	mux.HandleFunc("POST /v1/later", s.later)
 	mux.HandleFunc("GET /v1/changes/{id}/events", s.events)
 	mux.HandleFunc("/", s.unknown)
 	return &http.Server{
@@ -132,6 +133,15 @@ func (s *server) resume(w http.ResponseWriter, r *http.Request) {
 	}
 	paused, err := s.m.Resume(r.Context())
 	s.answer(w, r, paused, err)
+}
+
+func (s *server) later(w http.ResponseWriter, r *http.Request) {
+	var req api.LaterRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	put, err := s.m.Later(r.Context(), req)
+	s.answer(w, r, put, err)
 }
 
 func (s *server) bundle(w http.ResponseWriter, r *http.Request) {

@@ -66,6 +66,15 @@ func (w Window) Next(t time.Time) time.Time {
 	}
 }
 
+// Tomorrow returns the first moment of the window that begins on a later day than t; a window that is always open begins at midnight.
+func (w Window) Tomorrow(t time.Time) time.Time {
+	if w.zone == nil {
+		w.zone = time.Local
+	}
+	start, _ := w.on(t, 1)
+	return start
+}
+
 // String returns the window as it is written in the configuration, "" when it is always open.
 func (w Window) String() string {
 	if w.zone == nil {

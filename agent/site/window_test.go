@@ -127,3 +127,34 @@ func TestAlways(t *testing.T) {
 		}
 	}
 }
+
+func TestTomorrow(t *testing.T) {
+	kinshasa, err := time.LoadLocation("Africa/Kinshasa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, kinshasa) }
+	for _, tt := range []struct {
+		window string
+		now    time.Time
+		want   time.Time
+	}{
+		{"21:00-05:00", at(21, 14, 0), at(22, 21, 0)},
+		{"21:00-05:00", at(21, 22, 0), at(22, 21, 0)},
+		{"21:00-05:00", at(21, 2, 0), at(22, 21, 0)}, // at night it is today already
+		{"12:00-13:00", at(21, 12, 30), at(22, 12, 0)},
+		{"00:00-24:00", at(21, 14, 0), at(22, 0, 0)},
+	} {
+		w, err := ParseWindow(tt.window, "Africa/Kinshasa")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Tomorrow(tt.now); !got.Equal(tt.want) {
+			t.Errorf("%s at %s: got %s, want %s", tt.window, tt.now, got, tt.want)
+		}
+	}
+	now := time.Date(2026, 11, 21, 14, 0, 0, 0, time.Local)
+	if got, want := (Window{}).Tomorrow(now), time.Date(2026, 11, 22, 0, 0, 0, 0, time.Local); !got.Equal(want) {
+		t.Errorf("without a window: got %s, want %s", got, want)
+	}
+}

@@ -143,18 +143,15 @@ func timeAway(c *change.Change) (time.Duration, error) {
 	return open.Away, nil
 }
 
-// expectedDowntime comes from this computer's last successful update; before the first one it is a guess.
+// expectedDowntime comes from this computer's own history; before the second release it is a guess.
 func (m *Manager) expectedDowntime() time.Duration {
 	const guess = 5 * time.Minute
-	list, err := m.Journal.Changes(func(c *change.Change) bool {
-		return (c.Kind == KindApply || c.Kind == KindRollback || c.Kind == KindRestore) && c.Status() == change.Done
-	})
-	if err != nil || len(list) == 0 {
+	list, err := m.updatesDone()
+	if err != nil {
 		return guess
 	}
-	away, err := timeAway(list[0])
-	if err != nil || away == 0 {
-		return guess
+	if usual := usualDowntime(list); usual > 0 {
+		return usual
 	}
-	return away
+	return guess
 }

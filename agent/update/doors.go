@@ -38,7 +38,8 @@ func (m *Manager) closeDoors(ctx context.Context, t *change.Task) error {
 		m.mu.Lock()
 		m.shut.begins(t.Change, t.Step)
 		m.mu.Unlock()
-		note = closeNote{Closed: m.stamp(), Healthy: m.healthNow(ctx, p.From.Project) == "healthy", Ports: doorsOf(from.project)}
+		well, _ := m.healthNow(ctx, p.From.Project)
+		note = closeNote{Closed: m.stamp(), Healthy: well == "healthy", Ports: doorsOf(from.project)}
 		if err := t.Save(note); err != nil {
 			return err
 		}

@@ -39,12 +39,12 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
-	now := m.now()
-	// A pause that lies far ahead was set by a clock that was wrong.
-	paused := now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterDowntime && !m.roomAgain()
 	open := r.Archive != "" || m.windowOpen() // on a new computer nobody works yet
-	if !r.Now && (paused || !open) {
+	if !r.Now && (m.rests(r) || !open) {
 		return nil, nil
+	}
+	if later, err := m.later(); err != nil || later != nil && !r.Now && r.Archive == "" {
+		return nil, err
 	}
 	current, err := m.Trust.Current()
 	if errors.Is(err, trust.ErrNothing) {
@@ -74,6 +74,12 @@ func (m *Manager) dueApply() (*applyPlan, error) {
 		to.Project = good.Project // the volumes are named after it
 	}
 	return &applyPlan{From: good, To: to, Fetch: r.Fetch, Bytes: r.Bytes, Setbacks: r.Setbacks, Archive: r.Archive}, nil
+}
+
+// rests reports whether a release waits because it was refused a while ago. A pause that lies far ahead was set by a clock that was wrong.
+func (m *Manager) rests(r *Ready) bool {
+	now := m.now()
+	return now.Before(r.NotBefore) && r.NotBefore.Sub(now) <= pauseAfterDowntime && !m.roomAgain()
 }
 
 // window is the hours in which the facility allows downtime: the site's own, else the manifest's, else any.
@@ -152,6 +158,11 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 		return api.Started{}, err
 	}
 	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry})
+	if req.Now {
+		if err := m.endLater(); err != nil { // a person has changed his mind
+			return api.Started{}, err
+		}
+	}
 	c, err := m.startFetch(p)
 	if err != nil {
 		return api.Started{}, err

@@ -15,6 +15,7 @@ type hub struct {
 	mu       sync.Mutex
 	live     *change.Change
 	progress change.Progress
+	began    since         // the step at work, in this process
 	told     time.Time     // when progress in bytes was last told
 	changed  chan struct{} // closed and replaced when something changes
 }
@@ -28,6 +29,8 @@ func (h *hub) publish(c *change.Change, p change.Progress) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.live, h.progress = c, p
+	_, step := c.Current()
+	h.began.begins(c, step.Name)
 	if p.Total > 0 && p.Done < p.Total {
 		if time.Since(h.told) < tellEvery {
 			return
@@ -56,6 +59,16 @@ func (h *hub) state(id uint64) (*change.Change, change.Progress, <-chan struct{}
 		return nil, change.Progress{}, h.changed
 	}
 	return h.live, h.progress, h.changed
+}
+
+// atWork returns what is known of the change with this number, nil when it is not at work, and when its step began.
+func (h *hub) atWork(id uint64) (*change.Change, change.Progress, since) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.live == nil || h.live.ID != id || !h.live.Finished.IsZero() {
+		return nil, change.Progress{}, since{}
+	}
+	return h.live, h.progress, h.began
 }
 
 // Events follows a change: first its present state, then what happens. The channel is closed after the event with End, or when ctx ends.

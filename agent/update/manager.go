@@ -51,6 +51,8 @@ type Manager struct {
 	asked atomic.Uint64 // how often the sources were asked
 	down  atomic.Bool   // and how that ended last
 
+	mistake atomic.Pointer[string] // in the configuration; it is said once
+
 	mu      sync.Mutex
 	running uint64             // the change at work, 0 when idle
 	cancel  func(change.Cause) // ends the run of that change
@@ -63,6 +65,7 @@ type Manager struct {
 	short   *shortage          // what the last change missed
 
 	meter meter // of the line
+	put   putOff
 
 	restless since     // data that do not hold still; only the runner's
 	begun    time.Time // when this process began, by the monotonic clock
@@ -97,8 +100,12 @@ func New(p Parts) *Manager {
 func (m *Manager) config() *site.Config {
 	c, err := site.LoadConfig(m.Paths.Config())
 	if err != nil {
-		m.Log.Warn("the configuration can't be read, so the old one counts", "error", err)
+		if said := err.Error(); m.mistake.Swap(&said) == nil {
+			m.Log.Warn("the configuration can't be read, so the old one counts", "error", err)
+		}
 		c = m.Config
+	} else {
+		m.mistake.Store(nil)
 	}
 	return layered(*c, m.policy())
 }

@@ -6,6 +6,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/change"
+	"dhow/agent/health"
 )
 
 // Status says what runs, what is wanted, and what is going on.
@@ -15,8 +16,10 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if err != nil {
 		return s, err
 	}
+	var answer error // of the engine
 	if good != nil {
-		s.Release, s.KnownGood, s.Health = good.Release, good.Release, m.healthNow(ctx, good.Project)
+		s.Release, s.KnownGood = good.Release, good.Release
+		s.Health, answer = m.healthNow(ctx, good.Project)
 	} else {
 		s.State = api.StateNew
 	}
@@ -72,6 +75,10 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if err := m.statusOfLine(&s); err != nil {
 		return s, err
 	}
+	if err := m.statusOfTime(&s); err != nil {
+		return s, err
+	}
+	s.Needs = m.needs(&s, m.engineAway(ctx, good != nil, answer))
 	err = m.statusOfBackups(ctx, &s)
 	return s, err
 }
@@ -183,14 +190,22 @@ func (m *Manager) updateOf(c *change.Change) (*api.Update, error) {
 	return u, nil
 }
 
+// healthWithin is how long status waits for the engine.
+const healthWithin = 5 * time.Second
+
 // healthNow asks the engine how the stack is.
-func (m *Manager) healthNow(ctx context.Context, project string) string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+func (m *Manager) healthNow(ctx context.Context, project string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, healthWithin)
 	defer cancel()
 	list, err := m.services(ctx, project, nil)
 	if err != nil {
-		return "unknown"
+		return "unknown", err
 	}
+	return healthOf(list), nil
+}
+
+// healthOf sums up the services of the stack.
+func healthOf(list []health.Service) string {
 	if len(list) == 0 {
 		return "stopped"
 	}

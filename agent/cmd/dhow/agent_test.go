@@ -159,6 +159,17 @@ func (a actor) Pause(_ context.Context, r api.PauseRequest) (api.Paused, error) 
 	return api.Paused{Pause: p}, nil
 }
 
+func (a actor) Later(context.Context, api.LaterRequest) (api.Put, error) {
+	switch a.name {
+	case "waits":
+		next := noon.AddDate(0, 0, 1).Add(9 * time.Hour)
+		return api.Put{Later: noon.AddDate(0, 0, 1), NextApply: &next}, nil
+	case "busy":
+		return api.Put{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "the update has begun and can't be put off")
+	}
+	return api.Put{Later: noon.AddDate(0, 0, 1)}, nil
+}
+
 func (a actor) Resume(context.Context) (api.Paused, error) {
 	if a.name == "paused" {
 		return api.Paused{Ended: &api.Pause{Since: noon}}, nil
