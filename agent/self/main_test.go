@@ -68,6 +68,7 @@ func act(path, version, how string, args []string) int {
 		return 0
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	began := time.Now()
 	check := func(context.Context) error { return nil }
 	switch how {
