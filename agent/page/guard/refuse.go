@@ -1,0 +1,41 @@
+package guard
+
+import (
+	"html"
+	"net/http"
+	"strings"
+)
+
+// document is the page of a refusal. It holds nothing that came with the request.
+const document = `<!DOCTYPE html>
+<html lang="{{language}}" dir="{{direction}}">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>{{title}}</title>
+<style nonce="{{nonce}}">body{font:1.25em/1.5 system-ui,sans-serif;max-width:34em;margin:3em auto;padding:0 1em}</style>
+<main>
+<h1>{{title}}</h1>
+<p>{{sentence}}</p>
+<p><a href="/">{{back}}</a></p>
+</main>
+</html>
+`
+
+// refuse answers with a sentence in the reader's language.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, status int, key string, args ...any) {
+	said := g.words(r)
+	body := strings.NewReplacer(
+		"{{language}}", said.Language(),
+		"{{direction}}", said.Direction(),
+		"{{nonce}}", Nonce(r),
+		"{{title}}", html.EscapeString(said.Say("guard.title")),
+		"{{sentence}}", html.EscapeString(said.Say(key, args...)),
+		"{{back}}", html.EscapeString(said.Say("guard.back")),
+	).Replace(document)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(body)) // a client that went away loses nothing
+	}
+}
