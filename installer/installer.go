@@ -1,7 +1,18 @@
-// Package installer makes the agent a service of the computer: started at boot, started again when it ends.
+// Package installer makes the agent a program and a service of the computer: put in place, started at boot, started again when it ends or hangs.
 //
-// It promises that Install may be repeated (the service is written again and restarted), that a computer without an init system is told
-// so by ErrNoInit and left alone, and that nothing but the service is touched: configuration, data and containers belong to others.
+// It promises that everything may be repeated, and says what it has done: what is right already is left alone, a running agent too. A computer
+// without an init system is told so by ErrNoInit and left alone. Nothing but what is named here is touched: configuration, data and
+// containers belong to others.
+//
+//	/usr/lib/dhow/dhow                        the program (see agent/self, which replaces it)
+//	/usr/bin/dhow                             a link to it
+//	/etc/systemd/system/dhow.service          the service; none where a package has brought /usr/lib/systemd/system/dhow.service
+//	/etc/init.d/dhow                          instead of it, with SysV and OpenRC
+//	/usr/share/applications/dhow.desktop      the launcher of the page (see Desktop)
+//	/usr/share/icons/hicolor/scalable/apps/dhow.svg   its icon
+//	group dhow                                who may talk to the agent
+//
+// Init systems are those of kardianos/service; with systemd the agent says when it is ready and that it lives (see Report).
 package installer
 
 import (
@@ -9,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -32,67 +44,146 @@ const (
 	Running Status = "running"
 )
 
-// unit is the service for systemd. The agent resumes by itself what was interrupted, so it is always started again, soon; a stop gives
-// it time to leave a change in good order. Killing it never kills the containers.
-const unit = `[Unit]
-Description={{Description}}
-Wants=network-online.target
-After=network-online.target docker.service
-StartLimitIntervalSec=0
+// Done is what was done to something.
+type Done string
 
-[Service]
-ExecStart={{Path | cmdEscape}}{{range Arguments}} {{. | cmd}}{{end}}
-Restart=always
-RestartSec=3
-TimeoutStopSec=60
-OOMScoreAdjust=-500
+// What Done may be.
+const (
+	Kept     Done = "kept"     // it was right
+	Made     Done = "made"     // it was not there
+	Repaired Done = "repaired" // it was there, and was not right
+)
 
-[Install]
-WantedBy=multi-user.target
-`
+// Paths of the service's files for systemd: ours, and that of a package.
+const (
+	unitPath   = "/etc/systemd/system/dhow.service"
+	vendorUnit = "/usr/lib/systemd/system/dhow.service"
+)
 
-// Install writes the service, which runs executable with the argument "agent", and starts it.
-func Install(executable string) error {
-	s, err := open(executable)
+// Install makes the program a service and sees that it runs. With restart an agent that runs is started anew although its service is right.
+func Install(restart bool) (Done, error) {
+	s, err := open()
 	if err != nil {
-		return err
+		return "", err
 	}
-	if _, err := s.Status(); !errors.Is(err, service.ErrNotInstalled) {
-		_ = s.Stop() // may be stopped already
-		if err := s.Uninstall(); err != nil {
-			return fmt.Errorf("cannot replace the service: %w", err)
+	done, err := settle(s)
+	if err != nil {
+		return "", err
+	}
+	state, err := stateOf(s)
+	switch {
+	case err != nil:
+		return "", err
+	case state == Running && done == Kept && !restart:
+		return Kept, nil
+	case state == Running:
+		err = s.Restart()
+	default:
+		if err = s.Start(); done == Kept {
+			done = Repaired
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot start the service: %w", err)
+	}
+	return done, nil
+}
+
+// settle sees that the init system knows the service, as this version wants it to be.
+func settle(s service.Service) (Done, error) {
+	systemd := service.Platform() == "linux-systemd"
+	if systemd && same(vendorUnit, Unit()) {
+		// A package looks after it: what an install from a stick wrote before would hide it.
+		if !exists(unitPath) && systemctl("is-enabled", "--quiet", Name) == nil {
+			return Kept, nil
+		}
+		if err := os.Remove(unitPath); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("cannot replace the service: %w", err)
+		}
+		for _, args := range [][]string{{"daemon-reload"}, {"enable", Name}} {
+			if err := systemctl(args...); err != nil {
+				return "", fmt.Errorf("cannot install the service: %w", err)
+			}
+		}
+		return Made, nil
+	}
+	state, err := stateOf(s)
+	if err != nil {
+		return "", err
+	}
+	if state != Absent {
+		if systemd && same(unitPath, Unit()) && systemctl("is-enabled", "--quiet", Name) == nil {
+			return Kept, nil
+		}
+		if err := remove(s); err != nil {
+			return "", fmt.Errorf("cannot replace the service: %w", err)
 		}
 	}
 	if err := s.Install(); err != nil {
-		return fmt.Errorf("cannot install the service: %w", err)
+		return "", fmt.Errorf("cannot install the service: %w", err)
 	}
-	if err := s.Start(); err != nil {
-		return fmt.Errorf("cannot start the service: %w", err)
+	if state == Absent {
+		return Made, nil
+	}
+	return Repaired, nil
+}
+
+// Uninstall stops and removes the service. One that is not there is no error. What a package brought is switched off, and left to the package.
+func Uninstall() error {
+	s, err := open()
+	if err != nil {
+		return err
+	}
+	if state, err := stateOf(s); err != nil || state == Absent {
+		return err
+	}
+	if err := remove(s); err != nil {
+		return fmt.Errorf("cannot remove the service: %w", err)
 	}
 	return nil
 }
 
-// Uninstall stops and removes the service. One that is not there is no error.
-func Uninstall() error {
-	s, err := open("")
-	if err != nil {
+func remove(s service.Service) error {
+	_ = s.Stop() // may be stopped already
+	if service.Platform() == "linux-systemd" && !exists(unitPath) {
+		return systemctl("disable", Name)
+	}
+	if err := s.Uninstall(); err != nil {
 		return err
 	}
-	if _, err := s.Status(); errors.Is(err, service.ErrNotInstalled) {
-		return nil
-	}
-	_ = s.Stop() // may be stopped already
-	if err := s.Uninstall(); err != nil {
-		return fmt.Errorf("cannot remove the service: %w", err)
+	if service.Platform() == "unix-systemv" { // the library leaves its links
+		links, _ := filepath.Glob("/etc/rc?.d/[SK][0-9][0-9]" + Name)
+		for _, l := range links {
+			if err := os.Remove(l); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
 // State asks how the service is.
 func State() (Status, error) {
-	s, err := open("")
+	s, err := open()
 	if err != nil {
 		return Absent, err
+	}
+	return stateOf(s)
+}
+
+func stateOf(s service.Service) (Status, error) {
+	if service.Platform() == "linux-systemd" {
+		// The library takes a service that has failed for an error, and one that is being started for one that runs.
+		switch {
+		case systemctl("is-active", "--quiet", Name) == nil:
+			return Running, nil
+		case exists(unitPath) || exists(vendorUnit):
+			return Stopped, nil
+		}
+		return Absent, nil
+	}
+	if service.Platform() == "unix-systemv" && !exists("/etc/init.d/"+Name) {
+		return Absent, nil
 	}
 	switch status, err := s.Status(); {
 	case errors.Is(err, service.ErrNotInstalled):
@@ -111,7 +202,7 @@ func Serve(ctx context.Context, run func(context.Context) error) error {
 		return run(ctx)
 	}
 	p := &program{ctx: ctx, run: run, done: make(chan error, 1)}
-	s, err := service.New(p, config(""))
+	s, err := service.New(p, config(service.Platform(), Program))
 	if err != nil {
 		return fmt.Errorf("cannot talk to the service manager: %w", err)
 	}
@@ -142,23 +233,15 @@ func (p *program) Stop(service.Service) error {
 	return nil
 }
 
-func open(executable string) (service.Service, error) {
+func open() (service.Service, error) {
 	if !hasInit(service.Platform(), pid1(), exists) {
 		return nil, ErrNoInit
 	}
-	s, err := service.New(&program{}, config(executable))
+	s, err := service.New(&program{}, config(service.Platform(), Program))
 	if err != nil {
 		return nil, fmt.Errorf("cannot talk to the init system: %w", err)
 	}
 	return s, nil
-}
-
-func config(executable string) *service.Config {
-	return &service.Config{
-		Name: Name, DisplayName: "Dhow", Description: "Dhow keeps this site on the release that the central team has chosen",
-		Executable: executable, Arguments: []string{"agent"},
-		Option: service.KeyValue{"SystemdScript": unit, "OnFailure": "restart", "OnFailureDelayDuration": "3s"},
-	}
 }
 
 // hasInit reports whether the init system that was recognised by its files is also the one that runs. In a container the files may be
@@ -183,6 +266,20 @@ func pid1() string {
 		return ""
 	}
 	return strings.TrimSpace(string(data))
+}
+
+// systemctl runs systemctl; its error holds what that said.
+func systemctl(args ...string) error {
+	out, err := exec.Command("systemctl", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func same(path, content string) bool {
+	data, err := os.ReadFile(path)
+	return err == nil && string(data) == content
 }
 
 func exists(path string) bool {

@@ -3,7 +3,6 @@ package installer
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 )
 
@@ -35,16 +34,5 @@ func TestServeCallsRun(t *testing.T) {
 	err := Serve(context.Background(), func(context.Context) error { called++; return want })
 	if !errors.Is(err, want) || called != 1 {
 		t.Errorf("%v, called %d times", err, called)
-	}
-}
-
-func TestUnitStartsAgainSoon(t *testing.T) {
-	for _, line := range []string{"Restart=always", "RestartSec=3", "StartLimitIntervalSec=0", "ExecStart={{Path | cmdEscape}}"} {
-		if !strings.Contains(unit, line+"\n") && !strings.Contains(unit, line+"{{") {
-			t.Errorf("the unit lacks %q", line)
-		}
-	}
-	if c := config("/usr/bin/dhow"); c.Executable != "/usr/bin/dhow" || len(c.Arguments) != 1 || c.Arguments[0] != "agent" {
-		t.Errorf("config %+v", c)
 	}
 }

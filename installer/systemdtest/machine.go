@@ -6,7 +6,7 @@
 // The machine shares the engine, the network and some folders with the test: the engine's socket, the folder of its volumes, and the
 // folders that the test names are at the same paths on both sides. A dhow that runs in the machine therefore drives the engine that the
 // test sees, and reads its volumes as root; ports that it opens on loopback are those of the test. Everything else (/usr, /etc, /var) is
-// the machine's own and outlives a power cut, /run and /tmp do not. The one thing that it can't have is a stack that mounts files of its
+// the machine's own and outlives a power cut, /run does not. The one thing that it can't have is a stack that mounts files of its
 // release: the engine would look for them on its own disk.
 //
 // A machine takes about two seconds to start, so tests share one where they can. All names begin with "dhow-e2e-systemd-"; the machine and

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"dhow/agent/api"
 	"dhow/agent/daemon"
 	"dhow/agent/fault"
 	"dhow/agent/site"
@@ -34,6 +36,7 @@ func (s *shell) agent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	go installer.Report(ctx, s.lives)
 	parts := &wiring{paths: paths, config: config, log: log}
 	defer parts.close()
 	return daemon.New(daemon.Options{
@@ -47,4 +50,20 @@ func (s *shell) agent(ctx context.Context) error {
 		Log:      log,
 		Now:      fault.Now,
 	}).Run(ctx)
+}
+
+// lives asks the agent as people do, and says in words how the site is. An answer that is an error is a sign of life, too.
+func (s *shell) lives(ctx context.Context) (string, error) {
+	status, err := s.client().Status(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil || api.Code(err) == api.CodeNoAgent:
+		return "", err
+	default:
+		return err.Error(), nil
+	}
+	if status.Release == "" {
+		return fmt.Sprintf("%s: %s", status.Site, status.State), nil
+	}
+	return fmt.Sprintf("%s: %s, %s, %s", status.Site, status.Release, status.Health, status.State), nil
 }

@@ -297,7 +297,10 @@ func (s *shell) installService(in installation) error {
 	if err != nil {
 		return err
 	}
-	err = installer.Install(executable)
+	_ = executable
+	if _, _, err = installer.PutProgram(context.Background(), version); err == nil {
+		_, err = installer.Install(true)
+	}
 	if errors.Is(err, installer.ErrNoInit) {
 		s.printf("service   none, because %v; run the agent with: %s\n", err, byHand)
 		return nil

@@ -1,0 +1,158 @@
+package installer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"dhow/bundle/durable"
+	"dhow/manifest"
+)
+
+// Program is where the program is, and Link the name by which people call it; on Windows the program stays where it is started from.
+const (
+	Program = "/usr/lib/dhow/dhow"
+	Link    = "/usr/bin/dhow"
+)
+
+// PutProgram copies the program that runs to Program, in one step, and makes Link. A newer one that is there stays: older is the version of
+// the one that runs then, and newer that of the one that stays.
+func PutProgram(ctx context.Context, version string) (done Done, newer string, err error) {
+	if runtime.GOOS == "windows" {
+		return Kept, "", nil
+	}
+	from, err := os.Executable()
+	if err == nil {
+		from, err = filepath.EvalSymlinks(from)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("cannot find the program that runs: %w", err)
+	}
+	if done, newer, err = putProgram(ctx, from, Program, version); err != nil {
+		return "", "", err
+	}
+	want, err := filepath.Rel(filepath.Dir(Link), Program)
+	if err != nil {
+		return "", "", err
+	}
+	switch target, err := os.Readlink(Link); {
+	case err == nil && target == want:
+		return done, newer, nil
+	case err == nil || !errors.Is(err, os.ErrNotExist):
+		if err := os.Remove(Link); err != nil {
+			return "", "", fmt.Errorf("cannot replace %s: %w", Link, err)
+		}
+	}
+	if err := os.Symlink(want, Link); err != nil {
+		return "", "", fmt.Errorf("cannot make the link %s: %w", Link, err)
+	}
+	if done == Kept {
+		done = Repaired
+	}
+	return done, newer, durable.SyncDir(filepath.Dir(Link))
+}
+
+// putProgram copies the file from over to, unless that is the same or newer.
+func putProgram(ctx context.Context, from, to, version string) (done Done, newer string, err error) {
+	done = Made
+	if _, err := os.Stat(to); err == nil {
+		done = Repaired
+		if from == to {
+			return Kept, "", nil
+		}
+		if equal, err := sameFiles(from, to); err != nil || equal {
+			return Kept, "", err
+		}
+		if there := versionOf(ctx, to); isNewer(there, version) {
+			return Kept, there, nil
+		}
+	}
+	if err := durable.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return "", "", fmt.Errorf("cannot put the program in place: %w", err)
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return "", "", fmt.Errorf("cannot put the program in place: %w", err)
+	}
+	defer f.Close()
+	err = durable.Write(to, 0o755, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
+	})
+	if err != nil {
+		return "", "", fmt.Errorf("cannot put the program in place: %w", err)
+	}
+	return done, "", nil
+}
+
+// isNewer is false where a version can't be told.
+func isNewer(there, mine string) bool {
+	a, err := manifest.ParseVersion(there)
+	if err != nil {
+		return false
+	}
+	b, err := manifest.ParseVersion(mine)
+	return err == nil && manifest.CompareVersions(a, b) > 0
+}
+
+// versionOf asks a program for its version; one that does not answer has none.
+func versionOf(ctx context.Context, program string) string {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	var answer struct {
+		Version string `json:"version"`
+	}
+	out, err := exec.CommandContext(ctx, program, "version", "--json").Output()
+	if err != nil || json.Unmarshal(out, &answer) != nil {
+		return ""
+	}
+	return answer.Version
+}
+
+func sameFiles(a, b string) (bool, error) {
+	fa, err := os.Open(a)
+	if err != nil {
+		return false, err
+	}
+	defer fa.Close()
+	fb, err := os.Open(b)
+	if err != nil {
+		return false, err
+	}
+	defer fb.Close()
+	bufA, bufB := make([]byte, 1<<16), make([]byte, 1<<16)
+	for {
+		n, errA := io.ReadFull(fa, bufA)
+		m, errB := io.ReadFull(fb, bufB)
+		if !bytes.Equal(bufA[:n], bufB[:m]) {
+			return false, nil
+		}
+		if errA != nil || errB != nil {
+			// A read that fails means: not the same, write it again.
+			end := func(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+			return end(errA) && end(errB), nil
+		}
+	}
+}
+
+// RemoveProgram takes the program and its link away, with the files that are beside it. A running one stays alive until it ends.
+func RemoveProgram() error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	if err := os.Remove(Link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s: %w", Link, err)
+	}
+	if err := os.RemoveAll(filepath.Dir(Program)); err != nil {
+		return fmt.Errorf("cannot remove the program: %w", err)
+	}
+	return nil
+}

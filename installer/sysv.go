@@ -1,0 +1,86 @@
+package installer
+
+// sysv is the service where init runs scripts. Such an init starts a program once and never looks at it again, so a loop in the script starts
+// the agent again; its process group is what "stop" ends.
+const sysv = `#!/bin/sh
+# Written by dhow install.
+### BEGIN INIT INFO
+# Provides:          {{Name}}
+# Required-Start:    $local_fs $remote_fs
+# Required-Stop:     $local_fs $remote_fs
+# Should-Start:      $network docker
+# Should-Stop:       $network docker
+# Default-Start:     2 3 4 5
+# Default-Stop:      0 1 6
+# Short-Description: {{DisplayName}}
+# Description:       {{Description}}
+### END INIT INFO
+
+pid_file=/run/dhow-service.pid
+log=/var/log/dhow.log
+HOME=/root
+export HOME
+for f in /etc/default/dhow /etc/sysconfig/dhow; do
+	if [ -r $f ]; then
+		set -a
+		. $f
+		set +a
+	fi
+done
+
+running() { [ -s $pid_file ] && kill -0 "$(cat $pid_file)" 2>/dev/null; }
+
+case "$1" in
+start)
+	if running; then
+		echo "Running"
+		exit 0
+	fi
+	setsid sh -c 'echo $$ >"$0"
+		trap "kill \$agent 2>/dev/null; wait \$agent; rm -f $0; exit 0" TERM
+		while :; do
+			"$@" &
+			agent=$!
+			wait $agent
+			sleep 3 &
+			agent=$!
+			wait $agent
+		done' $pid_file {{Path | cmd}}{{range Arguments}} {{. | cmd}}{{end}} >>$log 2>&1 </dev/null &
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		running && break
+		sleep 1
+	done
+	running || exit 1
+	;;
+stop)
+	running || exit 0
+	pid=$(cat $pid_file)
+	kill "$pid"
+	i=0
+	while kill -0 "$pid" 2>/dev/null; do
+		i=$((i + 1))
+		if [ $i -gt 60 ]; then
+			kill -9 -- "-$pid"
+			break
+		fi
+		sleep 1
+	done
+	rm -f $pid_file
+	;;
+restart | force-reload)
+	"$0" stop && "$0" start
+	;;
+status)
+	if running; then
+		echo "Running"
+	else
+		echo "Stopped"
+		exit 3
+	fi
+	;;
+*)
+	echo "Usage: $0 {start|stop|restart|status}"
+	exit 2
+	;;
+esac
+`
