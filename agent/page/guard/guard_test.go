@@ -186,6 +186,7 @@ func sealed(t *testing.T, resp *http.Response) {
 }
 
 func TestHosts(t *testing.T) {
+	t.Parallel()
 	h := open(t, true)
 	for _, c := range []struct {
 		lan  bool
@@ -234,6 +235,7 @@ func TestHosts(t *testing.T) {
 }
 
 func TestLanguageOfRefusals(t *testing.T) {
+	t.Parallel()
 	h := open(t, false)
 	forged := func(r *http.Request) { r.Host = "evil.example" }
 	at := "127.0.0.1:" + h.port
@@ -257,6 +259,7 @@ func TestLanguageOfRefusals(t *testing.T) {
 }
 
 func TestFormsOfOthers(t *testing.T) {
+	t.Parallel()
 	h := open(t, true)
 	for _, lan := range []bool{false, true} {
 		_, base := h.client(lan)
@@ -292,6 +295,7 @@ func TestFormsOfOthers(t *testing.T) {
 }
 
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	h := open(t, false)
 	plain := func(kind string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Content-Type", kind) }
@@ -327,6 +331,7 @@ func TestRequests(t *testing.T) {
 }
 
 func TestNetwork(t *testing.T) {
+	t.Parallel()
 	h := open(t, true)
 	status, _, body := h.ask(t, true, "GET", "/", "", nil)
 	if want := "GET / needs=true trusted=false form= nonce=true"; status != 200 || body != want {
@@ -370,6 +375,7 @@ func TestNetwork(t *testing.T) {
 }
 
 func TestNetworkWaitsForAPIN(t *testing.T) {
+	t.Parallel()
 	h := open(t, false)
 	lan := "127.0.0.2:" + h.port
 	h.set(func(c *site.Config) { c.Page.Listen = lan })
@@ -396,6 +402,7 @@ func TestNetworkWaitsForAPIN(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
+	t.Parallel()
 	h := open(t, false)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
