@@ -20,7 +20,7 @@ import (
 
 // sayers are the methods that are asked for a sentence: their first argument is the key, and arguments come in pairs from the one that is named here; 0
 // stands for a map, whose names can't be seen.
-var sayers = map[string]int{"Say": 1, "say": 1, "tell": 1, "Count": 2, "count": 2, "Map": 0, "Has": 0}
+var sayers = map[string]int{"Say": 1, "say": 1, "sayln": 1, "Count": 2, "Map": 0, "Has": 0}
 
 // asked is what a source asks for.
 type asked struct {
@@ -111,6 +111,10 @@ func (a *asked) given(where, key string, m *i18n.Message, pairs []ast.Expr, coun
 func (a *asked) failed(where, kind string, call *ast.CallExpr, method *ast.SelectorExpr, have map[string]*i18n.Message) {
 	fail, ok := method.X.(*ast.CallExpr)
 	if !ok || called(fail) != "Fail" || len(fail.Args) < 3 {
+		if m := have["error."+kind]; m != nil { // the rest of it is elsewhere
+			a.keys["error."+kind], a.keys["hint."+kind] = true, true
+			a.given(where, "error."+kind, m, call.Args[1:], false)
+		}
 		return
 	}
 	hint, hintLiteral := text(fail.Args[1])
@@ -128,9 +132,19 @@ func (a *asked) failed(where, kind string, call *ast.CallExpr, method *ast.Selec
 		}
 	}
 	check("error."+kind, format, formatLiteral)
-	if !hintLiteral || hint != "" {
-		check("hint."+kind, hint, hintLiteral)
+	if beginning := leftmost(fail.Args[1]); hintLiteral && hint == "" || strings.HasPrefix(beginning, "see: ") {
+		return
 	}
+	check("hint."+kind, hint, hintLiteral)
+}
+
+// leftmost is the text that a sum of texts begins with.
+func leftmost(e ast.Expr) string {
+	if sum, ok := e.(*ast.BinaryExpr); ok {
+		return leftmost(sum.X)
+	}
+	s, _ := text(e)
+	return s
 }
 
 var verb = regexp.MustCompile(`"?(%[+#]?[a-z]|\{\{\.[a-z_]+\}\})"?`)
@@ -259,13 +273,14 @@ func f() {
 	r.Say("page.ready", "version", v)
 	r.Say("page.ready", names...)
 	r.Say("page.gone")
-	s.tell("page.count", "n", 1, "site")
+	s.sayln("page.count", "n", 1, "site")
 	r.Count("page.count", 3)
 	r.Map("step." + name, nil)
 	api.Fail(api.CodeRefused, "free some", "the disk %q is full", d).In("full", "disk", d)
 	api.Fail(api.CodeRefused, "free more", "the disk %s is full", d).In("full")
 	api.Fail(api.CodeRefused, s.hint(), "it is lost").In("lost")
-	url.In("full")
+	api.Fail(api.CodeRefused, "see: "+x, "it is lost").In("lost")
+	e.In("full")
 }
 `), have)
 	if err != nil {
@@ -281,6 +296,8 @@ x.go:11:2: error.full needs the argument disk
 x.go:11:2: hint.full says "free some" in English, and Fail "free more"
 x.go:12:2: there is no sentence error.lost
 x.go:12:2: there is no sentence hint.lost
+x.go:13:2: there is no sentence error.lost
+x.go:14:2: error.full needs the argument disk
 x.html: there is no sentence page.body
 page.idle`
 	if got != want {

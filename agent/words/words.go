@@ -143,14 +143,21 @@ func (r *Reader) Count(key string, n int, args ...any) string {
 // Has says whether there is a sentence for key.
 func (r *Reader) Has(key string) bool { return load(r.language.Tag, key).has[key] }
 
-// Error puts an error that has a kind into words. What has none, or one that this program does not know, stays as it is, in English.
+// Error puts an error that has a kind into words. What has none, or one that this program does not know, stays as it is, in English; but the
+// hint "see: COMMAND" is known without a kind.
 func (r *Reader) Error(kind, message, hint string, args map[string]string) (saidMessage, saidHint string) {
-	if kind == "" || r.language.Tag == "en" || !r.Has("error."+kind) {
+	if r.language.Tag == "en" {
 		return message, hint
 	}
-	message = r.Map("error."+kind, args)
-	if hint != "" && r.Has("hint."+kind) {
+	if kind != "" && r.Has("error."+kind) {
+		message = r.Map("error."+kind, args)
+	}
+	command, see := strings.CutPrefix(hint, "see: ")
+	switch {
+	case hint != "" && kind != "" && r.Has("hint."+kind):
 		hint = r.Map("hint."+kind, args)
+	case see:
+		hint = r.Say("hint.see", "command", command)
 	}
 	return message, hint
 }

@@ -16,9 +16,8 @@ import (
 
 func (s *shell) agentCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "agent",
-		Short: "Run the agent in the foreground (this is what the service runs)",
-		Args:  exactly(0),
+		Use:  "agent",
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return installer.Serve(cmd.Context(), s.agent)
 		},

@@ -15,10 +15,9 @@ import (
 
 func (s *shell) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "backup",
-		Short: "Make, look at, test, copy out and restore the safe copies of the data",
-		Args:  known,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:  "backup",
+		Args: known,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		s.backupListCommand(), s.backupCreateCommand(), s.backupVerifyCommand(), s.backupRestoreCommand(), s.backupExportCommand(),
@@ -30,9 +29,8 @@ func (s *shell) backupCommand() *cobra.Command {
 func (s *shell) backupListCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List the backups of this site, newest first",
-		Args:  exactly(0),
+		Use:  "list",
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := s.client().Backups(cmd.Context())
 			if err != nil {
@@ -89,11 +87,11 @@ func remarks(b api.Backup, now time.Time) string {
 }
 
 // errand is a command that asks for something to be done with backups and follows it.
-func (s *shell) errand(use, short, long string, request func(args []string) (api.BackupRequest, error)) *cobra.Command {
+func (s *shell) errand(use, long string, request func(args []string) (api.BackupRequest, error)) *cobra.Command {
 	var asJSON bool
 	most := strings.Count(use, "NAME")
 	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Args: between(most-strings.Count(use, "[NAME]"), most),
+		Use: use, Long: long, Args: between(most-strings.Count(use, "[NAME]"), most),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := request(args)
 			if err != nil {
@@ -107,7 +105,7 @@ func (s *shell) errand(use, short, long string, request func(args []string) (api
 }
 
 func (s *shell) backupCreateCommand() *cobra.Command {
-	return s.errand("create", "Make a backup now, while people work",
+	return s.errand("create",
 		"Dumps the databases and copies the volumes and folders into the archive. What is there already is not stored again.\n"+
 			"The system is not stopped.",
 		func([]string) (api.BackupRequest, error) { return api.BackupRequest{Action: api.BackupCreate}, nil })
@@ -115,7 +113,7 @@ func (s *shell) backupCreateCommand() *cobra.Command {
 
 func (s *shell) backupVerifyCommand() *cobra.Command {
 	var drill bool
-	cmd := s.errand("verify [NAME]", "Read every byte of one backup, or of all; with --drill, restore it on trial",
+	cmd := s.errand("verify [NAME]",
 		"With --drill the backup (the newest one without a name) is restored into containers of the same images beside the running system,\n"+
 			"cut off from every network, compared with what was recorded when it was made, checked with the checks of its release, and thrown away.",
 		func(args []string) (api.BackupRequest, error) {
@@ -131,7 +129,7 @@ func (s *shell) backupVerifyCommand() *cobra.Command {
 
 func (s *shell) backupExportCommand() *cobra.Command {
 	var to string
-	cmd := s.errand("export [NAME] --to PLACE", "Copy a backup, the newest one without a name, to a stick, a folder or a bucket, encrypted",
+	cmd := s.errand("export [NAME] --to PLACE",
 		"PLACE is a folder, such as a stick's, or s3://HOST/BUCKET with the keys in site.env (DHOW_S3_ACCESS_KEY, DHOW_S3_SECRET_KEY).\n"+
 			"The copy is encrypted for the central team; only what the place lacks is written.",
 		func(args []string) (api.BackupRequest, error) {
@@ -153,7 +151,7 @@ func (s *shell) backupExportCommand() *cobra.Command {
 }
 
 func (s *shell) backupDeleteCommand() *cobra.Command {
-	return s.errand("delete NAME", "Delete a backup",
+	return s.errand("delete NAME",
 		"The newest good backup, and what a rollback may need, are not deleted.",
 		func(args []string) (api.BackupRequest, error) {
 			return api.BackupRequest{Action: api.BackupDelete, Name: args[0]}, nil
@@ -163,8 +161,7 @@ func (s *shell) backupDeleteCommand() *cobra.Command {
 func (s *shell) backupRestoreCommand() *cobra.Command {
 	var yes, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "restore NAME",
-		Short: "Put the data of a backup in place of the present ones",
+		Use: "restore NAME",
 		Long: "Says first what will not be in the running system afterwards. The present state is kept in a backup of its own in any case.\n" +
 			"On a new computer: dhow install --restore.",
 		Args: exactly(1),

@@ -12,10 +12,9 @@ import (
 
 func (s *shell) bundleCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "bundle",
-		Short: "Write what is here onto a stick, for the neighbours",
-		Args:  known,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:  "bundle",
+		Args: known,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(s.bundleExportCommand())
 	return cmd
@@ -26,8 +25,7 @@ func (s *shell) bundleExportCommand() *cobra.Command {
 	var releases []string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "export --to PATH",
-		Short: "Write the releases that are here, and the manifest, as a bundle for other sites",
+		Use: "export --to PATH",
 		Long: "PATH is a file (.tar, .tgz, .tar.zst), a new folder, or a stick: then the bundle is a file on it, named after fleet and release.\n" +
 			"Without --release it holds the release that runs and the one that waits. Any site of the fleet that is pinned to one of them takes it:\n" +
 			"dhow update --from PATH. Nothing of this site is in it.",

@@ -70,8 +70,7 @@ const doctorTime = 40 * time.Second
 func (s *shell) doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "doctor",
-		Short: "Say what is wrong with this site, and what to do about it",
+		Use: "doctor",
 		Long: "Looks at the agent, the settings, the sources, the clock, the signed manifest, the engine and the disk. It changes nothing, and\n" +
 			"also works while the agent does not run. The exit code is 0 when nothing is wrong, and 11 when something is.",
 		Args: exactly(0),

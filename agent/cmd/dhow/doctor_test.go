@@ -12,6 +12,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/site"
+	"dhow/agent/words"
 	"dhow/bundle/fetch"
 	"dhow/manifest/manifesttest"
 	"dhow/manifest/trust"
@@ -77,7 +78,7 @@ func TestDoctorAndTheClock(t *testing.T) {
 			}
 			now = c.now
 			var out bytes.Buffer
-			s := &shell{out: &out}
+			s := &shell{out: &out, words: words.For()}
 			p := &patient{
 				shell: s, config: &site.Config{Site: "kin-001", TimeZone: "UTC", Sources: []string{source.URL}}, trust: client,
 				network: fetch.NewNetwork().WithClock(clockOf(client)),

@@ -114,7 +114,7 @@ func (e *explanation) outcome() error {
 func explainChain(e *explanation, client *trust.Client) *trust.Manifest {
 	links, err := client.Explain()
 	for n, l := range links {
-		name, text := words(l, n)
+		name, text := linkWords(l, n)
 		if n > 0 && l.Document == "root" {
 			name, text = "root", rootText(l, links[n-1].Number)
 		}
@@ -145,8 +145,8 @@ func explainChain(e *explanation, client *trust.Client) *trust.Manifest {
 	return m
 }
 
-// words says what a link is and by what it holds.
-func words(l trust.Link, place int) (name, text string) {
+// linkWords says what a link is and by what it holds.
+func linkWords(l trust.Link, place int) (name, text string) {
 	signed := "signed"
 	if !l.Made.IsZero() {
 		signed += " on " + l.Made.Format("2006-01-02 15:04Z")

@@ -48,8 +48,7 @@ type fetched struct {
 func (s *shell) fetchCommand() *cobra.Command {
 	var f townFetch
 	cmd := &cobra.Command{
-		Use:   "fetch --site NAME --from SOURCE -o BUNDLE",
-		Short: "In town: fetch what a site needs onto this laptop, and write it as a bundle for a stick",
+		Use: "fetch --site NAME --from SOURCE -o BUNDLE",
 		Long: "Needs no agent, no engine and no rights: any computer with a good line will do. It brings what the site is pinned to by what is signed now.\n" +
 			"What was fetched stays in a cache: after a cut, or a stop, the same command goes on at the byte.\n" +
 			"The root of trust comes from --root, or from the source with the --fingerprint that the central team reads out.",

@@ -15,9 +15,8 @@ import (
 func (s *shell) historyCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "history",
-		Short: "List the updates and rollbacks of this site, newest first",
-		Args:  exactly(0),
+		Use:  "history",
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := s.client().History(cmd.Context())
 			if err != nil {

@@ -39,8 +39,7 @@ type installation struct {
 func (s *shell) installCommand() *cobra.Command {
 	var in installation
 	cmd := &cobra.Command{
-		Use:   "install --site NAME --source SPEC (--root FILE | --fingerprint DIGITS)",
-		Short: "Make this computer a site; may be repeated to repair or to change something",
+		Use: "install --site NAME --source SPEC (--root FILE | --fingerprint DIGITS)",
 		Long: "Writes the configuration, the settings and the root of trust, and the service where an init system runs.\n" +
 			"Repeated, it keeps what is there and changes only what is asked for.",
 		Args: exactly(0),

@@ -13,8 +13,7 @@ func (s *shell) pauseCommand() *cobra.Command {
 	var asJSON bool
 	var text string
 	cmd := &cobra.Command{
-		Use:   "pause",
-		Short: "Fetch nothing for a while, so that the line is free",
+		Use: "pause",
 		Long: "Stops fetching over a line and the local network at once. What is here stays, and goes on from there. A stick can still be used, and\n" +
 			"what is fetched already is put in place as ever. The pause holds over restarts, until --for is over or somebody says: dhow resume",
 		Args: exactly(0),

@@ -7,9 +7,8 @@ import (
 func (s *shell) resumeCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "resume",
-		Short: "End a pause: what was being fetched goes on",
-		Args:  exactly(0),
+		Use:  "resume",
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := s.client().Resume(cmd.Context())
 			if err != nil {

@@ -14,10 +14,9 @@ func (s *shell) rollbackCommand() *cobra.Command {
 	var req api.RollbackRequest
 	var yes, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "rollback",
-		Short: "Go back to an earlier release, with or without its data",
-		Long:  "Says first what will not be in the running system afterwards. The present state is kept in a backup in any case.",
-		Args:  exactly(0),
+		Use:  "rollback",
+		Long: "Says first what will not be in the running system afterwards. The present state is kept in a backup in any case.",
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if req.Data != "" && req.Data != "restore" && req.Data != "keep" {
 				return api.Fail(api.CodeUsage, "see: dhow rollback --help", "--data is %q: use restore or keep", req.Data)

@@ -18,11 +18,14 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/site"
+	"dhow/agent/words"
 )
 
 // shell is what all commands share.
 type shell struct {
 	prefix   string
+	lang     string
+	words    *words.Reader
 	in       io.Reader
 	out, err io.Writer
 }
@@ -31,7 +34,7 @@ type shell struct {
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	// The compose library warns about variables by way of a global logger, with parts of their values. Nothing of it may be printed.
 	logrus.SetOutput(io.Discard)
-	s := &shell{in: in, out: out, err: errOut}
+	s := &shell{in: in, out: out, err: errOut, words: readerFor(args)}
 	root := s.root()
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -42,9 +45,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		return api.CodeOK
 	}
 	e := s.hinted(explain(err))
-	fmt.Fprintf(errOut, "dhow: %s\n", e.Message)
-	if e.Hint != "" {
-		fmt.Fprintf(errOut, "hint: %s\n", e.Hint)
+	message, hint := s.said(e)
+	fmt.Fprintf(errOut, "dhow: %s\n", message)
+	if hint != "" {
+		fmt.Fprintln(errOut, s.say("cli.hint", "hint", hint))
 	}
 	return e.Code
 }
@@ -52,14 +56,13 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 func (s *shell) root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "dhow",
-		Short:         "Keep this site on the release that the central team has chosen",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          known,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if s.prefix == "" {
-				return nil
+			if err := s.checkLanguage(); err != nil || s.prefix == "" {
+				return err
 			}
 			abs, err := filepath.Abs(s.prefix)
 			s.prefix = abs
@@ -68,14 +71,15 @@ func (s *shell) root() *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&s.prefix, "prefix", os.Getenv("DHOW_PREFIX"),
 		"keep everything under this folder (default: the real system, or $DHOW_PREFIX)")
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "%v", err)
-	})
+	cmd.PersistentFlags().StringVar(&s.lang, "lang", "", "language of what is printed: en, fr, pt, es, sw, ht, ar (default: that of dhow.yaml, or of $LANG)")
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
 		s.installCommand(), s.uninstallCommand(), s.agentCommand(), s.updateCommand(), s.laterCommand(), s.pauseCommand(), s.resumeCommand(), s.statusCommand(), s.historyCommand(),
 		s.rollbackCommand(), s.backupCommand(), s.bundleCommand(), s.verifyCommand(), s.doctorCommand(), s.logsCommand(), s.serveCommand(), s.fetchCommand(), s.versionCommand(), s.manCommand(), s.emptyFolderCommand(),
 	)
+	cmd.InitDefaultHelpCmd()
+	s.localize(cmd)
 	return cmd
 }
 

@@ -24,8 +24,7 @@ import (
 func (s *shell) serveCommand() *cobra.Command {
 	var dir, address string
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Give a bundle, or what dhow fetch has brought, to the sites on this network",
+		Use: "serve",
 		Long: "Runs in the foreground until it is stopped, and needs no agent. It is read-only, and gives away what is signed, and nothing else.\n" +
 			"A bundle in a file is unpacked first, into this user's cache until the end: that takes as much room again as the bundle.\n" +
 			"The agent of a site does the same all the time when its dhow.yaml says: serve: \":8911\"",

@@ -12,9 +12,8 @@ import (
 func (s *shell) statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Say how this site is",
-		Args:  exactly(0),
+		Use:  "status",
+		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			status, err := s.client().Status(cmd.Context())
 			if err != nil {

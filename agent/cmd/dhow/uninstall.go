@@ -11,9 +11,8 @@ import (
 
 func (s *shell) uninstallCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "uninstall",
-		Short: "Remove the service; the stack goes on running, and all data stays",
-		Args:  exactly(0),
+		Use:  "uninstall",
+		Args: exactly(0),
 		RunE: func(*cobra.Command, []string) error {
 			if s.prefix == "" {
 				switch err := installer.Uninstall(); {

@@ -13,8 +13,7 @@ func (s *shell) updateCommand() *cobra.Command {
 	var from string
 	var now, retry, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "update",
-		Short: "Bring this site to the release that is pinned for it",
+		Use: "update",
 		Long: "Asks the sources for news, fetches what is missing, and puts it in place in the window of this site, or at once with --now.\n" +
 			"With --from a stick or folder is used, and no network. With --now quiet hours don't count either; a data budget always does.",
 		Args: exactly(0),

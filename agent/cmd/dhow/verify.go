@@ -49,8 +49,7 @@ type parts struct {
 func (s *shell) verifyCommand() *cobra.Command {
 	var asJSON, explain bool
 	cmd := &cobra.Command{
-		Use:   "verify BUNDLE",
-		Short: "Say whether a bundle or folder is good for this site, without using it; or why this site runs what it runs",
+		Use: "verify BUNDLE",
 		Long: "Checks the signatures against this site's root of trust, and every byte of the release that is pinned for it.\n" +
 			"Uses no network and changes nothing. Needs as much free space as the release has bytes.\n" +
 			"With --explain, prints the whole chain: from the root given at install over every signed document to the images, those that\n" +

@@ -34,9 +34,8 @@ func buildTime() time.Time {
 func (s *shell) versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Say which dhow this is",
-		Args:  exactly(0),
+		Use:  "version",
+		Args: exactly(0),
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				return s.json(map[string]string{"version": version, "platform": runtime.GOOS + "/" + runtime.GOARCH, "go": runtime.Version()})
