@@ -10,8 +10,7 @@ import (
 func (s *shell) laterCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "later",
-		Short: "Put off an update until tomorrow",
+		Use: "later",
 		Long: "Nothing is put in place by itself before the first window of tomorrow, also when another release comes today. Fetching goes on.\n" +
 			"It ends by itself, or with: dhow update --now",
 		Args: exactly(0),

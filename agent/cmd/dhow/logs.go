@@ -36,8 +36,7 @@ func (s *shell) logsCommand() *cobra.Command {
 	var since string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "logs",
-		Short: "Show what the agent has written down",
+		Use: "logs",
 		Long: "Shows the agent's log: from the journal of systemd where the service runs below it, else from the files in /var/lib/dhow/log.\n" +
 			"It names changes, steps and causes, never records or passwords.",
 		Args: exactly(0),
