@@ -125,6 +125,8 @@ type connection interface {
 	dump(ctx context.Context, w *parts, d *Dump, p Progress) error // fills in what it writes
 	load(ctx context.Context, r *reader, d Dump) error
 	tally(ctx context.Context) (rows map[string]int64, sums map[string]string, err error)
+	locks(ctx context.Context) ([]Lock, error)
+	release(ctx context.Context, l Lock) (rows int64, err error)
 }
 
 func open(ctx context.Context, exec Exec, s Server) (connection, error) {
