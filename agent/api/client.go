@@ -57,6 +57,12 @@ func (c *Client) Backups(ctx context.Context) ([]Backup, error) {
 	return b, c.ask(ctx, http.MethodGet, "/v1/backups", nil, &b)
 }
 
+// Report asks for the signed report for the central team, see package manifest/report.
+func (c *Client) Report(ctx context.Context) (json.RawMessage, error) {
+	var r json.RawMessage
+	return r, c.ask(ctx, http.MethodGet, "/v1/report", nil, &r)
+}
+
 // Update asks for an update. It returns as soon as the change has begun; follow it with Follow.
 func (c *Client) Update(ctx context.Context, r UpdateRequest) (Started, error) {
 	var s Started

@@ -27,16 +27,30 @@ type Offer struct {
 	Release string            `json:"release,omitempty"` // what this site would run after it
 	Note    string            `json:"note,omitempty"`    // what that release says of itself, in the language of the site
 	Args    map[string]string `json:"args,omitempty"`    // fill the sentence "offer.KIND" of package words
+	// Report says how writing the report for the centre onto that stick ended: one of the Report constants, empty when none was written. Its
+	// sentence is "offer.report-REPORT".
+	Report string `json:"report,omitempty"`
 }
 
-// Kinds of Offer. All but OfferInstall and OfferLooking are told and left alone.
+// How a report was written onto a stick.
+const (
+	ReportWritten  = "written"
+	ReportReadOnly = "read-only" // the stick can't be written to
+	ReportFull     = "full"
+	ReportFailed   = "failed"
+)
+
+// Kinds of Offer. All but OfferInstall and OfferLooking are told and left alone. Args hold label, that of the stick, with every kind.
 const (
 	OfferLooking    = "looking"    // it is being read
-	OfferInstall    = "install"    // verified; it may be installed
-	OfferCurrent    = "current"    // it holds what runs here
-	OfferOlder      = "older"      // it is older than what this site has seen; args: release
-	OfferForeign    = "foreign"    // made for another fleet or site, or signed by somebody else; args: fleet
+	OfferInstall    = "install"    // signed for this site, and may be installed; args: release
+	OfferCurrent    = "current"    // it holds what runs here; args: release
+	OfferOlder      = "older"      // it is older than what this site has seen; args: release, if it says so
+	OfferForeign    = "foreign"    // made for another fleet, signed by somebody else, or this site is not in the fleet that it holds
+	OfferOthers     = "others"     // made for another site or ring of this fleet; args: name
 	OfferDamaged    = "damaged"    // it can't be verified; args: problem
 	OfferUnreadable = "unreadable" // the stick gives errors; args: problem
-	OfferSince      = "since"      // it leaves out what this site does not have; args: since
+	OfferSince      = "since"      // it leaves out what this site does not have; args: since, release
+	OfferNothing    = "nothing"    // it is ours, and holds nothing that this site should run now: held, not pinned, or without its release
+	OfferFailed     = "failed"     // its release did not work here before, or a person left it; args: release
 )

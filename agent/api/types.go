@@ -66,7 +66,9 @@ type Status struct {
 	Done     int64    `json:"done,omitempty"`
 	Total    int64    `json:"total,omitempty"`
 	Offers   []Offer  `json:"offers,omitempty"` // of sticks, those that may be installed first
-	Needs    []Need   `json:"needs,omitempty"`  // the worst first
+	Key      string   `json:"key,omitempty"`    // with which this site signs its reports, the public half; its fingerprint beside it
+	KeyPrint string   `json:"key_fingerprint,omitempty"`
+	Needs    []Need   `json:"needs,omitempty"` // the worst first
 	Warnings []string `json:"warnings,omitempty"`
 }
 

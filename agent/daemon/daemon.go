@@ -10,6 +10,7 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ type Reader interface {
 	History(ctx context.Context) ([]api.Update, error)
 	Backups(ctx context.Context) ([]api.Backup, error)
 	KnownGood(ctx context.Context) (api.KnownGood, error)
+	Report(ctx context.Context) (json.RawMessage, error)
 }
 
 // Changer begins changes and lets them be followed. Its methods return as soon as the change is recorded.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -55,6 +56,10 @@ func (f *fake) History(context.Context) ([]api.Update, error) { return nil, f.no
 func (f *fake) Backups(context.Context) ([]api.Backup, error) { return nil, f.note("backups") }
 func (f *fake) KnownGood(context.Context) (api.KnownGood, error) {
 	return api.KnownGood{Release: "1.1.0"}, f.note("known-good")
+}
+
+func (f *fake) Report(context.Context) (json.RawMessage, error) {
+	return json.RawMessage(`{"format":1}`), f.note("report")
 }
 
 func (f *fake) Update(_ context.Context, r api.UpdateRequest) (api.Started, error) {

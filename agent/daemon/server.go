@@ -38,6 +38,7 @@ func newServer(ctx context.Context, m Manager, poll *poller, warn func() []strin
 	mux.HandleFunc("GET /v1/history", s.history)
 	mux.HandleFunc("GET /v1/backups", s.backups)
 	mux.HandleFunc("GET /v1/known-good", s.knownGood)
+	mux.HandleFunc("GET /v1/report", s.report)
 	mux.HandleFunc("POST /v1/backups", s.backup)
 	mux.HandleFunc("POST /v1/bundles", s.bundle)
 	mux.HandleFunc("POST /v1/update", s.update)
@@ -94,6 +95,13 @@ func (s *server) knownGood(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	known, err := s.m.KnownGood(ctx)
 	s.answer(w, r, known, err)
+}
+
+func (s *server) report(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	report, err := s.m.Report(ctx)
+	s.answer(w, r, report, err)
 }
 
 func (s *server) update(w http.ResponseWriter, r *http.Request) {

@@ -43,6 +43,9 @@ func (p Paths) Archive() string { return filepath.Join(p.State(), "archive") }
 // Page is the folder of the local page: its PIN, its certificate, and who has tried how often.
 func (p Paths) Page() string { return filepath.Join(p.State(), "page") }
 
+// SiteKey is the key with which this site signs its reports.
+func (p Paths) SiteKey() string { return filepath.Join(p.State(), "site.key") }
+
 // LockFile is what Lock locks for the agent. It is never removed.
 func (p Paths) LockFile() string { return filepath.Join(p.State(), "lock") }
 

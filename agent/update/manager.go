@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,7 +27,7 @@ import (
 	"dhow/manifest/trust"
 )
 
-// Parts are what a Manager works with. All fields are required.
+// Parts are what a Manager works with. All fields but Version are required.
 type Parts struct {
 	Paths   site.Paths
 	Config  *site.Config
@@ -39,6 +40,7 @@ type Parts struct {
 	Compose *stack.Compose
 	Log     *slog.Logger
 	Now     func() time.Time
+	Version string // of this program, for reports; may be empty
 }
 
 // Manager carries out what people and the schedule ask for, one change at a time.
@@ -64,8 +66,12 @@ type Manager struct {
 	missing *shortage          // what the change at work misses
 	short   *shortage          // what the last change missed
 
-	meter meter // of the line
-	put   putOff
+	put    putOff
+	meter  meter  // of the line
+	sticks sticks // that people have plugged in
+
+	keyMu sync.Mutex
+	key   ed25519.PrivateKey // see siteKey
 
 	restless since     // data that do not hold still; only the runner's
 	begun    time.Time // when this process began, by the monotonic clock
@@ -228,6 +234,9 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	m.mu.Lock()
 	m.running, m.cancel = c.ID, stop
 	m.mu.Unlock()
+	if readsHere(c) {
+		m.sticks.yield()
+	}
 	m.Log.Info("change begins or goes on", "change", c.ID, "kind", c.Kind)
 	watch, unwatch := context.WithCancel(ctx)
 	defer unwatch()
@@ -250,6 +259,7 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	m.running, m.cancel = 0, nil
 	m.mu.Unlock()
 	m.hub.wake()
+	m.sticks.wake()
 	debug.FreeOSMemory() // the next change may be a month away, and the computer is small
 	return true, err
 }

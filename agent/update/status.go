@@ -7,6 +7,7 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/health"
+	"dhow/manifest/report"
 )
 
 // Status says what runs, what is wanted, and what is going on.
@@ -79,6 +80,10 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 		return s, err
 	}
 	s.Needs = m.needs(&s, m.engineAway(ctx, good != nil, answer))
+	s.Offers = m.offers()
+	if s.Key = m.publicKey(); s.Key != "" {
+		s.KeyPrint = report.Fingerprint(s.Key)
+	}
 	err = m.statusOfBackups(ctx, &s)
 	return s, err
 }

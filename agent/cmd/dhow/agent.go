@@ -44,7 +44,7 @@ func (s *shell) agent(ctx context.Context) error {
 		Next:     func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
 		Soon:     first.Soon(),
 		Line:     parts.line,
-		Beside:   parts.serve,
+		Beside:   parts.beside,
 		Warnings: parts.warnings,
 		Log:      log,
 		Now:      fault.Now,

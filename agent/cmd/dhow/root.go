@@ -75,7 +75,7 @@ func (s *shell) root() *cobra.Command {
 	cmd.SetFlagErrorFunc(flagError)
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
-		s.installCommand(), s.uninstallCommand(), s.agentCommand(), s.updateCommand(), s.laterCommand(), s.pauseCommand(), s.resumeCommand(), s.statusCommand(), s.historyCommand(),
+		s.installCommand(), s.uninstallCommand(), s.agentCommand(), s.updateCommand(), s.laterCommand(), s.pauseCommand(), s.resumeCommand(), s.statusCommand(), s.reportCommand(), s.historyCommand(),
 		s.rollbackCommand(), s.backupCommand(), s.bundleCommand(), s.verifyCommand(), s.doctorCommand(), s.logsCommand(), s.serveCommand(), s.fetchCommand(), s.versionCommand(), s.manCommand(), s.emptyFolderCommand(),
 	)
 	cmd.InitDefaultHelpCmd()

@@ -57,6 +57,7 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 		s.printf("%s\n", text)
 	}
 	s.tellLine(st, now)
+	s.tellOffers(st.Offers)
 	if st.Note != "" && st.Pinned != st.Release {
 		s.printf("%s: %s\n", st.Pinned, st.Note)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"dhow/agent/backup/archive"
 	"dhow/agent/daemon"
@@ -70,7 +71,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	}
 	w.manager = update.New(update.Parts{
 		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
-		Log: w.log, Now: fault.Now,
+		Log: w.log, Now: fault.Now, Version: version,
 	})
 	w.neighbours = &serve.Agent{
 		Address: func() string { return w.now().Serve }, Log: w.log,
@@ -79,8 +80,13 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	return w.manager, nil
 }
 
-// serve gives what is here to other sites, if the configuration says so.
-func (w *wiring) serve(ctx context.Context) {
+// beside looks after sticks, and gives what is here to other sites, if the configuration says so.
+func (w *wiring) beside(ctx context.Context) {
+	if w.manager != nil {
+		var done sync.WaitGroup
+		done.Go(func() { w.manager.Sticks(ctx) })
+		defer done.Wait()
+	}
 	if w.neighbours != nil {
 		w.neighbours.Run(ctx)
 	}

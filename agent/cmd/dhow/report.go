@@ -1,0 +1,78 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/bundle/durable"
+	"dhow/manifest/report"
+)
+
+func (s *shell) reportCommand() *cobra.Command {
+	var to string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "Show the report for the central team, or write it onto a stick",
+		Long: "A report says what runs here, how the last updates ended and when the last backup was made. It is signed with this site's own key and holds\n" +
+			"no patient data, settings or passwords. Sticks with bundles get one by themselves; the central team reads them with: dhowctl fleet status.",
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			data, err := s.client().Report(cmd.Context())
+			if err != nil {
+				return err
+			}
+			r, key, err := report.Parse(data)
+			if err != nil {
+				return api.Fail(api.CodeInternal, "update dhow", "the agent's report can't be read: %v", err)
+			}
+			if to != "" {
+				path, err := writeReport(to, report.FileName(r.Site), data)
+				if err != nil {
+					return api.Fail(api.CodeRefused, "name a folder that may be written to, with room in it", "cannot write the report: %v", err)
+				}
+				if !asJSON {
+					s.printf("Written: %s\n", path)
+					return nil
+				}
+			}
+			if asJSON {
+				_, err := s.out.Write(append(data, '\n'))
+				return err
+			}
+			s.tellReport(r, key)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "a folder, such as a stick's")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the signed file")
+	return cmd
+}
+
+func writeReport(dir, name string, data []byte) (string, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	err = durable.WriteIn(root, name, 0o644, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}, nil)
+	return filepath.Join(dir, name), err
+}
+
+func (s *shell) tellReport(r report.Report, key string) {
+	s.printf("%s   %s   report %d of %s\n", r.Site, r.Release, r.Number, r.Made.Local().Format("2 Jan 2006 15:04"))
+	for _, u := range r.Updates {
+		s.printf("%s   %s   %s\n", u.Receipt, arrow(u.From, u.To), u.Result)
+	}
+	if !r.Backup.IsZero() {
+		s.printf("last backup %s\n", r.Backup.Local().Format("2 Jan 2006 15:04"))
+	}
+	s.printf("key %s\n", report.Fingerprint(key))
+}

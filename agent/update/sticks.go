@@ -1,0 +1,323 @@
+package update
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/change"
+	"dhow/agent/stick"
+	"dhow/manifest"
+)
+
+// Times of looking at what people have brought. What has been read is kept in mind: looking again costs a list of names.
+const (
+	lookAgain = 30 * time.Second
+	lookSoon  = 5 * time.Second // when an update was in the way
+	// readFor bounds the reading of one bundle. Its signed documents stand at its beginning; what takes longer is somebody's large archive.
+	readFor = 2 * time.Minute
+	// lookFor is how long a stick may take to answer until it is said that it does not. Nobody waits for it.
+	lookFor = 30 * time.Second
+)
+
+// sticks is what is known of the places where people bring bundles. None of it is kept: after a restart they are looked at again.
+type sticks struct {
+	mu     sync.Mutex
+	places map[string]*brought
+	turn   chan struct{} // closed when a change has ended: what was found may be good for something else now
+}
+
+// brought is what was found at one place.
+type brought struct {
+	place  stick.Place
+	finds  []find
+	report string             // how writing a report there ended, see api.Offer
+	since  time.Time          // when the call began that is under way there; zero when none is
+	stop   context.CancelFunc // ends reading; nil when nothing is read
+}
+
+// find is a bundle and what it is good for.
+type find struct {
+	offer  api.Offer
+	number int64  // of its manifest
+	since  bool   // it leaves something out
+	ours   bool   // signed by the fleet of this site
+	none   bool   // it is no bundle
+	key    string // what it was judged by
+}
+
+// Sticks looks after sticks and the watched folder until ctx ends. It changes nothing at this site, and gives way to every update.
+func (m *Manager) Sticks(ctx context.Context) {
+	stick.Watch(ctx, stick.Options{
+		Places: func() stick.Places {
+			c := m.config().Sticks
+			if c.Off {
+				return stick.Places{}
+			}
+			return stick.Places{Watch: c.Places(), Folder: c.Folder}
+		},
+		Visit: m.visit, Log: m.Log,
+	})
+}
+
+// visit looks after one place until it is gone.
+func (m *Manager) visit(ctx context.Context, p stick.Place) {
+	b := m.sticks.enter(p)
+	defer m.sticks.leave(p)
+	known := map[string]find{}
+	var told reported
+	for {
+		turn := m.sticks.wait()
+		pause := lookAgain
+		if !m.lookAt(ctx, b, known) || !m.bringReport(ctx, b, &told) {
+			pause = lookSoon
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-turn:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// lookAt lists what is there and reads what is new. It reports whether it has come to its end.
+func (m *Manager) lookAt(ctx context.Context, b *brought, known map[string]find) bool {
+	m.sticks.begin(b, nil)
+	list, err := stick.Look(ctx, b.place.Path)
+	m.sticks.begin(b, nil)
+	if ctx.Err() != nil {
+		return true
+	}
+	var finds []find
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		finds = append(finds, find{offer: offerAt(b.place, b.place.Path, api.OfferUnreadable, "problem", plainly(err))})
+	}
+	standing := m.standing()
+	var unread []int
+	now := map[string]find{}
+	for _, bundle := range list {
+		key := bundle.Path + "\x00" + bundle.Key + "\x00" + standing
+		f, ok := known[key]
+		if !ok {
+			f = find{offer: offerAt(b.place, bundle.Path, api.OfferLooking), key: key}
+			unread = append(unread, len(finds))
+		} else {
+			now[key] = f
+		}
+		finds = append(finds, f)
+	}
+	clear(known)
+	for key, f := range now {
+		known[key] = f
+	}
+	m.sticks.found(b, finds)
+	for _, i := range unread {
+		if m.atWork() {
+			return false
+		}
+		read, cancel := context.WithTimeout(ctx, readFor)
+		m.sticks.begin(b, cancel)
+		f := m.judge(read, finds[i].offer)
+		stopped := errors.Is(read.Err(), context.Canceled)
+		cancel()
+		if stopped {
+			m.sticks.end(b)
+			return ctx.Err() != nil
+		}
+		f.key = finds[i].key
+		known[f.key], finds[i] = f, f
+		m.Log.Info("a bundle was found", "path", f.offer.Path, "kind", f.offer.Kind, "release", f.offer.Release, "problem", f.offer.Args["problem"])
+		m.sticks.found(b, finds)
+	}
+	m.sticks.end(b)
+	return true
+}
+
+// standing is by what bundles are judged here: when it changes they are judged anew.
+func (m *Manager) standing() string {
+	var number int64
+	var as manifest.Assignment
+	if current, err := m.Trust.Current(); err == nil {
+		number = current.Number
+		as, _ = current.Fleet.Assignment(m.Config.Site)
+	}
+	good, _ := m.good()
+	if good == nil {
+		good = &Good{}
+	}
+	bad, _ := m.bad()
+	return fmt.Sprint(number, as.Pin, as.Hold, good.Release, good.Digest, good.Manifest, len(bad))
+}
+
+// atWork reports whether something is under way that reading a stick would slow: anything but a fetch from elsewhere.
+func (m *Manager) atWork() bool {
+	c, err := m.unfinished()
+	return err != nil || c != nil && readsHere(c)
+}
+
+// readsHere reports whether a change works on the disks and sticks of this computer.
+func readsHere(c *change.Change) bool {
+	var p fetchPlan
+	return c.Kind != KindFetch || c.ReadPlan(&p) != nil || p.From != "" && onThisComputer(p.From)
+}
+
+// offerAt is an offer with pairs of arguments.
+func offerAt(p stick.Place, path, kind string, args ...string) api.Offer {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(p.ID + "\x00" + path))
+	o := api.Offer{ID: fmt.Sprintf("%016x", h.Sum64()), Path: path, Label: p.Label, Kind: kind}
+	return with(o, append(args, "label", p.Label)...)
+}
+
+func with(o api.Offer, args ...string) api.Offer {
+	for i := 0; i+1 < len(args); i += 2 {
+		if o.Args == nil {
+			o.Args = map[string]string{}
+		}
+		o.Args[args[i]] = args[i+1]
+	}
+	return o
+}
+
+// offerOrder says what comes first: what may be installed, then what somebody should know who waits for that.
+var offerOrder = []string{
+	api.OfferInstall, api.OfferLooking, api.OfferSince, api.OfferFailed, api.OfferUnreadable, api.OfferCurrent, api.OfferNothing, api.OfferOlder,
+	api.OfferDamaged, api.OfferOthers, api.OfferForeign,
+}
+
+// offers are what may be installed, the newest that the central team has asked for first, and what else was found.
+func (m *Manager) offers() []api.Offer {
+	finds := m.sticks.all()
+	slices.SortFunc(finds, func(a, b find) int {
+		full := func(f find) int {
+			if f.since {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(
+			cmp.Compare(slices.Index(offerOrder, a.offer.Kind), slices.Index(offerOrder, b.offer.Kind)),
+			cmp.Compare(b.number, a.number),
+			manifest.CompareVersions(b.offer.Release, a.offer.Release),
+			cmp.Compare(full(a), full(b)),
+			cmp.Compare(a.offer.Path, b.offer.Path),
+		)
+	})
+	var list []api.Offer
+	for _, f := range finds {
+		list = append(list, f.offer)
+	}
+	return list
+}
+
+func (s *sticks) enter(p stick.Place) *brought {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.places == nil {
+		s.places = map[string]*brought{}
+	}
+	b := &brought{place: p}
+	s.places[p.ID] = b
+	return b
+}
+
+func (s *sticks) leave(p stick.Place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.places, p.ID)
+}
+
+// begin notes that a call is under way; stop, which may be nil, ends it when something else needs the disk.
+func (s *sticks) begin(b *brought, stop context.CancelFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.since, b.stop = time.Now(), stop
+}
+
+func (s *sticks) end(b *brought) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.since, b.stop = time.Time{}, nil
+}
+
+func (s *sticks) found(b *brought, finds []find) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.finds = slices.Clone(finds)
+}
+
+// ours reports whether anything there was signed by the fleet of this site.
+func (s *sticks) ours(b *brought) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(b.finds, func(f find) bool { return f.ours })
+}
+
+func (s *sticks) reported(b *brought, how string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.report = how
+}
+
+// wait returns a channel that is closed when a change has ended.
+func (s *sticks) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn == nil {
+		s.turn = make(chan struct{})
+	}
+	return s.turn
+}
+
+func (s *sticks) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn != nil {
+		close(s.turn)
+		s.turn = nil
+	}
+}
+
+// yield ends all reading, for a change that needs the disks. It is begun again after that.
+func (s *sticks) yield() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.places {
+		if b.stop != nil {
+			b.stop()
+		}
+	}
+}
+
+// all lists what was found everywhere, and the places that do not answer.
+func (s *sticks) all() (finds []find) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.places {
+		if b.stop == nil && !b.since.IsZero() && time.Since(b.since) > lookFor {
+			finds = append(finds, find{offer: offerAt(b.place, b.place.Path, api.OfferUnreadable, "problem", "it does not answer")})
+			continue
+		}
+		for _, f := range b.finds {
+			if f.none {
+				continue
+			}
+			if f.ours {
+				f.offer.Report = b.report
+			}
+			finds = append(finds, f)
+		}
+	}
+	return finds
+}
