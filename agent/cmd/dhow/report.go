@@ -16,8 +16,7 @@ func (s *shell) reportCommand() *cobra.Command {
 	var to string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "report",
-		Short: "Show the report for the central team, or write it onto a stick",
+		Use: "report",
 		Long: "A report says what runs here, how the last updates ended and when the last backup was made. It is signed with this site's own key and holds\n" +
 			"no patient data, settings or passwords. Sticks with bundles get one by themselves; the central team reads them with: dhowctl fleet status.",
 		Args: exactly(0),
@@ -33,10 +32,10 @@ func (s *shell) reportCommand() *cobra.Command {
 			if to != "" {
 				path, err := writeReport(to, report.FileName(r.Site), data)
 				if err != nil {
-					return api.Fail(api.CodeRefused, "name a folder that may be written to, with room in it", "cannot write the report: %v", err)
+					return api.Fail(api.CodeRefused, "name a folder that may be written to, with room in it", "cannot write the report: %v", err).In("report-write", "problem", err.Error())
 				}
 				if !asJSON {
-					s.printf("Written: %s\n", path)
+					s.printf("%s\n", s.say("offer.told-to", "path", path))
 					return nil
 				}
 			}
@@ -67,12 +66,13 @@ func writeReport(dir, name string, data []byte) (string, error) {
 }
 
 func (s *shell) tellReport(r report.Report, key string) {
-	s.printf("%s   %s   report %d of %s\n", r.Site, r.Release, r.Number, r.Made.Local().Format("2 Jan 2006 15:04"))
+	const at = "2006-01-02 15:04"
+	s.printf("%s\n", s.say("offer.told-line", "site", r.Site, "release", r.Release, "number", r.Number, "moment", r.Made.Local().Format(at)))
 	for _, u := range r.Updates {
 		s.printf("%s   %s   %s\n", u.Receipt, arrow(u.From, u.To), u.Result)
 	}
 	if !r.Backup.IsZero() {
-		s.printf("last backup %s\n", r.Backup.Local().Format("2 Jan 2006 15:04"))
+		s.printf("%s\n", s.say("offer.told-backup", "moment", r.Backup.Local().Format(at)))
 	}
-	s.printf("key %s\n", report.Fingerprint(key))
+	s.printf("%s\n", s.say("offer.told-key", "key", report.Fingerprint(key)))
 }

@@ -1,16 +1,13 @@
 package main
 
-import (
-	"dhow/agent/api"
-	said "dhow/agent/words"
-)
+import "dhow/agent/api"
 
 // tellOffers says what is on the sticks: the best of it; the others are in the JSON and on the page.
 func (s *shell) tellOffers(offers []api.Offer) {
 	if len(offers) == 0 {
 		return
 	}
-	r, o := said.For(), offers[0]
+	r, o := s.words, offers[0]
 	line := r.Map("offer."+o.Kind, o.Args)
 	if o.Kind == api.OfferInstall {
 		line += " " + r.Say("offer.how", "path", o.Path)
