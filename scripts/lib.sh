@@ -22,6 +22,7 @@ mkdir -p "$cache"
 # Versions of the tools that are not in Debian.
 gofumpt_version=v0.12.0
 staticcheck_version=v0.8.2
+nfpm_version=v2.45.0 # newer ones need modules that are not to be had everywhere
 versitygw_version=v1.8.0
 
 say() { printf '\n== %s\n' "$*"; }
@@ -170,14 +171,15 @@ wait_gone() {
 	wait "$1" 2>/dev/null || true
 }
 
-# build_program NAME FOLDER OUT builds one of the two programs. This is the only place that says how. Without inlining (-l) and without the
-# tracing of grpc, which only the compose library brings, dhow is a tenth smaller; its work is done by the disk and the engine.
+# build_program NAME FOLDER OUT builds one of the two programs for $GOOS, $GOARCH, $GOARM. This is the only place that says how. Without
+# inlining (-l) and without the tracing of grpc, which only the compose library brings, dhow is a tenth smaller; its work is done by the disk
+# and the engine. The same source gives the same bytes, in whatever folder it lies. scripts/release sets $version and $built.
 build_program() {
-	local version built
-	version=$(git -C "$root" describe --always --dirty 2>/dev/null || echo dev)
-	built=$(TZ=UTC git -C "$root" log -1 --date=format-local:%FT%TZ --format=%cd 2>/dev/null || true)
-	CGO_ENABLED=0 go build -trimpath -tags "grpcnotrace${4:+,$4}" -gcflags=all=-l \
-		-ldflags "-s -w -X main.version=$version -X main.built=$built" -o "$3" "$2" || fail "cannot build $1"
+	local version=${version:-} built=${built:-}
+	[ -n "$version" ] || version=$(git -C "$root" describe --always --dirty 2>/dev/null || echo dev)
+	[ -n "$built" ] || built=$(TZ=UTC git -C "$root" log -1 --date=format-local:%FT%TZ --format=%cd 2>/dev/null || true)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags "grpcnotrace${4:+,$4}" -gcflags=all=-l \
+		-ldflags "-s -w -buildid= -X main.version=$version -X main.built=$built" -o "$3" "$2" || fail "cannot build $1"
 }
 
 build_programs() {

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"dhow/bundle/durable"
+	"dhow/installer"
+)
+
+// packageFilesCommand writes what install would write, for scripts/release to put into packages.
+func (s *shell) packageFilesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "package-files DIR",
+		Short:  "Write the service, as packages bring it, under a folder",
+		Hidden: true,
+		Args:   exactly(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			for path, text := range map[string]string{
+				"usr/lib/systemd/system/dhow.service": installer.Unit(),
+			} {
+				file := filepath.Join(args[0], filepath.FromSlash(path))
+				if err := durable.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+					return err
+				}
+				if err := durable.WriteFile(file, []byte(text), 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
