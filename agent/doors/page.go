@@ -1,17 +1,21 @@
 package doors
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
+	"encoding/json"
 	"html"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"dhow/agent/words"
 )
 
 // Page is what the maintenance page says. From and To are releases, Expected how long it will take about, Contact whom to call;
-// each may be left empty. Language is "en", "fr", or a tag that begins so; everything else is answered in English. Started is
-// shown in its own location.
+// each may be left empty. Language is that of the site, if it has one; else the browser's counts. Started is shown in its own location.
 type Page struct {
 	Title    string
 	From, To string
@@ -22,108 +26,143 @@ type Page struct {
 	Language string
 }
 
-// reload is how often the page looks whether the stack is back.
-const reload = 10 * time.Second
+const (
+	reload = 10 * time.Second // how often a browser without scripts looks whether the stack is back
+	stale  = 2 * time.Minute  // when any browser loads the page anew, should its script not work
+)
 
-//go:embed page.html
-var document string
+var (
+	//go:embed page.html
+	document string
+	//go:embed page.js
+	script string
+)
 
-// words are the sentences of one language; %s stands for the value.
-type words struct {
-	title, wait, safe, power, change, started, left, longer, moment, contact, code string
+// policy allows the style and the script of the page, and that it asks for itself.
+var policy = "default-src 'none'; style-src " + hash(between(document, "<style>", "</style>")) + "; script-src " + hash(script) +
+	"; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-var languages = map[string]words{
-	"en": {
-		title:   "The system is being updated",
-		wait:    "Please wait. This page comes back by itself.",
-		safe:    "What you have already saved is kept.",
-		power:   "Do not switch off the computer.",
-		change:  "Version %s",
-		started: "Started at %s",
-		left:    "About %s min left",
-		moment:  "Less than a minute left",
-		longer:  "It takes a little longer than usual",
-		contact: "Questions: %s",
-		code:    "The update did not work: the system goes back to what it was. Code for whoever helps: %s",
-	},
-	"fr": {
-		title:   "Le système est en cours de mise à jour",
-		wait:    "Veuillez patienter. Cette page revient toute seule.",
-		safe:    "Ce que vous avez déjà enregistré est conservé.",
-		power:   "N’éteignez pas l’ordinateur.",
-		change:  "Version %s",
-		started: "Début à %s",
-		left:    "Encore %s min environ",
-		moment:  "Encore moins d’une minute",
-		longer:  "Cela dure un peu plus longtemps que d’habitude",
-		contact: "Questions : %s",
-		code:    "La mise à jour n’a pas réussi : le système revient à son état d’avant. Code pour l’assistance : %s",
-	},
+func between(text, from, to string) string {
+	_, text, _ = strings.Cut(text, from)
+	text, _, _ = strings.Cut(text, to)
+	return text
 }
 
+// handler answers every path and method with status 503. A browser gets the page, which comes again under the same address until the stack does. What
+// was sent with another method than GET has not arrived: that answer says so and stays, because loading it again by itself would hide it, and could
+// send the same a second time. A program that asks for JSON gets that.
 func handler(page func() *Page, now func() time.Time) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, h := page(), w.Header()
+		reader := words.For(p.Language, r.Header.Get("Accept-Language"))
 		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Language", reader.Language())
 		h.Set("Retry-After", strconv.Itoa(int(reload/time.Second)))
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		h.Set("Vary", "Accept, Accept-Language")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Connection", "close")
-		body := page().render(now())
+		body := ""
+		if wantsJSON(r.Header.Get("Accept")) {
+			h.Set("Content-Type", "application/json")
+			body = p.json(reader, now())
+		} else {
+			sent := r.Method != http.MethodGet && r.Method != http.MethodHead
+			h.Set("Content-Type", "text/html; charset=utf-8")
+			h.Set("Content-Security-Policy", policy)
+			h.Set("Referrer-Policy", "no-referrer")
+			if !sent {
+				h.Set("Refresh", strconv.Itoa(int(stale/time.Second)))
+			}
+			body = p.render(reader, now(), sent)
+		}
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte(body)) // a client that went away loses nothing
 	})
 }
 
+// wantsJSON says whether an Accept header names JSON of some kind, such as application/fhir+json, and no HTML.
+func wantsJSON(accept string) bool {
+	accept = strings.ToLower(accept)
+	return strings.Contains(accept, "json") && !strings.Contains(accept, "html")
+}
+
+// left is how long it still takes; none where nobody can tell: before it is known, over time, or with a clock that was set.
+func (p Page) left(now time.Time) (left time.Duration, known, over bool) {
+	if p.Started.IsZero() || p.Expected <= 0 {
+		return 0, false, false
+	}
+	left = p.Expected - now.Sub(p.Started)
+	over = left < 0 || left > p.Expected+time.Minute
+	return left, !over, over
+}
+
+// json is the answer for programs: a fixed word, the sentence, and the seconds after which it should be over, if that is known.
+func (p Page) json(r *words.Reader, now time.Time) string {
+	answer := struct {
+		Error   string `json:"error"`
+		Message string `json:"message"`
+		Left    *int   `json:"seconds_left,omitempty"`
+	}{Error: "maintenance", Message: r.Say("door.title")}
+	if left, known, _ := p.left(now); known {
+		seconds := int(left / time.Second)
+		answer.Left = &seconds
+	}
+	data, _ := json.Marshal(answer) // strings and a number
+	return string(data) + "\n"
+}
+
 // render fills the document. Every value is escaped; all of them stand in text.
-func (p Page) render(now time.Time) string {
-	language, _, _ := strings.Cut(strings.ToLower(p.Language), "-")
-	language, _, _ = strings.Cut(language, "_")
-	text, ok := languages[language]
-	if !ok {
-		language, text = "en", languages["en"]
+func (p Page) render(r *words.Reader, now time.Time, sent bool) string {
+	var lines, more []string
+	line := func(to *[]string, class, text string) {
+		*to = append(*to, "<p"+class+">"+html.EscapeString(text)+"</p>")
 	}
-	title := p.Title
-	if title == "" {
-		title = text.title
+	if p.Code != "" {
+		line(&lines, ` class="strong"`, r.Say("door.code", "code", p.Code))
 	}
-	var lines []string
-	line := func(format, value string) {
-		if value != "" {
-			lines = append(lines, "<p>"+html.EscapeString(strings.Replace(format, "%s", value, 1))+"</p>")
-		}
+	if sent {
+		line(&lines, ` class="strong"`, r.Say("door.not_saved"))
+	} else {
+		line(&lines, "", r.Say("door.wait"))
 	}
+	switch left, known, over := p.left(now); {
+	case over:
+		line(&lines, "", r.Say("door.longer"))
+	case known:
+		line(&lines, "", r.Say("door.end", "hour", p.Started.Add(p.Expected).Format("15:04"), "length", r.Length(left)))
+	}
+	line(&lines, "", r.Say("door.safe"))
+	line(&lines, ` class="strong"`, r.Say("door.power"))
 	switch {
 	case p.From != "" && p.To != "":
-		line(text.change, p.From+" → "+p.To)
+		line(&more, "", r.Say("door.change", "release", p.From+" → "+p.To))
 	case p.To != "":
-		line(text.change, p.To)
+		line(&more, "", r.Say("door.change", "release", p.To))
 	}
 	if !p.Started.IsZero() {
-		line(text.started, p.Started.Format("15:04"))
+		line(&more, "", r.Say("door.started", "hour", p.Started.Format("15:04")))
 	}
-	if !p.Started.IsZero() && p.Expected > 0 {
-		switch left := p.Expected - now.Sub(p.Started); {
-		case left < 0 || left > p.Expected+time.Minute: // over time, or a clock that was set
-			line("%s", text.longer)
-		case left < time.Minute:
-			line("%s", text.moment)
-		default:
-			line(text.left, strconv.Itoa(int((left+time.Minute-1)/time.Minute)))
-		}
+	if p.Contact != "" {
+		line(&more, "", r.Say("door.contact", "contact", p.Contact))
 	}
-	line(text.code, p.Code)
-	line(text.contact, p.Contact)
+	heading, name, refresh, run := html.EscapeString(r.Say("door.title")), "", "", ""
+	title := heading
+	if p.Title != "" {
+		name = `<p class="name"><bdi>` + html.EscapeString(p.Title) + "</bdi></p>\n"
+		title += " – " + html.EscapeString(p.Title)
+	}
+	if !sent {
+		refresh = `<noscript><meta http-equiv="refresh" content="` + strconv.Itoa(int(reload/time.Second)) + "\"></noscript>\n"
+		run = "<script>" + script + "</script>\n"
+	}
 	return strings.NewReplacer(
-		"{{language}}", language,
-		"{{reload}}", strconv.Itoa(int(reload/time.Second)),
-		"{{title}}", html.EscapeString(title),
-		"{{wait}}", html.EscapeString(text.wait),
-		"{{safe}}", html.EscapeString(text.safe),
-		"{{power}}", html.EscapeString(text.power),
-		"{{lines}}", strings.Join(lines, "\n"),
+		"{{language}}", r.Language(), "{{direction}}", r.Direction(), "{{refresh}}", refresh, "{{title}}", title, "{{name}}", name, "{{heading}}", heading,
+		"{{lines}}", strings.Join(lines, "\n"), "{{more}}", strings.Join(more, "\n"), "{{script}}", run,
 	).Replace(document)
 }
