@@ -31,6 +31,7 @@ const (
 	ClaimArtifactType    = "application/vnd.dhow.claim.v1"    // artifactType of that claim
 	FilesArtifactType    = "application/vnd.dhow.files.v1"    // artifactType of a release's files
 	WaysArtifactType     = "application/vnd.dhow.ways.v1"     // artifactType of the ways to one image
+	AgentArtifactType    = "application/vnd.dhow.agent.v1"    // artifactType of a version of the agent
 	BlobsArtifactType    = "application/vnd.dhow.blobs.v1"    // artifactType of the list of all blobs of a release
 	DocumentMediaType    = "application/vnd.dhow.document.v1" // layers of both
 	FileMediaType        = "application/vnd.dhow.file.v1"     // layers of a files artifact
@@ -50,6 +51,9 @@ func BlobsTag(version string) string { return "blobs-" + strings.ReplaceAll(vers
 
 // WaysTag is the tag of the ways to a release in an OCI repository.
 func WaysTag(version string) string { return "ways-" + strings.ReplaceAll(version, "+", "_") }
+
+// AgentTag is the tag of the artifact that names all blobs of a version of the agent.
+func AgentTag(version string) string { return "agent-" + strings.ReplaceAll(version, "+", "_") }
 
 // BlobPath is where a blob stands in the layout, or "" when d is not a well-formed SHA-256 digest.
 func BlobPath(d digest.Digest) string {

@@ -18,6 +18,9 @@ type Assignment struct {
 	Downgrade bool   // the site may go back to Pin from a newer release
 	Hold      *Hold
 	Settings  map[string]string // those of the ring, with those of the site laid over them
+	// Agent is the version of dhow itself, empty for whatever the site has; AgentDowngrade allows an older one.
+	Agent          string
+	AgentDowngrade bool
 }
 
 // Assignment returns what the site must run: its own pin, or else that of its ring. The error wraps ErrUnknownSite.
@@ -30,6 +33,9 @@ func (f *Fleet) Assignment(site string) (Assignment, error) {
 	a := Assignment{Site: site, Ring: s.Ring, Pin: s.Pin, Asked: s.Asked, Downgrade: s.Downgrade, Hold: s.Hold, Settings: ring.Settings}
 	if s.Pin == "" && s.Asked == "" {
 		a.Pin, a.Asked, a.Downgrade = ring.Pin, ring.Asked, ring.Downgrade
+	}
+	if a.Agent, a.AgentDowngrade = f.Agent, f.AgentDowngrade; ring.Agent != "" {
+		a.Agent, a.AgentDowngrade = ring.Agent, ring.AgentDowngrade
 	}
 	if len(s.Settings) > 0 {
 		a.Settings = map[string]string{}
@@ -47,11 +53,14 @@ func (f *Fleet) Validate() error {
 	c.count("rings", len(f.Rings), 10_000)
 	c.count("sites", len(f.Sites), 200_000)
 	f.Policy.check(&c)
+	c.place = ""
+	checkAgent(&c, f.Agent, f.AgentDowngrade)
 	for _, name := range sorted(f.Rings) {
 		ring := f.Rings[name]
 		c.at("ring %s", quoted(name))
 		c.must(CheckName(name))
 		checkPin(&c, ring.Pin, ring.Asked, ring.Downgrade)
+		checkAgent(&c, ring.Agent, ring.AgentDowngrade)
 		checkSettings(&c, ring.Settings)
 	}
 	for _, name := range sorted(f.Sites) {
@@ -80,6 +89,13 @@ func checkPin(c *checker, pin, asked string, downgrade bool) {
 	}
 	if pin == "" && (asked != "" || downgrade) {
 		c.fail("there is no pin for what is asked or allowed")
+	}
+}
+
+func checkAgent(c *checker, version string, downgrade bool) {
+	c.version("agent", version, true)
+	if version == "" && downgrade {
+		c.fail("there is no agent that sites may go back to")
 	}
 }
 

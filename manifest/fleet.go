@@ -4,10 +4,15 @@ import "time"
 
 // Fleet says what every site runs. It is the signed counterpart of fleet.yaml: rings plus overrides. How it travels stands at FleetFiles.
 type Fleet struct {
-	Format int             `json:"format"`
-	Name   string          `json:"name"`
-	Policy Policy          `json:"policy"`
-	Rings  map[string]Ring `json:"rings"`
+	Format int    `json:"format"`
+	Name   string `json:"name"`
+	Policy Policy `json:"policy"`
+	// Agent is the version of dhow itself that sites run, see Agent; empty leaves them on what they have. AgentDowngrade lets those that run a
+	// newer one go back to it. A ring may say something else.
+	Agent          string `json:"agent,omitempty"`
+	AgentDowngrade bool   `json:"agentDowngrade,omitempty"`
+
+	Rings map[string]Ring `json:"rings"`
 	// Sites are all sites, or those of one part when the fleet was read for one site.
 	Sites map[string]Site `json:"sites,omitempty"`
 }
@@ -51,6 +56,9 @@ type Ring struct {
 	Asked string `json:"asked,omitempty"`
 	// Downgrade allows sites that run a newer release to go back to Pin, as far as the rules of the releases permit it.
 	Downgrade bool `json:"downgrade,omitempty"`
+	// Agent and AgentDowngrade take the place of those of the fleet.
+	Agent          string `json:"agent,omitempty"`
+	AgentDowngrade bool   `json:"agentDowngrade,omitempty"`
 	// Settings are values of variables that are no secret, for all sites of the ring.
 	Settings map[string]string `json:"settings,omitempty"`
 }

@@ -23,9 +23,11 @@ type Contents struct {
 	Releases []*manifest.Release
 	// Ways lead to layers of Releases; all blobs that they name come along. They need not be all that was signed.
 	Ways []*manifest.Ways
+	// Agents come along with all blobs that they name.
+	Agents []*manifest.Agent
 	// Store has all blobs, image manifests among them.
 	Store *bundle.Store
-	// There are blobs of Ways that the place has and Store need not have.
+	// There are blobs of Ways and Agents that the place has and Store need not have.
 	There map[digest.Digest]bool
 	// Platform leaves out the images of other platforms; empty means all.
 	Platform string
@@ -97,6 +99,11 @@ func newPlan(c Contents, forBundle bool) (*plan, error) {
 			return nil, err
 		}
 		for _, b := range waysBlobs(w, images) {
+			add(b)
+		}
+	}
+	for _, a := range c.Agents {
+		for _, b := range c.agentBlobs(a) {
 			add(b)
 		}
 	}

@@ -82,6 +82,11 @@ func publishOCI(ctx context.Context, ref string, c Contents, progress func(done,
 		}
 		lists = append(lists, l)
 	}
+	for _, a := range c.Agents {
+		if err := up.agent(ctx, a); err != nil {
+			return fmt.Errorf("agent %s: %w", a.Version, err)
+		}
+	}
 	h, err := up.documents(ctx, p.docs)
 	if err != nil {
 		return err

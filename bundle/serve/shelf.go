@@ -80,6 +80,13 @@ func (s *site) find(ctx context.Context, d digest.Digest) (manifest.Blob, error)
 				addWays(s.named, ways)
 			}
 		}
+		if current, err := s.Current(); err == nil {
+			for _, v := range current.Fleet.AgentsOf() {
+				if a, err := s.Agent(ctx, nil, v); err == nil {
+					addAgent(s.named, a)
+				}
+			}
+		}
 		b, ok = s.named[d]
 	}
 	if !ok {
@@ -114,6 +121,16 @@ func addRelease(named map[digest.Digest]manifest.Blob, r *manifest.Release) {
 func addWays(named map[digest.Digest]manifest.Blob, ways *manifest.Ways) {
 	for _, b := range ways.Blobs() {
 		named[b.Digest] = b
+	}
+}
+
+// addAgent adds the programs of a version of the agent, packed and as they are, and the deltas to them.
+func addAgent(named map[digest.Digest]manifest.Blob, a *manifest.Agent) {
+	for _, b := range a.Blobs() {
+		named[b.Digest] = b
+	}
+	for _, p := range a.Platforms {
+		named[p.Digest] = manifest.Blob{Digest: p.Digest, Size: p.Size}
 	}
 }
 

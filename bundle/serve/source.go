@@ -115,6 +115,13 @@ func (s *Source) addDocument(target string, data []byte) error {
 		}
 		addWays(s.named, ways)
 	}
+	if _, ok := manifest.AgentOfPath(target); ok {
+		agent, err := manifest.ParseAgent(data)
+		if err != nil {
+			return err
+		}
+		addAgent(s.named, agent)
+	}
 	if target == manifest.SitesPath {
 		parts, err := manifest.FleetFiles{Sites: data}.Parts()
 		if err != nil {

@@ -153,6 +153,9 @@ func (r *Repository) list(next, last *signed) (map[string]*metadata.TargetFiles,
 	if err := r.listWays(next.fleet, content); err != nil {
 		return nil, err
 	}
+	if err := r.listAgents(next.fleet, content); err != nil {
+		return nil, err
+	}
 	list := map[string]*metadata.TargetFiles{}
 	for name, data := range content {
 		info, err := metadata.TargetFile().FromBytes(name, data, "sha256")

@@ -21,9 +21,11 @@ func (f *FleetFile) decode() error {
 	format := 0
 	places := map[string]*yaml.Node{} // of the ring of each site
 	d.mapping(root, "the file", map[string]func(*yaml.Node){
-		"format": func(n *yaml.Node) { format = d.number(n, 1) },
-		"name":   func(n *yaml.Node) { f.fleet.Name = d.name(n) },
-		"policy": func(n *yaml.Node) { d.policy(n, &f.fleet.Policy) },
+		"format":         func(n *yaml.Node) { format = d.number(n, 1) },
+		"name":           func(n *yaml.Node) { f.fleet.Name = d.name(n) },
+		"policy":         func(n *yaml.Node) { d.policy(n, &f.fleet.Policy) },
+		"agent":          func(n *yaml.Node) { f.fleet.Agent = d.agent(n) },
+		"agentDowngrade": func(n *yaml.Node) { f.fleet.AgentDowngrade = d.yes(n) },
 		"rings": func(n *yaml.Node) {
 			d.each(n, "rings", func(key, value *yaml.Node) { f.fleet.Rings[d.name(key)] = d.ring(key, value) })
 		},
@@ -36,6 +38,9 @@ func (f *FleetFile) decode() error {
 	})
 	if len(d.mistakes) == 0 && (format == 0 || f.fleet.Name == "") {
 		d.fail(root, "format and name are needed")
+	}
+	if f.fleet.AgentDowngrade && f.fleet.Agent == "" && len(d.mistakes) == 0 {
+		d.fail(root, "agentDowngrade goes with an agent")
 	}
 	if format > fleetFormat {
 		d.fail(root, "format %d was made for a newer dhowctl", format)
@@ -189,12 +194,30 @@ func (d *decoder) pin(n *yaml.Node) (pin, asked string) {
 	return pin, asked
 }
 
+// agent reads a version of the agent: exactly one.
+func (d *decoder) agent(n *yaml.Node) string {
+	s := d.text(n)
+	if s == "" {
+		return ""
+	}
+	version, err := manifest.ParseVersion(s)
+	if err != nil {
+		d.fail(n, "agent: %q is not a version such as 1.4.0", s)
+	}
+	return version
+}
+
 func (d *decoder) ring(key, n *yaml.Node) (r manifest.Ring) {
 	d.mapping(n, "ring "+key.Value, map[string]func(*yaml.Node){
-		"pin":       func(n *yaml.Node) { r.Pin, r.Asked = d.pin(n) },
-		"downgrade": func(n *yaml.Node) { r.Downgrade = d.yes(n) },
-		"settings":  func(n *yaml.Node) { r.Settings = d.settings(n) },
+		"pin":            func(n *yaml.Node) { r.Pin, r.Asked = d.pin(n) },
+		"downgrade":      func(n *yaml.Node) { r.Downgrade = d.yes(n) },
+		"settings":       func(n *yaml.Node) { r.Settings = d.settings(n) },
+		"agent":          func(n *yaml.Node) { r.Agent = d.agent(n) },
+		"agentDowngrade": func(n *yaml.Node) { r.AgentDowngrade = d.yes(n) },
 	})
+	if r.AgentDowngrade && r.Agent == "" {
+		d.fail(n, "ring %s: agentDowngrade goes with an agent", key.Value)
+	}
 	if r.Downgrade && r.Pin == "" && r.Asked == "" {
 		d.fail(n, "ring %s: downgrade goes with a pin", key.Value)
 	}

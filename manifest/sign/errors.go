@@ -31,12 +31,16 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrUnknownRelease: the repository holds no such release.
 	ErrUnknownRelease = errors.New("no such release")
+	// ErrUnknownAgent: the repository holds no such version of the agent.
+	ErrUnknownAgent = errors.New("no such agent")
 	// ErrFleetFile: fleet.yaml has a mistake; the text says where.
 	ErrFleetFile = errors.New("mistake in fleet.yaml")
 	// ErrNoPast: a pin says "previous" and there is none.
 	ErrNoPast = errors.New("there is no previous release")
 	// ErrDowngrade: a pin takes sites back and does not say that it may.
 	ErrDowngrade = errors.New("goes back to an older release")
+	// ErrAgentDowngrade: the agent of sites would go back, and fleet.yaml does not say that it may.
+	ErrAgentDowngrade = errors.New("goes back to an older agent")
 	// ErrSecret: what is to be signed for everybody to read looks like a secret.
 	ErrSecret = errors.New("looks like a secret")
 	// ErrNotSigned: nothing was signed yet.

@@ -112,7 +112,7 @@ func (r *Repository) adopt(p *Proposal, next *signed) error {
 		data := p.ceremony.Files[path]
 		switch {
 		case isFleet(name):
-		case isWays(name):
+		case isWays(name), isAgent(name):
 			if data == nil { // they are what was signed last
 				data = old[path]
 			}

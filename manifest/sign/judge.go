@@ -213,7 +213,7 @@ func (j *judge) targets() error {
 		old = j.last.Signed.Targets
 	}
 	fresh := func(name string) bool {
-		return isFleet(name) || old[name] == nil || isWays(name) && !old[name].Equal(*s.Targets[name])
+		return isFleet(name) || old[name] == nil || (isWays(name) || isAgent(name)) && !old[name].Equal(*s.Targets[name])
 	}
 	if err := content(s.Targets, j.c.Files, fresh); err != nil {
 		return err
@@ -230,6 +230,9 @@ func (j *judge) targets() error {
 	if err := j.ways(s.Targets, old); err != nil {
 		return err
 	}
+	if err := j.agents(s.Targets, old); err != nil {
+		return err
+	}
 	j.p.targets = next
 	j.p.By, _ = s.UnrecognizedFields["by"].(string)
 	j.p.By = plainText(j.p.By)
@@ -241,7 +244,7 @@ func (j *judge) releases(list, old map[string]*metadata.TargetFiles) error {
 	for _, name := range names(list) {
 		before := old[name]
 		switch {
-		case isFleet(name), isWays(name):
+		case isFleet(name), isWays(name), isAgent(name):
 		case before != nil && !before.Equal(*list[name]):
 			return bad("%s in it is not what was signed before, and a release never changes", name)
 		case before == nil:
@@ -284,7 +287,9 @@ func pins(f *manifest.Fleet) []string {
 }
 
 // isFleet reports whether a target is one of those that make the fleet.
-func isFleet(name string) bool { return !strings.HasPrefix(name, "releases/") && !isWays(name) }
+func isFleet(name string) bool {
+	return !strings.HasPrefix(name, "releases/") && !isWays(name) && !isAgent(name)
+}
 
 // content holds the contents of those targets that want says against the list.
 func content(list map[string]*metadata.TargetFiles, files map[string][]byte, want func(name string) bool) error {

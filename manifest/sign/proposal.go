@@ -21,8 +21,9 @@ type Proposal struct {
 	By          string   // who prepared it, as she says
 	Added       []string // releases, from old to new
 	Removed     []string
-	Ways        []*manifest.Ways // new or changed, by release from old to new
-	NoWays      []string         // releases whose ways are listed no more
+	Ways        []*manifest.Ways  // new or changed, by release from old to new
+	NoWays      []string          // releases whose ways are listed no more
+	Agents      []*manifest.Agent // new or changed, from old to new
 
 	ceremony  *Ceremony
 	root      *rootDocument // the newest that is in force

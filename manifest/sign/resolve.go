@@ -62,6 +62,9 @@ func (r *Repository) resolve(last *signed) (*manifest.Fleet, error) {
 		site.Pin = v.settle("sites", name, site.Pin, site.Asked)
 		now.Sites[name] = site
 	}
+	if err := v.checkAgents(&now); err != nil {
+		return nil, err
+	}
 	if err := v.checkPasswords(&now); err != nil {
 		return nil, err
 	}

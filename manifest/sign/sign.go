@@ -134,6 +134,11 @@ func (r *Repository) verify(s *signed, now time.Time) error {
 				return fmt.Errorf("cannot sign: sites would refuse these ways: %w", err)
 			}
 		}
+		if version, ok := manifest.AgentOfPath(name); ok {
+			if _, err := site.Agent(ctx, documentMap(s.files), version); err != nil {
+				return fmt.Errorf("cannot sign: sites would refuse this agent: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -255,7 +255,7 @@ func (c *Client) clean() error {
 	if c.cleaned {
 		return nil
 	}
-	for _, dir := range []string{c.dir, filepath.Join(c.dir, releasesDir), filepath.Join(c.dir, waysDir)} {
+	for _, dir := range []string{c.dir, filepath.Join(c.dir, releasesDir), filepath.Join(c.dir, waysDir), filepath.Join(c.dir, agentDir)} {
 		if err := durable.Clean(dir); err != nil {
 			return fmt.Errorf("cannot clean the trust folder: %w", err)
 		}

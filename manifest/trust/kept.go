@@ -18,6 +18,7 @@ import (
 const (
 	releasesDir = "releases"
 	waysDir     = "ways"
+	agentDir    = "agent"
 )
 
 // documentFile is the name under which the document of a version is kept.

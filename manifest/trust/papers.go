@@ -16,7 +16,7 @@ import (
 )
 
 // Document returns one of the documents of the manifest that this site has, by its path in a published folder, so that a Client is itself a
-// Source: of nothing but what it has verified. Documents of releases and of the ways to them are there once they were fetched, parts of a
+// Source: of nothing but what it has verified. Documents of releases, of the ways to them and of the agent are there once they were fetched, parts of a
 // large fleet when they concern this site; fails with fs.ErrNotExist for everything else.
 func (c *Client) Document(_ context.Context, name string, limit int64) ([]byte, error) {
 	c.mu.Lock()
@@ -146,7 +146,10 @@ func (c *Client) keptDocument(at string) ([]byte, error) {
 	if !ok {
 		dir, limit = waysDir, manifest.MaxWays
 		if version, ok = manifest.WaysOfPath(target); !ok {
-			return nil, nil
+			dir, limit = agentDir, manifest.MaxAgent
+			if version, ok = manifest.AgentOfPath(target); !ok {
+				return nil, nil
+			}
 		}
 	}
 	data, err := c.readKept(dir, documentFile(version, info), limit)

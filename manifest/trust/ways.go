@@ -37,7 +37,7 @@ func (c *Client) Ways(ctx context.Context, src Source, version string) (*manifes
 	if err := c.keepDocument(waysDir, documentFile(version, info), data); err != nil {
 		return nil, err
 	}
-	return w, c.dropWays()
+	return w, c.dropUnlisted(waysDir, manifest.WaysOfPath)
 }
 
 // listedWays returns what the present manifest says of the ways to a release, and their document when it is here.
@@ -61,14 +61,14 @@ func (c *Client) listedWays(version string) (p *parsed, info *metadata.TargetFil
 	return p, info, data, nil
 }
 
-// dropWays removes the documents of ways that the present manifest does not name: ways change, and only the newest are good for anything.
-// The caller holds work, and not mu.
-func (c *Client) dropWays() error {
+// dropUnlisted removes the documents of a folder that the present manifest does not name: ways and agents change, and only the newest are good
+// for anything. The caller holds work, and not mu.
+func (c *Client) dropUnlisted(dir string, ofPath func(string) (version string, ok bool)) error {
 	c.mu.Lock()
 	p, err := c.done()
 	var files []string
 	if err == nil {
-		files, err = c.keptFiles(waysDir)
+		files, err = c.keptFiles(dir)
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -76,13 +76,13 @@ func (c *Client) dropWays() error {
 	}
 	named := map[string]bool{}
 	for path, info := range p.targets.Signed.Targets {
-		if version, ok := manifest.WaysOfPath(path); ok {
+		if version, ok := ofPath(path); ok {
 			named[documentFile(version, info)] = true
 		}
 	}
 	for _, name := range files {
 		if !named[name] {
-			if err := c.dropDocument(waysDir, name); err != nil {
+			if err := c.dropDocument(dir, name); err != nil {
 				return err
 			}
 		}

@@ -72,6 +72,7 @@ func (a *app) root() *cobra.Command {
 		group("site", "Sites: the computers of the fleet", a.siteAdd(), a.siteImport(), a.siteSet(), a.siteList(), a.siteRemove()),
 		a.pin(), a.unpin(), a.promote(), a.hold(), a.releaseHold(), a.diff(), a.lint(),
 		a.publish(), a.sign(), a.audit(),
+		group("agent", "The agent: versions of dhow itself, and who runs which", a.agentAdd(), a.agentList(), a.agentPin(), a.agentRemove()),
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleSplit(), a.bundleVerify()),
 		group("key", "Keys: who may sign, and the one that copies of backups are encrypted to", a.keyCreate(), a.keyList(), a.keyAdd(),
 			a.keyRemove(), a.keyRotate(), a.keyRenew(), a.keyThreshold(), a.keySign(), a.keyAbandon(), a.keyExport(), a.keyBackup()),

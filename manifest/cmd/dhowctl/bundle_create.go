@@ -119,8 +119,12 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts in
 		}
 		releases = append(releases, release)
 	}
+	agents, warning, err := bundledAgents(signed, m, store)
+	if err != nil {
+		return err
+	}
 	done, err := pack.Write(ctx, out, pack.Contents{
-		Documents: signed.Files, Releases: releases, Store: store, Platform: m.platform, Since: since, Split: split,
+		Documents: signed.Files, Releases: releases, Agents: agents, Store: store, Platform: m.platform, Since: since, Split: split,
 		Hint: bundle.Hint{Fleet: releases[0].Fleet, Made: a.now(), Site: m.site, Ring: m.ring},
 	})
 	if err != nil {
@@ -129,6 +133,9 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts in
 	size := done.Size
 	if size == 0 {
 		size = done.Bytes
+	}
+	if warning != "" {
+		done.Warnings = append(done.Warnings, warning)
 	}
 	for _, w := range done.Warnings {
 		a.printf("warning   %s\n", w)

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+
 	"dhow/agent/api"
+	"dhow/bundle"
 	"dhow/manifest"
 	"dhow/manifest/sign"
 )
@@ -67,4 +70,40 @@ func wanted(fleet *manifest.Fleet, m meantFor) (versions []string, held *manifes
 	versions = sorted(pins)
 	manifest.SortVersions(versions)
 	return versions, held
+}
+
+// bundledAgents returns the agents that the sites of a bundle are to run: a site without a line is healed from the stick. What leads to them from
+// older ones is left out, as a stick has room; so are agents whose bytes are not here, which is told.
+func bundledAgents(signed *sign.Documents, m meantFor, store *bundle.Store) (list []*manifest.Agent, warning string, err error) {
+	all, err := signed.Agents()
+	if err != nil {
+		return nil, "", err
+	}
+	fleet, wanted := signed.Fleet, map[string]bool{}
+	switch as, err := fleet.Assignment(m.site); {
+	case m.site != "" && err == nil:
+		wanted[as.Agent] = true
+	case m.ring != "":
+		wanted[cmp.Or(fleet.Rings[m.ring].Agent, fleet.Agent)] = true
+	default:
+		for _, v := range fleet.AgentsOf() {
+			wanted[v] = true
+		}
+	}
+	for _, agent := range all {
+		if !wanted[agent.Version] {
+			continue
+		}
+		whole := *agent
+		whole.Platforms = nil
+		for _, p := range agent.Platforms {
+			if p.Deltas = nil; store.Has(p.Full) {
+				whole.Platforms = append(whole.Platforms, p)
+			} else {
+				warning = "the bytes of agent " + agent.Version + " are not in " + store.Dir() + ": sites keep the one that they have"
+			}
+		}
+		list = append(list, &whole)
+	}
+	return list, warning, nil
 }

@@ -18,6 +18,7 @@ const manyLines = 40
 type diffJSON struct {
 	Manifest int64          `json:"manifest"`
 	Changes  []audit.Change `json:"changes"`
+	Agents   map[string]int `json:"agents,omitempty"` // how many sites will try which version of dhow itself
 	*sign.Effect
 }
 
@@ -48,7 +49,12 @@ func (a *app) diff() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		agents, err := r.ChangedAgents(now)
+		if err != nil {
+			return err
+		}
 		d := diffJSON{Effect: effect, Changes: append(audit.Compare(last, now, oldReleases, releases), audit.Ways(ways, gone)...)}
+		d.Changes, d.Agents = append(d.Changes, audit.Agents(agents)...), agentMoves(last, now)
 		signed, err := r.Documents()
 		switch {
 		case err == nil:
@@ -86,7 +92,7 @@ func (a *app) tellDiff(d diffJSON) {
 		}
 		a.printf("  %s\n", c.Text)
 	}
-	a.printf("Next publish: %s\n", effectText(d.Effect))
+	a.printf("Next publish: %s%s\n", effectText(d.Effect), alsoAgents(d.Agents))
 	for _, text := range effectLines(d.Effect) {
 		a.printf("  %s\n", text)
 	}

@@ -47,6 +47,8 @@ var kinds = []struct {
 	{sign.ErrInUse, api.CodeRefused, "leave it: what no ring or site is pinned to, none moves to"},
 	{sign.ErrUnknownRelease, api.CodeUsage, "dhowctl release list shows what is there"},
 	{sign.ErrDowngrade, api.CodeRefused, "allow it with dhowctl pin … --allow-downgrade, or \"downgrade: true\" beside the pin in fleet.yaml"},
+	{sign.ErrAgentDowngrade, api.CodeRefused, "allow it with dhowctl agent pin VERSION --allow-downgrade, or \"agentDowngrade: true\" beside it in fleet.yaml"},
+	{sign.ErrUnknownAgent, api.CodeUsage, "dhowctl agent list shows what is there; add one: dhowctl agent add VERSION DIST"},
 	{sign.ErrFleetFile, api.CodeUsage, ""},
 	{sign.ErrNotSigned, api.CodeUsage, "publish first: dhowctl publish --to oci://HOST/PATH or a folder"},
 	{sign.ErrNothingNew, api.CodeRefused, "fleet.yaml and releases say what was signed last; dhowctl publish --to … renews its date"},

@@ -38,8 +38,12 @@ policy:                       # for all sites; a site's own /etc/dhow/dhow.yaml 
   contact: +243 000 000 000   # whom people at a site call
   # backupKey: age1…          # what copies of backups are encrypted to; dhowctl key backup writes it
 
+agent: 1.4.0                  # the version of dhow itself that sites run; without it they keep what was installed
+# agentDowngrade: true        # this agent may take the place of a newer one
+
 rings:
   pilot:
+    agent: 1.5.0              # in place of the fleet's; agentDowngrade goes with it
     pin: 1.2.x                # a version (1.2.0), a line (1.2.x or 1.x: its newest release at each publish, pre-releases not),
                               # or previous: what the ring was signed for before its present release
   wave1:

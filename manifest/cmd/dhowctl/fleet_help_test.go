@@ -37,7 +37,7 @@ func TestFleetReference(t *testing.T) {
 
 // fleetKeys are all keys of fleet.yaml, as package sign reads them.
 var fleetKeys = []string{
-	"format", "name", "policy", "rings", "sites",
+	"format", "name", "policy", "rings", "sites", "agent", "agentDowngrade",
 	"fetch", "window", "timeZone", "rate", "quiet", "budget", "day", "month", "keep", "backup", "languages", "contact", "backupKey",
 	"at", "days", "space", "drill", "pin", "downgrade", "settings", "ring", "hold", "reason", "since",
 }

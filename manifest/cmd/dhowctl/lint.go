@@ -190,6 +190,7 @@ func (l *linter) pins() {
 		l.add(levelError, "", "%v", err)
 		return
 	}
+	l.agents(store)
 	for _, v := range l.versions {
 		if r := l.releases[v]; r != nil && pinned[v] {
 			if gone := absent(r, store); gone > 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"dhow/bundle"
 	"dhow/manifest"
 )
 
@@ -29,6 +30,31 @@ func (l *linter) rings() {
 		case ring.Pin == "" && ring.Asked == "" && sites[name] > own[name]:
 			l.add(levelWarning, l.at("rings", name), "ring %s has no pin, so %s will be told nothing", name, count(sites[name]-own[name], "site"))
 		}
+	}
+}
+
+// agents speaks of versions of the agent: those that nobody runs, and those whose bytes are not here.
+func (l *linter) agents(store *bundle.Store) {
+	versions, err := l.r.Agents()
+	if err != nil {
+		l.add(levelError, "", "%v", err)
+		return
+	}
+	pinned := l.fleet.AgentsOf()
+	var idle []string
+	for _, v := range versions {
+		agent, err := l.r.Agent(v)
+		switch {
+		case err != nil:
+			l.add(levelError, "", "%v", err)
+		case !slices.Contains(pinned, v):
+			idle = append(idle, v)
+		case slices.ContainsFunc(agent.Platforms, func(p manifest.AgentProgram) bool { return !store.Has(p.Full) }):
+			l.add(levelWarning, "", "the bytes of agent %s are not in %s: it can be published only where they are already", v, store.Dir())
+		}
+	}
+	if len(idle) > 0 {
+		l.add(levelNote, "", "nobody is pinned to agent %s", strings.Join(idle, ", "))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,6 +50,7 @@ func cheapKeys() {
 //
 //	push REF [PLATFORM…]   puts an image (or an index of several) into the registry
 //	push-program REF TEXT  puts an image of a system that stays the same and a program that holds TEXT in its middle
+//	make-program FILE PLATFORM TEXT  writes a file that has the headers of a program for linux and holds TEXT in its middle
 //	flip FILE WORD         flips a bit of FILE behind the first WORD in it, or in its middle when WORD is ""
 //	exits CODE PROGRAM ARG… runs a program and compares its exit code
 //	cp-fleet FROM TO       copies a fleet repository as git would: without keys and store
@@ -64,7 +67,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv(passphraseVariable, "correct horse")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "push-program": pushProgram, "flip": flip, "cut": cut, "exits": exits, "cp-fleet": copyFleet},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "push-program": pushProgram, "make-program": makeProgram, "flip": flip, "cut": cut, "exits": exits, "cp-fleet": copyFleet},
 	})
 }
 
@@ -152,6 +155,20 @@ func pushProgram(ts *testscript.TestScript, _ bool, args []string) {
 	img, err := imageOf("linux/amd64", system+system, program[:50_000]+args[1]+program[50_000:])
 	ts.Check(err)
 	ts.Check(remote.Write(r, img))
+}
+
+func makeProgram(ts *testscript.TestScript, _ bool, args []string) {
+	machine := map[string]elf.Machine{"linux/amd64": elf.EM_X86_64, "linux/arm64": elf.EM_AARCH64}[args[1]]
+	var b bytes.Buffer
+	ts.Check(binary.Write(&b, binary.LittleEndian, elf.Header64{
+		Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Type:  uint16(elf.ET_EXEC), Machine: uint16(machine), Version: uint32(elf.EV_CURRENT), Ehsize: 64, Phentsize: 56, Shentsize: 64,
+	}))
+	code := noise("program for " + args[1])
+	b.WriteString(strings.Repeat(code[:50_000]+args[2]+code[50_000:], 3))
+	file := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(file), 0o755))
+	ts.Check(os.WriteFile(file, b.Bytes(), 0o755))
 }
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {

@@ -43,6 +43,7 @@ func propose(r *sign.Repository, p *sign.Proposal) (*proposal, error) {
 	}
 	before, after := p.Fleets()
 	out.changes = append(audit.Compare(before, after, p.Removed, p.Added), audit.Ways(p.Ways, p.NoWays)...)
+	out.changes = append(out.changes, audit.Agents(p.Agents)...)
 	var err error
 	if r != nil {
 		out.effect, err = r.Effect(after)

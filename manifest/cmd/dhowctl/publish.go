@@ -130,6 +130,15 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 		}
 		stay = append(stay, warnings...)
 	}
+	if fleet != nil { // before anything is signed
+		if err := a.agentsThere(ctx, r, store, fleet, claims); err != nil {
+			return err
+		}
+	}
+	last, _, err := r.Signed()
+	if err != nil {
+		return err
+	}
 	var signed *sign.Documents
 	if files != nil {
 		signed, err = r.Finish(files, pass, a.now())
@@ -147,7 +156,11 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 	if err != nil {
 		return err
 	}
-	contents := pack.Contents{Documents: signed.Files, Releases: releases, Store: store}
+	agents, err := signed.Agents()
+	if err != nil {
+		return err
+	}
+	contents := pack.Contents{Documents: signed.Files, Releases: releases, Agents: agents, Store: store}
 	show, end := progress(a.err, "publishing")
 	for n, claim := range claims {
 		var warnings []string
@@ -155,7 +168,14 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 			return err
 		}
 		stay = append(stay, warnings...)
-		err := claim.Publish(ctx, contents, show)
+		programs, err := missingPrograms(ctx, store, agents, claim.Has)
+		if err != nil {
+			return err
+		}
+		for _, b := range programs {
+			contents.There[b.Digest] = true
+		}
+		err = claim.Publish(ctx, contents, show)
 		end()
 		if err != nil {
 			return a.overtaken(ctx, r, o.to[n], err)
@@ -172,7 +192,7 @@ func (a *app) publishTo(ctx context.Context, o publishOptions, more []string) er
 		}
 		return a.printJSON(done)
 	}
-	a.printf("Published: %s.%s\n", publishedText(signed, releases, ways), alsoText(signed.Effect))
+	a.printf("Published: %s.%s%s\n", publishedText(signed, releases, ways), alsoText(signed.Effect), alsoAgents(agentMoves(last, signed.Fleet)))
 	for _, w := range warnings {
 		a.warnf("%s", w)
 	}
@@ -335,6 +355,14 @@ func publishedBytes(releases []*manifest.Release, ways []*manifest.Ways) (size i
 		size += b.Size
 	}
 	return size
+}
+
+// alsoAgents is a sentence more about agents, when there is something to say.
+func alsoAgents(moves map[string]int) string {
+	if len(moves) == 0 {
+		return ""
+	}
+	return " " + agentText(moves)
 }
 
 // alsoText is a sentence more about sites, when there is something to say.
