@@ -170,7 +170,7 @@ func fillRepository(dir, name string, pass []byte, o options) (*Created, error) 
 }
 
 func newFleetFile(name string) []byte {
-	return []byte(`# Who runs what in the fleet ` + name + `. Keep this file in git; "dhowctl publish" signs what it says; "dhowctl help fleet" explains every key.
+	return []byte(`# Who runs what in the fleet ` + name + `. Keep this file in git; "dhowctl publish" signs what it says; "dhowctl help fleet.yaml" explains every key.
 format: 1
 name: ` + name + `
 

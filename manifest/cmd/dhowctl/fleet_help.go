@@ -6,9 +6,9 @@ import (
 	"dhow/installer/manual"
 )
 
-// fleetHelp is the help topic on fleet.yaml: dhowctl help fleet.
+// fleetHelp is the help topic on fleet.yaml: dhowctl help fleet.yaml.
 func (a *app) fleetHelp() *cobra.Command {
-	return &cobra.Command{Use: "fleet", Short: "fleet.yaml: every key and what it means", Long: fleetReference, Annotations: map[string]string{manual.Topic: "fleet.yaml(5)"}}
+	return &cobra.Command{Use: "fleet.yaml", Short: "fleet.yaml: every key and what it means", Long: fleetReference, Annotations: map[string]string{manual.Topic: "fleet.yaml(5)"}}
 }
 
 // fleetReference describes every key. A test sees to it that none is missing and that the example can be read.

@@ -54,6 +54,7 @@ func cheapKeys() {
 //	flip FILE WORD         flips a bit of FILE behind the first WORD in it, or in its middle when WORD is ""
 //	exits CODE PROGRAM ARG… runs a program and compares its exit code
 //	cp-fleet FROM TO       copies a fleet repository as git would: without keys and store
+//	sign-report DIR SITE NUMBER RELEASE KEY [RESULT]  writes the report of a site of fleet f, as the site with that key does, made an hour ago
 //	cut FILE               takes the second half of FILE away
 //
 // The program docker-save FILE REF… writes images as docker save does.
@@ -67,7 +68,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv(passphraseVariable, "correct horse")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "push-program": pushProgram, "make-program": makeProgram, "flip": flip, "cut": cut, "exits": exits, "cp-fleet": copyFleet},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"push": push, "push-program": pushProgram, "make-program": makeProgram, "flip": flip, "cut": cut, "exits": exits, "cp-fleet": copyFleet, "sign-report": signReport},
 	})
 }
 
