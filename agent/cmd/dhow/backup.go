@@ -48,42 +48,42 @@ func (s *shell) backupListCommand() *cobra.Command {
 
 func (s *shell) tellBackups(list []api.Backup, now time.Time) error {
 	if len(list) == 0 {
-		s.printf("no backups yet; make one with: %s\n", s.command("backup create"))
+		s.sayln("cli.no_backups", "command", s.command("backup create"))
 		return nil
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	for _, b := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Name, b.Release, dated(b.Made, now), sizes(b), strings.Join(b.Parts, ", "), remarks(b, now))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Name, b.Release, s.date(b.Made, now), s.sizes(b), strings.Join(b.Parts, ", "), s.remarks(b, now))
 	}
 	return w.Flush()
 }
 
 // sizes says how much data a backup holds and how much of it was new to the disk.
-func sizes(b api.Backup) string {
+func (s *shell) sizes(b api.Backup) string {
 	if b.Stored > 0 && b.Stored < b.Bytes {
-		return size(b.Bytes) + " (" + size(b.Stored) + " new)"
+		return s.say("cli.size_new", "size", s.words.Size(b.Bytes), "new", s.words.Size(b.Stored))
 	}
-	return size(b.Bytes)
+	return s.words.Size(b.Bytes)
 }
 
-func remarks(b api.Backup, now time.Time) string {
-	var words []string
+func (s *shell) remarks(b api.Backup, now time.Time) string {
+	var list []string
 	if b.Trouble != "" {
-		words = append(words, "NOT USABLE: "+b.Trouble)
+		list = append(list, s.say("cli.not_usable", "trouble", b.Trouble))
 	}
 	if b.Restore {
-		words = append(words, "kept for going back")
+		list = append(list, s.say("cli.kept_for_going_back"))
 	}
 	if b.Verified != nil {
-		words = append(words, "verified "+dated(*b.Verified, now))
+		list = append(list, s.say("cli.verified", "day", s.date(*b.Verified, now)))
 	}
 	if b.Tested != nil {
-		words = append(words, "tested "+dated(*b.Tested, now))
+		list = append(list, s.say("cli.tested", "day", s.date(*b.Tested, now)))
 	}
 	for _, place := range b.Copies {
-		words = append(words, "copy in "+place)
+		list = append(list, s.say("cli.copy_in", "place", place))
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(list, ", ")
 }
 
 // errand is a command that asks for something to be done with backups and follows it.

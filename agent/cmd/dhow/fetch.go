@@ -258,13 +258,7 @@ func (t *town) hint(fleet string, made time.Time) bundle.Hint {
 }
 
 // who says for whom it is.
-func (t *town) who() string {
-	names := slices.Concat(t.sites, t.rings)
-	if len(names) == 0 {
-		return ""
-	}
-	return " for " + strings.Join(names, ", ")
-}
+func (t *town) who() string { return strings.Join(slices.Concat(t.sites, t.rings), ", ") }
 
 // townError gives an error the hint that fits a laptop.
 func townError(err error) error {

@@ -48,13 +48,18 @@ func (t *town) plan(releases []*manifest.Release) ([]part, error) {
 	}
 	for _, p := range parts {
 		total, missing := fetch.Size(p.wants), t.missing(p.wants)
-		text := ""
-		if here := total - missing; here > 0 && missing > 0 {
-			text = ", " + size(here) + " of it here already"
-		} else if missing == 0 {
-			text = ", all here already"
+		s, text := t.shell, ""
+		if who := t.who(); who == "" {
+			text = s.say("cli.town.release", "release", p.release.Version, "platform", p.platform, "size", s.words.Size(total))
+		} else {
+			text = s.say("cli.town.release_for", "release", p.release.Version, "names", who, "platform", p.platform, "size", s.words.Size(total))
 		}
-		t.shell.printf("release   %s%s on %s: %s%s\n", p.release.Version, t.who(), p.platform, size(total), text)
+		if here := total - missing; here > 0 && missing > 0 {
+			text += ", " + s.say("cli.town.some_here", "size", s.words.Size(here))
+		} else if missing == 0 {
+			text += ", " + s.say("cli.town.all_here")
+		}
+		s.column(s.say("cli.label.release"), text)
 	}
 	return parts, nil
 }
@@ -98,7 +103,7 @@ func (t *town) bring(ctx context.Context, parts []part) error {
 	if err := roomFor(t.cache, t.missing(wants)); err != nil {
 		return err
 	}
-	began, show := time.Now(), newMeter(t.shell.err, "fetching")
+	began, show := time.Now(), t.shell.newMeter(t.shell.say("cli.label.fetching"))
 	moved, err := fetch.Blobs(ctx, t.store, t.sources, wants, fetch.Options{Rate: t.perSecond, Progress: show.set})
 	show.end()
 	t.result.Fetched = moved.Bytes
@@ -106,7 +111,8 @@ func (t *town) bring(ctx context.Context, parts []part) error {
 		return err
 	}
 	if moved.Bytes > 0 {
-		t.shell.printf("fetched   %s in %s\n", size(moved.Bytes), span(time.Since(began)))
+		s := t.shell
+		s.column(s.say("cli.label.fetched"), s.say("cli.town.fetched", "size", s.words.Size(moved.Bytes), "span", s.words.Span(time.Since(began))))
 	}
 	for _, p := range parts {
 		if t.base != nil { // no image is whole
@@ -155,13 +161,14 @@ func (t *town) write(ctx context.Context, m *trust.Manifest, releases []*manifes
 	t.result.Bundle, t.result.Bytes = t.out, sum.Bytes
 	t.result.Warnings = append(t.result.Warnings, sum.Warnings...)
 	for _, w := range sum.Warnings {
-		t.shell.printf("warning   %s\n", w)
+		t.shell.column(t.shell.say("cli.label.warning"), w)
 	}
 	if err := t.readBack(ctx, parts); err != nil {
 		return fmt.Errorf("the bundle was written, and can't be read back: %w", err)
 	}
-	t.shell.printf("bundle    %s: %s, written and read back\n", t.out, size(sum.Bytes))
-	t.shell.printf("At the site: dhow update --from %s\n", filepath.Base(strings.TrimRight(t.out, string(os.PathSeparator))))
+	s := t.shell
+	s.column(s.say("cli.label.bundle"), s.say("cli.town.bundle", "bundle", t.out, "size", s.words.Size(sum.Bytes)))
+	s.sayln("cli.town.at_the_site", "command", "dhow update --from "+filepath.Base(strings.TrimRight(t.out, string(os.PathSeparator))))
 	return nil
 }
 
@@ -186,7 +193,7 @@ func (t *town) readBack(ctx context.Context, parts []part) error {
 		}
 		wants = append(wants, p.wants...)
 	}
-	show := newMeter(t.shell.err, "reading")
+	show := t.shell.newMeter(t.shell.say("cli.label.reading"))
 	defer show.end()
 	return fetch.Verify(ctx, src, wants, show.set)
 }

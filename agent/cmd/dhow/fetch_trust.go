@@ -109,9 +109,10 @@ func (t *town) refresh(ctx context.Context) (*trust.Manifest, error) {
 		if err == nil {
 			t.result.Warnings = m.Warnings
 			for _, w := range m.Warnings {
-				t.shell.printf("warning   %s\n", w)
+				t.shell.column(t.shell.say("cli.label.warning"), w)
 			}
-			t.shell.printf("manifest  %d of fleet %s, expires %s\n", m.Number, m.Fleet.Name, m.Expires.Format(time.DateOnly))
+			s := t.shell
+			s.column(s.say("cli.label.manifest"), s.say("cli.town.manifest", "number", m.Number, "fleet", m.Fleet.Name, "day", m.Expires.Format(time.DateOnly)))
 			return m, nil
 		}
 		if worst == nil || errors.Is(worst, bundle.ErrUnreachable) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"dhow/agent/api"
@@ -40,9 +39,9 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 	case started.Nothing:
 		o = outcome{Change: started.Change, Result: resultNothing, Message: started.Message}
 	default:
-		show := newProgress(s.out)
+		show := s.newProgress(s.out)
 		if asJSON {
-			show = newProgress(io.Discard)
+			show = s.newProgress(io.Discard)
 		}
 		last, err := c.Follow(ctx, started.Change, show.show)
 		show.end()
@@ -116,46 +115,45 @@ func outcomeOf(last api.Event, err error) outcome {
 
 // tell says the end in a sentence. Errors are told by run.
 func (s *shell) tell(o outcome) {
-	p := newProgress(s.out)
+	p := s.newProgress(s.out)
 	if o.Bundle != nil {
 		for _, w := range o.Bundle.Warnings {
-			s.printf("warning   %s\n", w)
+			s.column(s.say("cli.label.warning"), w)
 		}
 	}
 	switch {
 	case (o.Result == resultNothing || o.Result == resultReady) && o.Message != "":
 		s.printf("%s\n", sentence(o.Message))
 	case o.Result == resultNothing:
-		s.printf("Nothing to do.\n")
+		s.sayln("cli.nothing_to_do")
 	case o.Result == resultReady:
-		s.printf("An update is ready; put it in place now with: %s\n", s.command("update --now"))
+		s.sayln("cli.ready_now", "command", s.command("update --now"))
 	case o.Result == api.ResultDone && o.Update == nil:
-		s.printf("%s %s\n", p.paint(32, "Done."), sentence(o.Message))
+		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), sentence(o.Message))
 	case o.Result == api.ResultDone:
-		s.printf("%s\n", p.paint(32, "Done.")+" "+doneText(o.Update))
+		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), s.doneText(o.Update))
 		if o.Note != "" {
-			s.printf("New in %s: %s\n", o.Update.To, o.Note)
+			s.sayln("cli.new_in", "release", o.Update.To, "note", o.Note)
 		}
 	case o.Result == api.ResultRolledBack && o.Update != nil:
-		s.printf("%s %s\n", p.paint(31, "The "+strings.Replace(o.Update.Kind, "apply", "update", 1)+" did not work."), asBefore(o.Update))
+		s.printf("%s %s\n", p.paint(31, s.say("cli.failed."+o.Update.Kind)), s.asBefore(o.Update))
 	}
 }
 
-func doneText(u *api.Update) string {
-	text := u.To + " is running"
+func (s *shell) doneText(u *api.Update) string {
 	if u.DowntimeSeconds > 0 {
-		text += "; away for " + span(time.Duration(u.DowntimeSeconds*float64(time.Second)))
+		return s.say("cli.running_away", "release", u.To, "span", s.words.Span(time.Duration(u.DowntimeSeconds*float64(time.Second))))
 	}
-	return text + "."
+	return s.say("cli.running", "release", u.To)
 }
 
-func asBefore(u *api.Update) string {
+func (s *shell) asBefore(u *api.Update) string {
 	if u.From == "" {
-		return "Nothing is running, as before."
+		return s.say("cli.nothing_as_before")
 	}
-	text := u.From + " is running as before and no data was lost."
+	text := s.say("cli.as_before", "release", u.From)
 	if u.Receipt != "" {
-		text += " Code " + u.Receipt + "."
+		text += " " + s.say("cli.code", "code", u.Receipt)
 	}
 	return text
 }

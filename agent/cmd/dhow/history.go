@@ -30,7 +30,7 @@ func (s *shell) historyCommand() *cobra.Command {
 			}
 			status, err := s.client().Status(cmd.Context())
 			if err == nil && status.Paused != nil {
-				s.printf("%s: nothing is fetched\n", pauseText(status.Paused, fault.Now()))
+				s.sayln("cli.paused", "paused", s.pauseText(status.Paused, fault.Now()))
 			}
 			return err
 		},
@@ -41,43 +41,45 @@ func (s *shell) historyCommand() *cobra.Command {
 
 func (s *shell) tellHistory(list []api.Update, now time.Time) error {
 	if len(list) == 0 {
-		s.printf("no updates yet\n")
+		s.sayln("cli.no_updates")
 		return nil
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	for _, u := range list {
-		fmt.Fprintf(w, "%04d\t%s\t%s\t%s\t%s\n", u.ID, dated(u.Started, now), arrow(u.From, u.To), resultOf(u), details(u))
+		fmt.Fprintf(w, "%04d\t%s\t%s\t%s\t%s\n", u.ID, s.date(u.Started, now), arrow(u.From, u.To), s.resultOf(u), s.details(u))
 	}
 	return w.Flush()
 }
 
-func resultOf(u api.Update) string {
-	if u.Result == "" {
-		return "under way"
+func (s *shell) resultOf(u api.Update) string {
+	switch {
+	case u.Result == "":
+		return s.say("cli.result.under_way")
+	case u.Result == api.ResultDone && u.Kind == "rollback":
+		return s.say("cli.result.went_back")
+	case u.Result == api.ResultDone && u.Kind == "adopt":
+		return s.say("cli.result.taken_over")
 	}
-	if u.Result == api.ResultDone && u.Kind != "apply" {
-		return map[string]string{"rollback": "went back", "adopt": "taken over"}[u.Kind]
-	}
-	return u.Result
+	return s.result(u.Result)
 }
 
-func details(u api.Update) string {
+func (s *shell) details(u api.Update) string {
 	if u.Reason != "" {
 		return u.Reason
 	}
 	var parts []string
 	if u.DowntimeSeconds > 0 {
-		parts = append(parts, "away "+short(time.Duration(u.DowntimeSeconds*float64(time.Second))))
+		parts = append(parts, s.say("cli.away", "span", short(time.Duration(u.DowntimeSeconds*float64(time.Second)))))
 	}
 	if u.BytesFetched > 0 {
-		parts = append(parts, size(u.BytesFetched))
+		parts = append(parts, s.words.Size(u.BytesFetched))
 	}
 	switch n := len(u.Setbacks); n {
 	case 0:
 	case 1:
 		parts = append(parts, u.Setbacks[0])
 	default:
-		parts = append(parts, fmt.Sprintf("%s (and %d more like it)", u.Setbacks[0], n-1))
+		parts = append(parts, s.say("cli.more_like_it", "first", u.Setbacks[0], "n", n-1))
 	}
 	return strings.Join(parts, ", ")
 }

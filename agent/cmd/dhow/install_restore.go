@@ -174,7 +174,7 @@ func (s *shell) copyBack(ctx context.Context, paths site.Paths, b *beginning, ow
 		}
 		b.name = newest(names)
 	}
-	show := newProgress(s.out)
+	show := s.newProgress(s.out)
 	err = offsite.Fetch(ctx, place, in.config.Site, b.name, keys, sink{own}, func(done, total int64) {
 		show.show(api.Event{Change: 1, Step: "fetch-copy", StepNumber: 1, StepCount: 1, Done: done, Total: total})
 	})

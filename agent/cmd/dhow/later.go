@@ -23,11 +23,11 @@ func (s *shell) laterCommand() *cobra.Command {
 				return s.json(p)
 			}
 			if p.NextApply != nil {
-				s.printf("Not today: the update comes on %s.\n", dated(*p.NextApply, fault.Now()))
+				s.sayln("cli.later_comes", "day", s.date(*p.NextApply, fault.Now()))
 			} else {
-				s.printf("Not today: no update comes before %s.\n", dated(p.Later, fault.Now()))
+				s.sayln("cli.later_not_before", "day", s.date(p.Later, fault.Now()))
 			}
-			s.printf("To have it now after all: %s\n", s.command("update --now"))
+			s.sayln("cli.later_now", "command", s.command("update --now"))
 			return nil
 		},
 	}

@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"dhow/agent/words"
 )
 
 // meter draws how far a command of its own is, on a terminal only.
 type meter struct {
 	out   io.Writer
+	words *words.Reader
 	what  string
 	live  bool
 	began time.Time
@@ -19,8 +22,9 @@ type meter struct {
 	told  time.Time
 }
 
-func newMeter(out io.Writer, what string) *meter {
-	return &meter{out: out, what: what, live: terminal(out), began: time.Now(), base: -1}
+func (s *shell) newMeter(what string) *meter {
+	out := s.err
+	return &meter{out: out, words: s.words, what: what, live: terminal(out), began: time.Now(), base: -1}
 }
 
 // set says that done bytes of total are there; 0 for a total that nobody knows.
@@ -32,9 +36,9 @@ func (m *meter) set(done, total int64) {
 		return
 	}
 	m.told = time.Now()
-	text := fmt.Sprintf("%-9s %s", m.what, size(done))
+	text := fmt.Sprintf("%-9s %s", m.what, m.words.Size(done))
 	if total > 0 {
-		text = fmt.Sprintf("%-9s %s  %s  %s", m.what, bar(done, total), progressOf(done, total), m.left(done, total))
+		text = fmt.Sprintf("%-9s %s  %s  %s", m.what, bar(done, total), m.words.Of(done, total), m.left(done, total))
 	}
 	width := 80
 	if f, ok := m.out.(*os.File); ok {
@@ -51,7 +55,7 @@ func (m *meter) left(done, total int64) string {
 	if spent < time.Second || moved <= 0 {
 		return ""
 	}
-	return "about " + short(time.Duration(float64(spent)/float64(moved)*float64(total-done))) + " left"
+	return m.words.Say("cli.about_left", "span", short(time.Duration(float64(spent)/float64(moved)*float64(total-done))))
 }
 
 // end removes the drawn line.

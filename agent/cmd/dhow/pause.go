@@ -29,8 +29,8 @@ func (s *shell) pauseCommand() *cobra.Command {
 			if asJSON {
 				return s.json(p)
 			}
-			s.printf("%s\n", sentence(pauseText(p.Pause, fault.Now())+": nothing is fetched"))
-			s.printf("It ends with: %s\n", s.command("resume"))
+			s.printf("%s\n", sentence(s.say("cli.paused", "paused", s.pauseText(p.Pause, fault.Now()))))
+			s.sayln("cli.ends_with", "command", s.command("resume"))
 			return nil
 		},
 	}
@@ -56,9 +56,9 @@ func pauseLength(text string, given bool) (time.Duration, error) {
 }
 
 // pauseText says who has ordered that nothing is fetched, and for how long.
-func pauseText(p *api.Pause, now time.Time) string {
+func (s *shell) pauseText(p *api.Pause, now time.Time) string {
 	if p.Until == nil {
-		return "paused by a person since " + moment(p.Since, now)
+		return s.say("cli.paused_since", "moment", s.clock(p.Since, now))
 	}
-	return "paused by a person until " + moment(*p.Until, now)
+	return s.say("cli.paused_until", "moment", s.clock(*p.Until, now))
 }

@@ -11,11 +11,13 @@ import (
 	"golang.org/x/term"
 
 	"dhow/agent/api"
+	"dhow/agent/words"
 )
 
 // progress shows the events of a change: one line drawn again and again on a terminal, a line for each step elsewhere.
 type progress struct {
 	out   io.Writer
+	words *words.Reader
 	live  bool
 	color bool
 	width func() int
@@ -30,8 +32,8 @@ type progress struct {
 	base   int64           // bytes at that moment
 }
 
-func newProgress(out io.Writer) *progress {
-	p := &progress{out: out, live: terminal(out), now: time.Now, width: func() int { return 80 }}
+func (s *shell) newProgress(out io.Writer) *progress {
+	p := &progress{out: out, words: s.words, live: terminal(out), now: time.Now, width: func() int { return 80 }}
 	if f, ok := out.(*os.File); ok && p.live {
 		p.color = os.Getenv("NO_COLOR") == ""
 		p.width = func() int {
@@ -57,7 +59,7 @@ func (p *progress) show(e api.Event) {
 	if e.Step == "" || e.End || (p.undone == e.Change && (!e.Undoing || e.Kind == "fetch")) {
 		return
 	}
-	text := fmt.Sprintf("%2d/%d %s", e.StepNumber, e.StepCount, stepWords(e.Step, e.Undoing))
+	text := fmt.Sprintf("%2d/%d %s", e.StepNumber, e.StepCount, p.words.Step(e.Step, e.Undoing))
 	if e.Kind == "fetch" && e.Message != "" { // told once; bytes are counted beside it
 		if !p.said[e.Message] {
 			if p.said == nil {
@@ -75,7 +77,7 @@ func (p *progress) show(e api.Event) {
 		return
 	}
 	if e.Total > 0 {
-		text = fmt.Sprintf("%-34s %s  %s  %s", text, bar(e.Done, e.Total), progressOf(e.Done, e.Total), p.left(e))
+		text = fmt.Sprintf("%-34s %s  %s  %s", text, bar(e.Done, e.Total), p.words.Of(e.Done, e.Total), p.left(e))
 	} else if e.Message != "" {
 		text += "   " + e.Message
 	}
@@ -85,7 +87,7 @@ func (p *progress) show(e api.Event) {
 func (p *progress) head(u *api.Update) string {
 	text := arrow(u.From, u.To)
 	if u.BytesFetched > 0 {
-		text += "   " + size(u.BytesFetched) + " fetched"
+		text += "   " + p.words.Say("cli.fetched", "size", p.words.Size(u.BytesFetched))
 	}
 	return text
 }

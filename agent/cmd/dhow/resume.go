@@ -18,9 +18,9 @@ func (s *shell) resumeCommand() *cobra.Command {
 			case asJSON:
 				return s.json(p)
 			case p.Ended == nil:
-				s.printf("Nothing was paused.\n")
+				s.sayln("cli.not_paused")
 			default:
-				s.printf("The pause is over; what waits is fetched.\n")
+				s.sayln("cli.resumed")
 			}
 			return nil
 		},

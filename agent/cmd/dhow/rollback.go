@@ -57,7 +57,7 @@ func order(ctx context.Context, c *api.Client, plan api.RollbackPlan) (api.Start
 func (s *shell) tellPlan(p api.RollbackPlan, now time.Time) {
 	s.printf("%s\n", arrow(p.From, p.To))
 	if p.Data == "restore" && !p.DataSince.IsZero() {
-		s.printf("This goes back to the data of %s.\n", moment(p.DataSince, now))
+		s.sayln("cli.back_to_data", "moment", s.clock(p.DataSince, now))
 	}
 	for _, line := range p.Loss {
 		s.printf("%s\n", sentence(line))
@@ -68,7 +68,7 @@ func (s *shell) confirm(p api.RollbackPlan, yes bool) error {
 	if yes {
 		return nil
 	}
-	answer, asked := s.ask("Type the name of the site to go on (" + p.Site + "): ")
+	answer, asked := s.ask(s.say("cli.type_site", "site", p.Site) + " ")
 	switch {
 	case !asked:
 		return api.Fail(api.CodeNotConfirmed, "use a terminal, or --yes", "not confirmed; nothing was done")

@@ -52,11 +52,11 @@ func (s *shell) serve(ctx context.Context, dir, address string) error {
 	if err != nil {
 		return api.Fail(api.CodeRefused, "choose another port: --listen :8912", "cannot listen: %v", err)
 	}
-	s.printf("serving   %s\n", about)
+	s.column(s.say("cli.label.serving"), about)
 	for _, source := range serve.Addresses(l) {
-		s.printf("source    %s\n", source)
+		s.column(s.say("cli.label.source"), source)
 	}
-	s.printf("Write one of these into the sources of the other sites (dhow.yaml), or there: dhow update --from SOURCE. Stop with Ctrl-C.\n")
+	s.sayln("cli.serve.how")
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if err := serve.Serve(ctx, l, serve.NewHandler(shelf, log)); err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
@@ -67,7 +67,7 @@ func (s *shell) serve(ctx context.Context, dir, address string) error {
 // shelf opens what is to be given away, and says what it is. done ends it.
 func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about string, done func(), err error) {
 	if _, err := os.Stat(filepath.Join(dir, cacheTrust, "root.json")); err == nil {
-		return cacheShelf(dir)
+		return s.cacheShelf(dir)
 	}
 	src, err := fetch.Open(ctx, dir)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about
 		_ = src.Close()
 		room.end()
 	}
-	show := newMeter(s.err, "reading")
+	show := s.newMeter(s.say("cli.label.reading"))
 	b, err := serve.OpenSource(ctx, src, room.begin, func(n int64) { show.set(n, 0) })
 	show.end()
 	switch {
@@ -86,9 +86,9 @@ func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about
 		err = api.Fail(api.CodeRefused, "make room there, or unpack the bundle on a disk with room: tar -xf BUNDLE -C FOLDER, then --dir FOLDER",
 			"cannot unpack into %s: %v", room.dir, err)
 	case err == nil:
-		about = b.About() + " from " + src.Name()
+		about = s.say("cli.serve.from", "what", b.About(), "place", src.Name())
 		if room.store != nil {
-			about += "\nunpacked  into " + room.dir + " until this ends"
+			about += fmt.Sprintf("\n%-9s %s", s.say("cli.label.unpacked"), s.say("cli.serve.unpacked", "folder", room.dir))
 		}
 		return b, about, done, nil
 	}
@@ -97,7 +97,7 @@ func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about
 }
 
 // cacheShelf is what dhow fetch has brought.
-func cacheShelf(dir string) (serve.Shelf, string, func(), error) {
+func (s *shell) cacheShelf(dir string) (serve.Shelf, string, func(), error) {
 	client, err := trust.Open(filepath.Join(dir, cacheTrust), trust.Options{Now: fault.Now, Floor: buildTime()})
 	if err != nil {
 		return nil, "", nil, err
@@ -118,6 +118,6 @@ func cacheShelf(dir string) (serve.Shelf, string, func(), error) {
 	for _, r := range releases {
 		versions = append(versions, r.Version)
 	}
-	about := fmt.Sprintf("fleet %s, manifest %d, release %s from %s", m.Fleet.Name, m.Number, strings.Join(versions, ", "), dir)
+	about := s.say("cli.serve.cache", "fleet", m.Fleet.Name, "manifest", m.Number, "releases", strings.Join(versions, ", "), "place", dir)
 	return serve.Site(store, client), about, func() {}, nil
 }

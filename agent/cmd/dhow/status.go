@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,27 +34,27 @@ func (s *shell) statusCommand() *cobra.Command {
 func (s *shell) tellStatus(st api.Status, now time.Time) {
 	release := st.Release
 	if release == "" {
-		release = "nothing installed yet"
+		release = s.say("cli.nothing_installed")
 	}
 	line := st.Site + "   " + release
 	if st.Pinned != "" {
-		line += " (pinned " + st.Pinned + ")"
+		line += " " + s.say("cli.pinned", "release", st.Pinned)
 	}
 	if st.Health != "" {
-		line += "   " + st.Health
+		line += "   " + s.health(st.Health)
 	}
 	if st.LastBackup != nil {
-		line += "   last backup " + moment(*st.LastBackup, now)
+		line += "   " + s.say("cli.last_backup", "moment", s.clock(*st.LastBackup, now))
 		if d := st.LastDrill; d != nil && d.OK {
-			line += ", tested " + day(d.When, now)
+			line += ", " + s.say("cli.tested", "day", s.day(d.When, now))
 		}
 	}
 	if st.NextCheck != nil {
-		line += "   next check " + moment(*st.NextCheck, now)
+		line += "   " + s.say("cli.next_check", "moment", s.clock(*st.NextCheck, now))
 	}
 	s.printf("%s\n", line)
 
-	if text := stateText(st); text != "" {
+	if text := s.stateText(st); text != "" {
 		s.printf("%s\n", text)
 	}
 	s.tellLine(st, now)
@@ -62,45 +63,52 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 		s.printf("%s: %s\n", st.Pinned, st.Note)
 	}
 	if st.Hold != "" {
-		s.printf("on hold: %s\n", st.Hold)
+		s.sayln("cli.hold", "reason", st.Hold)
 	}
 	if u := st.LastUpdate; u != nil && u.Result != "" && u.Result != api.ResultDone {
-		s.printf("last update %s: %s, %s%s\n", arrow(u.From, u.To), u.Result, u.Reason, withCode(u))
+		text := s.say("cli.last_update", "change", arrow(u.From, u.To), "result", s.result(u.Result), "reason", u.Reason)
+		if u.Receipt != "" { // what to tell whoever helps
+			text += " " + s.say("cli.with_code", "code", u.Receipt)
+		}
+		s.printf("%s\n", text)
 	}
 	if st.LastError != "" {
-		s.printf("last check: %s\n", st.LastError)
+		s.sayln("cli.last_check", "cause", st.LastError)
 	}
 	for _, w := range st.Warnings {
-		s.printf("warning: %s\n", w)
+		s.sayln("cli.warning", "text", w)
 	}
 }
 
-// withCode is what to tell whoever helps.
-func withCode(u *api.Update) string {
-	if u.Receipt == "" {
-		return ""
+// health says how the containers are.
+func (s *shell) health(state string) string {
+	if key := "cli.health." + state; s.words.Has(key) {
+		return s.say(key)
 	}
-	return " (code " + u.Receipt + ")"
+	return state
 }
 
-func stateText(st api.Status) string {
+// result says how an update ended.
+func (s *shell) result(result string) string {
+	if key := "cli.result." + strings.ReplaceAll(result, " ", "_"); s.words.Has(key) {
+		return s.say(key)
+	}
+	return result
+}
+
+func (s *shell) stateText(st api.Status) string {
 	text := ""
 	switch st.State {
-	case api.StateFetching:
-		text = "fetching"
+	case api.StateFetching, api.StateUpdating, api.StateBundle, api.StateUndoing:
+		text = s.say("cli.state." + st.State)
 	case api.StateReady:
-		return "an update is ready; put it in place now with: dhow update --now"
-	case api.StateUpdating:
-		text = "updating"
-	case api.StateBundle:
-		text = "writing a bundle"
-	case api.StateUndoing:
-		text = "going back to the old release"
+		return s.say("cli.ready", "command", "dhow update --now")
 	case api.StateStuck:
-		text = "STUCK: going back can't finish; it is tried again by itself, call for help and give the code " + st.Code
+		text = s.say("cli.state.stuck", "code", st.Code)
 	}
 	if text != "" && st.Step != "" && st.StepCount > 0 {
-		text += ", step " + stepOf(st) + ": " + stepWords(st.Step, st.State == api.StateUndoing || st.State == api.StateStuck)
+		undoing := st.State == api.StateUndoing || st.State == api.StateStuck
+		text = s.say("cli.state_step", "state", text, "number", st.StepNumber, "count", st.StepCount, "step", s.words.Step(st.Step, undoing))
 	}
 	return text
 }

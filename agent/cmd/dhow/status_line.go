@@ -9,43 +9,44 @@ import (
 // tellLine says what is fetched or waits, what the line has carried, and whether a person has paused it.
 func (s *shell) tellLine(st api.Status, now time.Time) {
 	if f := st.Fetch; f != nil {
-		s.printf("%s\n", fetchText(f))
+		s.printf("%s\n", s.fetchText(f))
 	}
 	if u := st.Line; u != nil {
-		s.printf("data: %s\n", lineText(u))
+		s.sayln("cli.line", "use", s.lineText(u))
 	}
 	if st.Paused != nil {
-		s.printf("%s: nothing is fetched; it ends with: %s\n", pauseText(st.Paused, now), s.command("resume"))
+		s.sayln("cli.paused_ends", "paused", s.pauseText(st.Paused, now), "command", s.command("resume"))
 	}
 }
 
 // fetchText says "1.1.0: 12.4 of 34.0 MB, 22 kB/s, 16 minutes left", or why it waits.
-func fetchText(f *api.Fetching) string {
-	text := f.Release + ": " + progressOf(f.Done, f.Total)
+func (s *shell) fetchText(f *api.Fetching) string {
+	text := f.Release + ": " + s.words.Of(f.Done, f.Total)
 	if f.Waits != "" {
-		text += " are here; " + f.Waits
+		text = s.say("cli.fetch_waits", "release", f.Release, "amount", s.words.Of(f.Done, f.Total), "why", f.Waits)
 	}
 	if f.Speed > 0 && f.Waits == "" {
-		text += ", " + size(f.Speed) + "/s"
+		text += ", " + s.say("cli.speed", "size", s.words.Size(f.Speed))
 		if f.SecondsLeft > 0 {
-			text += ", " + span(time.Duration(f.SecondsLeft*float64(time.Second))) + " left"
+			text += ", " + s.say("cli.left", "span", s.words.Span(time.Duration(f.SecondsLeft*float64(time.Second))))
 		}
 	} else if f.Estimate != "" {
-		text += "; " + f.Estimate + " to go"
+		text += "; " + s.say("cli.to_go", "estimate", f.Estimate)
 	}
 	return text
 }
 
 // lineText says "12.0 of 50.0 MB used today, 0.3 of 1.0 GB this month".
-func lineText(u *api.LineUse) string {
+func (s *shell) lineText(u *api.LineUse) string {
 	if u.Next != "" {
 		return u.Next
 	}
+	day, month := s.words.Of(u.Day, u.DayBudget), s.words.Of(u.Month, u.MonthBudget)
 	switch {
 	case u.MonthBudget == 0:
-		return progressOf(u.Day, u.DayBudget) + " used today"
+		return s.say("cli.used_today", "amount", day)
 	case u.DayBudget == 0:
-		return progressOf(u.Month, u.MonthBudget) + " used this month"
+		return s.say("cli.used_month", "amount", month)
 	}
-	return progressOf(u.Day, u.DayBudget) + " used today, " + progressOf(u.Month, u.MonthBudget) + " this month"
+	return s.say("cli.used_both", "day", day, "month", month)
 }

@@ -212,23 +212,24 @@ func platform(ctx context.Context, config *site.Config) string {
 }
 
 func (s *shell) tellVerified(v *verified) {
-	s.printf("%s is good.\n", v.Bundle)
-	s.printf("fleet     %s, manifest %d, expires %s\n", v.Fleet, v.Manifest, v.Expires.Format(time.DateOnly))
+	s.sayln("cli.verify.good", "bundle", v.Bundle)
+	s.column(s.say("cli.label.fleet"), s.say("cli.verify.fleet", "fleet", v.Fleet, "manifest", v.Manifest, "day", v.Expires.Format(time.DateOnly)))
 	if len(v.Releases) > 0 {
-		s.printf("releases  %s\n", strings.Join(v.Releases, ", "))
+		s.column(s.say("cli.label.releases"), strings.Join(v.Releases, ", "))
 	} else {
-		s.printf("releases  none is whole for %s\n", v.Platform)
+		s.column(s.say("cli.label.releases"), s.say("cli.verify.none", "platform", v.Platform))
 	}
 	if v.Since != "" {
-		s.printf("site      %s for %s: %s, what is new since %s, which is here\n", v.Release, v.Platform, size(v.Bytes), v.Since)
+		s.column(s.say("cli.label.site"), s.say("cli.verify.since", "release", v.Release, "platform", v.Platform, "size", s.words.Size(v.Bytes), "since", v.Since))
 	} else if v.Release != "" {
-		s.printf("site      %s for %s: %s, %s, %s, all here\n", v.Release, v.Platform, count(v.Images, "image"), count(v.Files, "file"), size(v.Bytes))
+		s.column(s.say("cli.label.site"), s.say("cli.verify.whole", "release", v.Release, "platform", v.Platform,
+			"images", s.words.Count("cli.images", v.Images), "files", s.words.Count("cli.files", v.Files), "size", s.words.Size(v.Bytes)))
 	}
 	if v.Parts != nil {
-		s.printf("parts     %s, %d of parity\n", count(v.Parts.Count, "part"), v.Parts.Parity)
+		s.column(s.say("cli.label.parts"), s.say("cli.verify.parts", "parts", s.words.Count("cli.parts", v.Parts.Count), "parity", v.Parts.Parity))
 	}
 	for _, w := range v.Warnings {
-		s.printf("warning   %s\n", w)
+		s.column(s.say("cli.label.warning"), w)
 	}
 }
 
