@@ -36,6 +36,8 @@ type Status struct {
 	Pinned     string  `json:"pinned"`             // what the manifest asks for
 	Note       string  `json:"note,omitempty"`     // what the pinned release says of itself, in the language of the site
 	Hold       string  `json:"hold,omitempty"`     // reason of a hold
+	Contact    string  `json:"contact,omitempty"`  // whom to call
+	Language   string  `json:"language,omitempty"` // of the people here
 	Manifest   int64   `json:"manifest,omitempty"` // number of the newest manifest seen
 	State      string  `json:"state"`
 	Code       string  `json:"code,omitempty"` // what to tell whoever helps, while the site goes back (see Receipt)

@@ -34,6 +34,8 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 			s.Note = m.noteOf(as.Pin)
 		}
 	}
+	config := m.config()
+	s.Contact, s.Language = config.Contact, config.Language
 	s.Warnings = m.trustWarnings()
 	bad, err := m.bad()
 	if err != nil {

@@ -1,0 +1,377 @@
+package page
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"dhow/agent/api"
+)
+
+// composer fills a View from what the agent says.
+type composer struct {
+	*View
+	s       api.Status
+	running *api.Update
+	now     time.Time
+}
+
+func (c *composer) release() string { return plain(c.s.Release, shortText) }
+
+// state says the most important thing that there is to say: first what goes on, then what a person must do, then what one may do.
+func (c *composer) state(note *api.Update) {
+	urgent := c.urgent()
+	switch offer := c.offer(); {
+	case c.s.State == api.StateStuck:
+		c.stuck()
+	case c.s.State == api.StateUndoing:
+		c.undoing()
+	case c.s.State == api.StateUpdating:
+		c.working()
+	case urgent != nil:
+		c.need(*urgent)
+	case note != nil && note.Result == api.ResultDone:
+		c.done(note)
+	case note != nil:
+		c.failed(note)
+	case offer != nil && offer.Kind == api.OfferInstall:
+		c.stick(offer)
+	case offer != nil:
+		c.badStick(offer)
+	case len(c.s.Needs) > 0:
+		c.need(c.s.Needs[0])
+	case c.ready():
+		c.readyNow()
+	case c.s.State == api.StateFetching && (c.s.Pinned != c.s.Release || c.s.Fetch != nil), c.s.Fetch != nil:
+		c.fetching()
+	case c.s.State == api.StateNew:
+		c.nothing()
+	case c.s.Paused != nil:
+		c.paused()
+	default:
+		c.current()
+	}
+	c.facts()
+}
+
+// urgent is a need that comes before the news of an update that has ended and before a stick: nothing works until somebody sees to it.
+func (c *composer) urgent() *api.Need {
+	for i, n := range c.s.Needs {
+		if slices.Contains([]string{api.NeedEngine, api.NeedConfig, api.NeedHealth}, n.Kind) {
+			return &c.s.Needs[i]
+		}
+	}
+	return nil
+}
+
+// ready reports whether a release can be put in place now.
+func (c *composer) ready() bool { return c.s.State == api.StateReady }
+
+// offer is the stick that matters most: one that may be installed stands first.
+func (c *composer) offer() *api.Offer {
+	if len(c.s.Offers) == 0 || c.s.Offers[0].Kind == api.OfferCurrent {
+		return nil
+	}
+	return &c.s.Offers[0]
+}
+
+func (c *composer) stuck() {
+	c.State, c.Title, c.Refresh = stateStuck, c.Say.Say("page.stuck"), soon
+	c.line(c.Say.Say("page.stuck.text"))
+	c.line(c.Say.Say("page.power"))
+	c.help(c.s.Code)
+}
+
+func (c *composer) undoing() {
+	c.State, c.Title, c.Refresh = stateUndoing, c.Say.Say("page.undoing", "step", c.step(), "n", c.s.StepNumber, "count", c.s.StepCount), soon
+	c.line(c.Say.Say("page.undoing.text"))
+	c.Strong = c.Say.Say("page.power")
+	c.Bar = &Bar{Text: c.bytes()}
+	c.codeLine(c.s.Code)
+}
+
+func (c *composer) working() {
+	c.State, c.Refresh = stateWorking, soon
+	c.Title = c.Say.Say("page.working", "step", c.step(), "n", c.s.StepNumber, "count", c.s.StepCount)
+	if u := c.running; u != nil && u.From != "" {
+		c.line(c.Say.Say("page.fromto", "from", plain(u.From, shortText), "to", plain(u.To, shortText)))
+	}
+	if c.s.LeftSeconds > 0 {
+		c.line(c.Say.Say("page.left", "time", c.Say.Length(seconds(c.s.LeftSeconds))))
+	}
+	c.Strong = c.Say.Say("page.power")
+	part := 0.0
+	if c.s.Total > 0 {
+		part = min(1, float64(c.s.Done)/float64(c.s.Total))
+	}
+	if c.s.StepCount > 0 {
+		c.Bar = &Bar{Value: min(1000, int(1000*(float64(c.s.StepNumber-1)+part)/float64(c.s.StepCount))), Text: c.bytes(), Known: true}
+	}
+}
+
+func (c *composer) step() string {
+	return c.Say.Step(plain(c.s.Step, shortText), c.s.State == api.StateUndoing || c.s.State == api.StateStuck)
+}
+
+// bytes says how many of the step at work there are.
+func (c *composer) bytes() string {
+	if c.s.Total <= 0 || c.s.Done > c.s.Total {
+		return ""
+	}
+	return c.Say.Of(c.s.Done, c.s.Total)
+}
+
+func (c *composer) need(n api.Need) {
+	c.State, c.Title = stateNeeds, c.needText(n)
+	c.line(c.Say.Say("need.do." + n.Kind))
+	if slices.Contains([]string{api.NeedEngine, api.NeedHealth, api.NeedConfig, api.NeedStuck}, n.Kind) {
+		c.contact()
+	}
+	for _, other := range c.s.Needs {
+		if other.Kind != n.Kind {
+			c.line(c.needText(other))
+		}
+	}
+	if c.ready() && (n.Kind == api.NeedClock || n.Kind == api.NeedOffline || n.Kind == api.NeedDisk) {
+		c.line(c.Say.Say("page.ready", "release", plain(c.s.Pinned, shortText)))
+		c.updateButtons()
+	}
+}
+
+func (c *composer) needText(n api.Need) string {
+	args := map[string]string{}
+	for name, value := range n.Args {
+		args[name] = plain(value, longText)
+	}
+	return c.Say.Map("need."+n.Kind, args)
+}
+
+func (c *composer) done(u *api.Update) {
+	c.State, c.Title = stateDone, c.Say.Say("page.done", "release", plain(u.To, shortText))
+	if note := plain(c.s.Note, longText); note != "" && c.s.Pinned == u.To {
+		c.line(c.Say.Say("page.news", "note", note))
+	}
+	c.receipt(u)
+	c.Primary = c.ok(u)
+}
+
+func (c *composer) failed(u *api.Update) {
+	c.State = stateFailed
+	switch {
+	case u.From == "":
+		c.Title = c.Say.Say("page.failed.new")
+	case u.Result == api.ResultRefused:
+		c.Title = c.Say.Say("page.failed.refused", "release", plain(u.From, shortText))
+	default:
+		c.Title = c.Say.Say("page.failed", "release", plain(u.From, shortText))
+	}
+	if u.From != "" && u.Result != api.ResultRefused {
+		c.line(c.Say.Say("page.failed.text"))
+	}
+	c.help(u.Receipt)
+	c.receipt(u)
+	c.Primary = c.ok(u)
+}
+
+func (c *composer) ok(u *api.Update) *Button {
+	return &Button{ID: "ok", Action: "seen", Label: c.Say.Say("page.button.ok"), Field: "note", Value: u.Receipt}
+}
+
+// receipt is what can be printed.
+func (c *composer) receipt(u *api.Update) {
+	row := func(key, value string) {
+		if value = plain(value, longText); value != "" {
+			c.Receipt = append(c.Receipt, Row{c.Say.Say(key), value})
+		}
+	}
+	row("page.receipt.number", u.Receipt)
+	row("page.receipt.site", c.s.Site)
+	row("page.receipt.from", u.From)
+	row("page.receipt.to", u.To)
+	row("page.receipt.when", c.Say.Date(u.Finished, c.now))
+	if u.DowntimeSeconds > 0 {
+		row("page.receipt.away", c.Say.Span(seconds(u.DowntimeSeconds)))
+	}
+	row("page.receipt.backup", u.Backup)
+}
+
+// help says what to tell whom.
+func (c *composer) help(code string) {
+	c.codeLine(code)
+	c.contact()
+}
+
+func (c *composer) codeLine(code string) {
+	if code = plain(code, shortText); code != "" {
+		c.line(c.Say.Say("page.code", "code", code))
+	}
+}
+
+func (c *composer) contact() {
+	if who := plain(c.s.Contact, longText); who != "" {
+		c.line(c.Say.Say("page.call", "who", who))
+	}
+}
+
+func (c *composer) stick(o *api.Offer) {
+	c.State, c.Title = stateStick, c.Say.Say("page.stick", "release", plain(o.Release, shortText))
+	if note := plain(o.Note, longText); note != "" {
+		c.line(c.Say.Say("page.news", "note", note))
+	}
+	c.away()
+	others := 0
+	for _, other := range c.s.Offers[1:] {
+		if other.Kind == api.OfferInstall {
+			others++
+		}
+	}
+	if others > 0 {
+		c.line(c.Say.Count("page.stick.more", others))
+	}
+	if o.Label != "" {
+		c.fact(c.Say.Say("page.stick.label", "label", plain(o.Label, shortText)))
+	}
+	c.Primary = &Button{ID: "install", Action: "update", Label: c.Say.Say("page.button.install"), Field: "from", Value: o.ID}
+}
+
+// badStick says why a stick is of no use here, or that it is being looked at.
+func (c *composer) badStick(o *api.Offer) {
+	args := map[string]string{}
+	for name, value := range o.Args {
+		args[name] = plain(value, longText)
+	}
+	c.State, c.Title = stateNeeds, c.Say.Map("offer."+o.Kind, args)
+	if o.Kind == api.OfferLooking {
+		c.State, c.Refresh = stateStick, soon
+		c.line(c.Say.Say("page.wait"))
+		return
+	}
+	c.line(c.Say.Say("page.stick.out"))
+	if c.release() != "" {
+		c.line(c.Say.Say("page.runs", "release", c.release()))
+	}
+}
+
+func (c *composer) readyNow() {
+	c.State, c.Title, c.Refresh = stateReady, c.Say.Say("page.ready", "release", plain(c.s.Pinned, shortText)), awhile
+	if note := plain(c.s.Note, longText); note != "" {
+		c.line(c.Say.Say("page.news", "note", note))
+	}
+	switch at := c.s.NextApply; {
+	case at == nil:
+		c.line(c.Say.Say("page.ready.ask"))
+	case at.After(c.now):
+		c.line(c.Say.Say("page.ready.at", "when", c.Say.Moment(*at, c.now)))
+	default:
+		c.line(c.Say.Say("page.ready.soon"))
+	}
+	c.away()
+	c.updateButtons()
+}
+
+// away says for how long the system is going to be away.
+func (c *composer) away() {
+	if c.s.UsualSeconds > 0 {
+		c.line(c.Say.Say("page.away", "time", c.Say.Length(seconds(c.s.UsualSeconds))))
+	}
+}
+
+func (c *composer) updateButtons() {
+	c.Primary = &Button{ID: "now", Action: "update", Label: c.Say.Say("page.button.now")}
+	if c.s.Later == nil {
+		c.Secondary = &Button{ID: "later", Action: "later", Label: c.Say.Say("page.button.later")}
+	}
+}
+
+func (c *composer) fetching() {
+	c.State, c.Refresh = stateFetching, awhile
+	f := c.s.Fetch
+	if f == nil {
+		c.Title, c.Bar, c.Refresh = c.Say.Say("page.looking"), &Bar{}, soon
+		c.line(c.Say.Say("page.goon"))
+		return
+	}
+	c.Title = c.Say.Say("page.fetching", "release", plain(f.Release, shortText))
+	c.line(c.Say.Say("page.goon"))
+	if f.Total > 0 && f.Done <= f.Total {
+		c.Bar = &Bar{Value: int(1000 * float64(f.Done) / float64(f.Total)), Text: c.Say.Of(f.Done, f.Total), Known: true}
+	}
+	switch {
+	case c.s.Paused != nil:
+		c.State = statePaused
+		c.line(c.pauseText())
+	case f.Waits != "" && f.Until != nil && f.Until.After(c.now):
+		c.line(c.Say.Say("page.waits.until", "when", c.Say.Moment(*f.Until, c.now)))
+	case f.Waits != "":
+		c.line(c.Say.Say("page.waits"))
+	case f.SecondsLeft > 0:
+		c.line(c.Say.Say("page.left", "time", c.Say.Length(seconds(f.SecondsLeft))))
+	}
+}
+
+func (c *composer) pauseText() string {
+	if until := c.s.Paused.Until; until != nil {
+		return c.Say.Say("page.paused.until", "when", c.Say.Moment(*until, c.now))
+	}
+	return c.Say.Say("page.paused.text")
+}
+
+func (c *composer) paused() {
+	c.State, c.Title = statePaused, c.Say.Say("page.paused")
+	c.line(c.pauseText())
+	c.line(c.Say.Say("page.runs", "release", c.release()))
+}
+
+func (c *composer) nothing() {
+	c.State, c.Title, c.Refresh = stateNew, c.Say.Say("page.new"), awhile
+	c.line(c.Say.Say("page.new.text"))
+	c.contact()
+}
+
+func (c *composer) current() {
+	c.State, c.Title = stateCurrent, c.Say.Say("page.current")
+	u := c.s.LastUpdate
+	switch {
+	case c.s.Hold != "":
+		c.Title = c.Say.Say("page.runs", "release", c.release())
+		c.line(c.Say.Say("page.hold", "reason", plain(c.s.Hold, longText)))
+		return
+	case c.s.Pinned == "" || c.s.Pinned == c.s.Release:
+		c.line(c.Say.Say("page.runs", "release", c.release()))
+	case u != nil && u.To == c.s.Pinned && u.Result != api.ResultDone:
+		c.Title = c.Say.Say("page.runs", "release", c.release())
+		c.line(c.Say.Say("page.bad", "release", plain(c.s.Pinned, shortText)))
+	default:
+		c.Title = c.Say.Say("page.runs", "release", c.release())
+		c.line(c.Say.Say("page.tocome", "release", plain(c.s.Pinned, shortText)))
+	}
+	if len(c.s.Offers) > 0 && c.s.Offers[0].Kind == api.OfferCurrent {
+		c.line(c.Say.Map("offer."+c.s.Offers[0].Kind, c.s.Offers[0].Args))
+	}
+	switch c.s.State {
+	case api.StateBackup:
+		c.line(c.Say.Say("page.backup"))
+	case api.StateBundle:
+		c.line(c.Say.Say("page.bundle"))
+	}
+}
+
+// facts are the small print below: what a careful person looks for.
+func (c *composer) facts() {
+	if c.State != stateCurrent && c.State != statePaused && c.State != stateReady && c.State != stateFetching {
+		return
+	}
+	if t := c.s.LastCheck; t != nil {
+		c.fact(c.Say.Say("page.fact.checked", "when", c.Say.Moment(*t, c.now)))
+	}
+	if t := c.s.LastBackup; t != nil {
+		c.fact(c.Say.Say("page.fact.backup", "when", c.Say.Moment(*t, c.now)))
+		if d := c.s.LastDrill; d != nil && d.OK {
+			c.fact(c.Say.Say("page.fact.tested", "when", c.Say.Moment(d.When, c.now)))
+		}
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }

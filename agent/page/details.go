@@ -1,0 +1,129 @@
+package page
+
+import (
+	"fmt"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/words"
+)
+
+// Details are for the technician. Causes and warnings are English, as in the log.
+type Details struct {
+	History  []Line
+	Backups  []Line
+	Machine  []Row
+	Warnings []string
+	Offers   []Button // further bundles that may be installed
+}
+
+// Line is a row of a table whose first cells are short.
+type Line struct {
+	ID, When, What, Result, Text string
+	Bad                          bool
+}
+
+// How much of each list is shown.
+const (
+	mostUpdates  = 10
+	mostBackups  = 10
+	mostWarnings = 8
+	mostOffers   = 10
+	mostSources  = 5
+)
+
+func newDetails(s snapshot, say *words.Reader, now time.Time) Details {
+	var d Details
+	for _, u := range s.History[:min(len(s.History), mostUpdates)] {
+		d.History = append(d.History, historyLine(u, say, now))
+	}
+	for _, b := range s.Backups[:min(len(s.Backups), mostBackups)] {
+		l := Line{ID: plain(b.Name, shortText), When: say.Date(b.Made, now), What: plain(b.Release, shortText), Result: say.Size(b.Bytes)}
+		if l.Bad = b.Trouble != ""; l.Bad {
+			l.Text = plain(b.Trouble, longText)
+		}
+		d.Backups = append(d.Backups, l)
+	}
+	d.Machine = machineRows(s, say, now)
+	for _, w := range s.Status.Warnings[:min(len(s.Status.Warnings), mostWarnings)] {
+		d.Warnings = append(d.Warnings, plain(w, longText))
+	}
+	for i, o := range s.Status.Offers[:min(len(s.Status.Offers), mostOffers)] {
+		if i > 0 && o.Kind == api.OfferInstall {
+			d.Offers = append(d.Offers, Button{
+				ID: fmt.Sprintf("offer-%d", i), Action: "update", Field: "from", Value: o.ID,
+				Label: say.Say("page.button.offer", "release", plain(o.Release, shortText), "label", plain(o.Label, shortText)),
+			})
+		}
+	}
+	return d
+}
+
+func historyLine(u api.Update, say *words.Reader, now time.Time) Line {
+	l := Line{ID: u.Receipt, When: say.Date(u.Started, now), What: plain(u.To, shortText), Text: plain(u.Reason, longText)}
+	if u.From != "" {
+		l.What = say.Say("page.fromto", "from", plain(u.From, shortText), "to", plain(u.To, shortText))
+	}
+	switch u.Result {
+	case "":
+		l.Result = say.Say("page.result.running")
+	case api.ResultDone:
+		l.Result = say.Say("page.result.done")
+		if u.DowntimeSeconds > 0 {
+			l.Text = say.Say("page.result.away", "time", say.Span(seconds(u.DowntimeSeconds)))
+		}
+	case api.ResultRefused:
+		l.Result, l.Bad = say.Say("page.result.refused"), true
+	default:
+		l.Result, l.Bad = say.Say("page.result.back"), true
+	}
+	return l
+}
+
+func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
+	st, add := s.Status, func(key, value string) {
+		if value = plain(value, longText); value != "" {
+			rows = append(rows, Row{say.Say(key), value})
+		}
+	}
+	moment := func(key string, t *time.Time) {
+		if t != nil {
+			add(key, say.Date(*t, now))
+		}
+	}
+	add("page.machine.release", st.Release)
+	add("page.machine.pinned", st.Pinned)
+	add("page.machine.news", st.Note)
+	if st.Manifest > 0 {
+		add("page.machine.manifest", number(st.Manifest))
+	}
+	add("page.machine.health", st.Health)
+	if s.Machine.Free > 0 {
+		add("page.machine.free", say.Size(s.Machine.Free))
+	}
+	for _, source := range s.Machine.Sources[:min(len(s.Machine.Sources), mostSources)] {
+		add("page.machine.source", plainSource(source))
+	}
+	moment("page.machine.checked", st.LastCheck)
+	add("page.machine.error", st.LastError)
+	moment("page.machine.next", st.NextCheck)
+	if f := st.Fetch; f != nil {
+		add("page.machine.waits", f.Waits)
+		add("page.machine.estimate", f.Estimate)
+	}
+	if l := st.Line; l != nil {
+		if l.DayBudget > 0 {
+			add("page.machine.day", say.Of(l.Day, l.DayBudget))
+		}
+		if l.MonthBudget > 0 {
+			add("page.machine.month", say.Of(l.Month, l.MonthBudget))
+		}
+	}
+	moment("page.machine.backup", st.LastBackup)
+	moment("page.machine.nextbackup", st.NextBackup)
+	if d := st.LastDrill; d != nil {
+		moment("page.machine.drill", &d.When)
+	}
+	add("page.machine.version", s.Machine.Version)
+	return rows
+}
