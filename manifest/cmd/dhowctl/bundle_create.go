@@ -14,6 +14,7 @@ import (
 	"dhow/agent/api"
 	"dhow/bundle"
 	"dhow/bundle/pack"
+	"dhow/installer/carry"
 	"dhow/manifest"
 	"dhow/manifest/author"
 	"dhow/manifest/sign"
@@ -40,14 +41,16 @@ func (a *app) bundleCreate() *cobra.Command {
 	var m meantFor
 	var out string
 	var parts inParts
+	var inst installerBeside
 	c := a.command("create (--release VERSION | --site NAME | --ring NAME | --all) -o FILE",
 		"Write releases with their signed manifest into one file or folder", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error { return a.createBundle(ctx, out, m, parts) })
+		func(ctx context.Context, _ []string) error { return a.createBundle(ctx, out, m, parts, inst) })
 	c.Long = "A bundle for a site, for the sites of a ring, or for all of them holds the releases that they were signed for. The manifest in it is\n" +
 		"always the whole one: what a site runs stands there under its name, and not in what the bundle says about itself.\n\n" +
 		"With --since it leaves out what a release has, and holds deltas from that where the release is published with them: only sites that\n" +
 		"have that release can use it. With --split it is written as FILE.001, FILE.002 … and FILE.sums, which a site reads as they are; with\n" +
-		"--parity N any N of the parts may be lost or damaged."
+		"--parity N any N of the parts may be lost or damaged.\n\n" +
+		"With --with-installer a computer that is no site yet becomes one from the stick alone: sudo sh /media/usb/install --site NAME."
 	f := c.Flags()
 	f.StringVar(&m.version, "release", "", "this release only")
 	f.StringVar(&m.site, "site", "", "for this site; others refuse it. With --release: make sure that it will take that")
@@ -56,6 +59,7 @@ func (a *app) bundleCreate() *cobra.Command {
 	f.StringVar(&m.platform, "platform", "", "images of one platform only, for example linux/arm64")
 	f.StringVar(&m.since, "since", "", "leave out what this release has, for sites that run it")
 	parts.flags(f, "split")
+	inst.flags(f)
 	f.StringVarP(&out, "output", "o", "", "FILE.tgz, FILE.tar, FILE.tar.zst or a folder")
 	c.MarkFlagsOneRequired("release", "site", "ring", "all")
 	_ = c.MarkFlagRequired("output")
@@ -64,8 +68,11 @@ func (a *app) bundleCreate() *cobra.Command {
 	return c
 }
 
-func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts inParts) error {
+func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts inParts, inst installerBeside) error {
 	if err := checkOutput(out); err != nil {
+		return err
+	}
+	if err := inst.check(); err != nil {
 		return err
 	}
 	split, err := parts.options()
@@ -97,6 +104,12 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts in
 	}
 	if m.platform != "" {
 		if m.platform, err = manifest.NormalizePlatform(m.platform); err != nil {
+			return err
+		}
+	}
+	var programs []carry.Program
+	if inst.wanted {
+		if programs, err = programsIn(inst.from); err != nil {
 			return err
 		}
 	}
@@ -159,6 +172,9 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts in
 	}
 	a.printf("Bundle %s written%s: %s, manifest %d (expires %s), %s%s.\n",
 		out, who, what, signed.Number, signed.Expires.Format(time.DateOnly), author.SizeText(size), partsText(done.Parts, parts.parity))
+	if inst.wanted {
+		return a.putInstaller(ctx, out, inst, programs)
+	}
 	return nil
 }
 
