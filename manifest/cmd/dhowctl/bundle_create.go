@@ -107,12 +107,6 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts in
 			return err
 		}
 	}
-	var programs []carry.Program
-	if inst.wanted {
-		if programs, err = programsIn(inst.from); err != nil {
-			return err
-		}
-	}
 	since, err := sinceRelease(r, signed, m.since)
 	if err != nil {
 		return err
@@ -135,6 +129,12 @@ func (a *app) createBundle(ctx context.Context, out string, m meantFor, parts in
 	agents, warning, err := bundledAgents(signed, m, store)
 	if err != nil {
 		return err
+	}
+	var programs []carry.Program
+	if inst.wanted {
+		if programs, err = inst.programs(agents, store); err != nil {
+			return err
+		}
 	}
 	done, err := pack.Write(ctx, out, pack.Contents{
 		Documents: signed.Files, Releases: releases, Agents: agents, Store: store, Platform: m.platform, Since: since, Split: split,

@@ -6,12 +6,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"dhow/agent/api"
+	"dhow/bundle"
 	"dhow/installer/carry"
+	"dhow/manifest"
 	"dhow/manifest/author"
 )
 
@@ -44,6 +47,25 @@ func (i *installerBeside) check() error {
 	return nil
 }
 
+// programs are those of the folder that was named, or of the newest agent that the bundle's sites are to run.
+func (i *installerBeside) programs(agents []*manifest.Agent, store *bundle.Store) (list []carry.Program, err error) {
+	if i.from != "" {
+		return programsIn(i.from)
+	}
+	agents = slices.DeleteFunc(slices.Clone(agents), func(a *manifest.Agent) bool { return len(a.Platforms) == 0 })
+	if len(agents) == 0 {
+		return nil, fail(api.CodeRefused, "which dhow to install is not known: the manifest that was signed last names no agent whose bytes are here",
+			"take it from a folder that scripts/release has made: --installer DIR; or: dhowctl agent add, dhowctl agent pin, publish")
+	}
+	newest := slices.MaxFunc(agents, func(a, b *manifest.Agent) int { return manifest.CompareVersions(a.Version, b.Version) })
+	for _, p := range newest.Platforms {
+		if strings.HasPrefix(p.Platform, "linux/") {
+			list = append(list, carry.Program{Platform: p.Platform, Open: func() (io.ReadCloser, error) { return store.OpenLayer(p.Layer()) }})
+		}
+	}
+	return list, nil
+}
+
 // programsIn lists the programs for sites in a folder that scripts/release has made.
 func programsIn(dir string) (list []carry.Program, err error) {
 	for _, pattern := range []string{filepath.Join(dir, "programs", "dhow-linux-*"), filepath.Join(dir, "dhow-linux-*")} {
@@ -56,9 +78,13 @@ func programsIn(dir string) (list []carry.Program, err error) {
 				Platform: "linux/" + strings.Replace(strings.TrimPrefix(filepath.Base(file), "dhow-linux-"), "armv", "arm/v", 1),
 				Open:     func() (io.ReadCloser, error) { return os.Open(file) },
 			}
-			if p.FileName() == filepath.Base(file) {
-				list = append(list, p)
+			if p.FileName() != filepath.Base(file) {
+				continue
 			}
+			if err := checkProgram(file, p.Platform); err != nil {
+				return nil, err
+			}
+			list = append(list, p)
 		}
 		if len(list) > 0 {
 			return list, nil
