@@ -72,9 +72,9 @@ type Options struct {
 	Soon time.Duration
 	// Line tells what the sources answered last; nil means that they always answer.
 	Line func() Line
-	// Beside runs beside the Manager once that is there, until ctx ends; nil means nothing. Warnings are added to those of Status; nil means
+	// Beside runs beside the Manager once that is there, until ctx ends; nil means nothing. It is given what the socket is served from. Warnings are added to those of Status; nil means
 	// none.
-	Beside   func(ctx context.Context)
+	Beside   func(ctx context.Context, m Manager)
 	Warnings func() []string
 	Log      *slog.Logger
 	// Now is the wall clock; nil means time.Now. Rand is chance, from 0 to 1; nil means that of math/rand.
@@ -104,7 +104,7 @@ func New(o Options) *Daemon {
 		o.Line = func() Line { return Line{} }
 	}
 	if o.Beside == nil {
-		o.Beside = func(context.Context) {}
+		o.Beside = func(context.Context, Manager) {}
 	}
 	if o.Warnings == nil {
 		o.Warnings = func() []string { return nil }
@@ -119,6 +119,23 @@ func New(o Options) *Daemon {
 		o.Grace = 30 * time.Second
 	}
 	return &Daemon{o: o, poll: newPoller(o)}
+}
+
+// told is a Manager whose status holds what only the daemon knows.
+type told struct {
+	Manager
+	poll *poller
+	warn func() []string
+}
+
+// Status adds when the sources are asked next, and the warnings of what runs beside the Manager.
+func (t told) Status(ctx context.Context) (api.Status, error) {
+	status, err := t.Manager.Status(ctx)
+	if err == nil && status.NextCheck == nil {
+		status.NextCheck = t.poll.Next()
+	}
+	status.Warnings = append(status.Warnings, t.warn()...)
+	return status, err
 }
 
 // Poll is the part of a daemon's life that asks the sources, alone: it calls check at the schedule of o until ctx ends.
@@ -150,12 +167,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	srv := newServer(ctx, m, d.poll, d.o.Warnings, d.o.Log)
+	told := told{Manager: m, poll: d.poll, warn: d.o.Warnings}
+	srv := newServer(ctx, told, d.o.Log)
 	d.poll.plan(d.o.Now().Round(0).Add(d.o.Soon)) // status may be asked at once
 	served, worked, polled, beside := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(beside)
-		d.o.Beside(ctx)
+		d.o.Beside(ctx, told)
 	}()
 	go func() {
 		defer close(served)

@@ -25,14 +25,12 @@ const (
 )
 
 type server struct {
-	m    Manager
-	poll *poller
-	warn func() []string
-	log  *slog.Logger
+	m   Manager
+	log *slog.Logger
 }
 
-func newServer(ctx context.Context, m Manager, poll *poller, warn func() []string, log *slog.Logger) *http.Server {
-	s := &server{m: m, poll: poll, warn: warn, log: log}
+func newServer(ctx context.Context, m Manager, log *slog.Logger) *http.Server {
+	s := &server{m: m, log: log}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/history", s.history)
@@ -63,10 +61,6 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
 	status, err := s.m.Status(ctx)
-	if err == nil && status.NextCheck == nil {
-		status.NextCheck = s.poll.Next()
-	}
-	status.Warnings = append(status.Warnings, s.warn()...)
 	s.answer(w, r, status, err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -171,6 +172,21 @@ func (c *Config) Save(path string) error {
 		return fmt.Errorf("cannot write configuration: %w", err)
 	}
 	return nil
+}
+
+// CopyConfig keeps a copy of the configuration at path.
+func CopyConfig(path, to string) error {
+	data, err := readBounded(path)
+	if err != nil {
+		return err
+	}
+	if old, err := readBounded(to); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	if err := durable.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return durable.WriteFile(to, data, 0o600)
 }
 
 var siteName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)

@@ -16,6 +16,9 @@ type Paths struct{ Prefix string }
 // Config is the configuration file.
 func (p Paths) Config() string { return p.join("etc", "dhow", "dhow.yaml") }
 
+// GoodConfig is a copy of the configuration with which the agent last started.
+func (p Paths) GoodConfig() string { return filepath.Join(p.State(), "dhow.yaml") }
+
 // Settings is the file with the settings and secrets of this site.
 func (p Paths) Settings() string { return p.join("etc", "dhow", "site.env") }
 

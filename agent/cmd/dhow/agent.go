@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,12 +27,12 @@ func (s *shell) agentCommand() *cobra.Command {
 }
 
 func (s *shell) agent(ctx context.Context) error {
-	config, err := s.config()
+	paths := s.paths()
+	log := newLog(paths, s.err)
+	config, err := s.agentConfig(log)
 	if err != nil {
 		return err
 	}
-	paths := s.paths()
-	log := newLog(paths, s.err)
 	first, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site)
 	if err != nil {
 		return err
@@ -49,6 +51,29 @@ func (s *shell) agent(ctx context.Context) error {
 		Log:      log,
 		Now:      fault.Now,
 	}).Run(ctx)
+}
+
+// agentConfig is the configuration, or while that has a mistake the one with which the agent last started: a site must not lose its agent, and the page
+// that says what is wrong, to a slip of somebody's finger. Status says the mistake until it is corrected.
+func (s *shell) agentConfig(log *slog.Logger) (*site.Config, error) {
+	good := s.paths().GoodConfig()
+	config, err := s.config()
+	var mistake *site.ConfigError
+	if errors.As(err, &mistake) {
+		last, lerr := site.LoadConfig(good)
+		if lerr != nil {
+			return nil, err
+		}
+		log.Error("the configuration can't be used, so the one of the last start counts", "error", err)
+		return last, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := site.CopyConfig(s.paths().Config(), good); err != nil {
+		log.Warn("no copy of the configuration is kept", "error", err)
+	}
+	return config, nil
 }
 
 // lives asks the agent as people do, and says in words how the site is. An answer that is an error is a sign of life, too.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"dhow/agent/backup/archive"
 	"dhow/agent/daemon"
 	"dhow/agent/engine"
 	"dhow/agent/fault"
 	"dhow/agent/journal"
+	"dhow/agent/page/guard"
 	"dhow/agent/site"
 	"dhow/agent/stack"
 	"dhow/agent/update"
@@ -31,6 +33,7 @@ type wiring struct {
 	journal *journal.Journal
 
 	neighbours *serve.Agent
+	page       atomic.Pointer[guard.Guard]
 }
 
 // newManager puts the parts of the agent together. Tests replace it.
@@ -80,23 +83,34 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	return w.manager, nil
 }
 
-// beside looks after sticks, and gives what is here to other sites, if the configuration says so.
-func (w *wiring) beside(ctx context.Context) {
+// beside shows the page, looks after sticks, and gives what is here to other sites, if the configuration says so.
+func (w *wiring) beside(ctx context.Context, m daemon.Manager) {
+	var done sync.WaitGroup
+	local := w.newPage(m)
+	w.page.Store(local)
+	done.Go(func() { local.Run(ctx) })
 	if w.manager != nil {
-		var done sync.WaitGroup
 		done.Go(func() { w.manager.Sticks(ctx) })
-		defer done.Wait()
 	}
 	if w.neighbours != nil {
-		w.neighbours.Run(ctx)
+		done.Go(func() { w.neighbours.Run(ctx) })
 	}
+	done.Wait()
 }
 
-func (w *wiring) warnings() []string {
-	if w.neighbours == nil || w.neighbours.Warning() == "" {
-		return nil
+func (w *wiring) warnings() (list []string) {
+	add := func(text string) {
+		if text != "" {
+			list = append(list, text)
+		}
 	}
-	return []string{w.neighbours.Warning()}
+	if w.neighbours != nil {
+		add(w.neighbours.Warning())
+	}
+	if local := w.page.Load(); local != nil {
+		add(local.Warning())
+	}
+	return list
 }
 
 // now is the configuration as it is now.
