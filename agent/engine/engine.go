@@ -84,6 +84,7 @@ type Info struct {
 	Platform string
 	Root     string
 	Driver   string // storage driver
+	Memory   int64  // bytes that the computer has; 0 when it does not say
 }
 
 // Info asks the engine about itself. It also notices an engine that was replaced by another version while we ran.
@@ -102,7 +103,7 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 	}
 	return Info{
 		Version: v.Version, API: v.APIVersion, OS: i.OperatingSystem, Platform: platform(v.Os, v.Arch, i.Architecture),
-		Root: i.DockerRootDir, Driver: i.Driver,
+		Root: i.DockerRootDir, Driver: i.Driver, Memory: i.MemTotal,
 	}, nil
 }
 

@@ -48,12 +48,12 @@ func Start(t testing.TB, folders ...string) *Machine {
 	root := docker(t, "info", "--format", "{{.DockerRootDir}}")
 	m := &Machine{Name: fmt.Sprintf("dhow-e2e-systemd-%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)}
 	args := []string{
-		"run", "--detach", "--name", m.Name, "--network", "host", "--hostname", "clinic",
+		"run", "--detach", "--name", m.Name, "--network", "host", "--hostname", "clinic", "--add-host", "clinic:127.0.1.1",
 		// What systemd needs to be process 1, without being the owner of the computer that the test runs on.
 		"--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
 		"--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--stop-signal", "SIGRTMIN+3",
 		"--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--env", "container=docker",
-		"--volume", Engine + ":/run/docker.sock",
+		"--volume", socket(t) + ":/run/docker.sock",
 	}
 	for _, f := range append([]string{filepath.Join(root, "volumes")}, folders...) {
 		args = append(args, "--volume", f+":"+f)
@@ -184,6 +184,25 @@ func (m *Machine) journal(t testing.TB) string {
 		text = err.Error()
 	}
 	return "the machine's journal:\n" + text
+}
+
+// socket is the path by which the engine itself knows its socket: it may have been mounted to where we see it.
+func socket(t testing.TB) string {
+	t.Helper()
+	here, err := filepath.EvalSymlinks(Engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(mounts), "\n") {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == here {
+			here = f[3]
+		}
+	}
+	return here
 }
 
 // docker runs the docker client and fails the test when it fails.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"dhow/agent/api"
 	"dhow/agent/site"
@@ -44,22 +43,22 @@ func (s *shell) checkRoot(ctx context.Context, dir string, config *site.Config, 
 	if err != nil {
 		return nil, err
 	}
-	s.printf("trust     root fingerprint %s%s\n", o.print, o.note)
+	s.printf("%s\n", s.lineOf("trust", "root fingerprint "+o.print+o.note))
 	switch {
 	case in.fingerprint != "" && in.fingerprint != o.print:
 		return nil, api.Fail(api.CodeNotTrusted, "do not go on; ask the central team for the right root file and fingerprint",
 			"the fingerprint of %s is %s, not %s", o.from, o.print, in.fingerprint)
 	case there:
 		return nil, nil
-	case in.fingerprint != "" || in.yes:
+	case in.fingerprint != "" || in.yes && in.root != "":
 		return o.root, nil
 	}
-	answer, asked := s.ask("Does the central team read the same? [y/N] ")
+	answer, asked := s.ask(s.lineOf("trust", s.say("install.ask_trust")) + " [y/N] ")
 	switch {
 	case !asked:
 		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+o.print+", or --yes",
 			"nobody has confirmed the root fingerprint %s; nothing was done", o.print)
-	case !strings.EqualFold(answer, "y") && !strings.EqualFold(answer, "yes"):
+	case !yes(answer):
 		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done")
 	}
 	return o.root, nil
@@ -74,7 +73,7 @@ func (s *shell) offeredRoot(ctx context.Context, dir string, config *site.Config
 	root, err := readRoot(file)
 	switch {
 	case in.root == "" && errors.Is(err, fs.ErrNotExist):
-		if in.fingerprint == "" {
+		if in.fingerprint == "" && in.from == "" {
 			return o, false, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS")
 		}
 		o, err = rootFromSources(ctx, rootSources(config, in), in.fingerprint)
@@ -176,7 +175,7 @@ func rootFromSources(ctx context.Context, specs []string, fingerprint string) (o
 		if err != nil {
 			return offered{}, err
 		}
-		if at < 0 { // the newest is shown in place of the one that is not there
+		if at < 0 { // nobody has said which one; or the newest is shown in place of the one that is not there
 			at = len(chain) - 1
 		}
 		o := offered{root: chain[at], from: spec, note: numberNote(chain, at, at)}

@@ -1,43 +1,161 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"dhow/agent/api"
+	"dhow/agent/engine"
+	"dhow/agent/site"
+	"dhow/agent/stack"
 	"dhow/installer"
 )
 
+// removal is what the command line of uninstall asks for.
+type removal struct {
+	data    bool
+	confirm string // the name of the site
+}
+
 func (s *shell) uninstallCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:  "uninstall",
+	var r removal
+	cmd := &cobra.Command{
+		Use: "uninstall",
+		Long: "Removes the service, the launcher and the program. The stack goes on running, and everything that belongs to the site stays.\n" +
+			"With --data, and the name of the site typed, the stack goes as well: containers, volumes, settings, backups on this computer.",
 		Args: exactly(0),
-		RunE: func(*cobra.Command, []string) error {
-			if s.prefix == "" {
-				switch err := installer.Uninstall(); {
-				case errors.Is(err, installer.ErrNoInit):
-					s.printf("There is no service here.\n")
-				case err != nil:
-					return err
-				default:
-					s.printf("The service is removed.\n")
-				}
-			} else {
-				s.printf("There is no service under a prefix; stop the agent yourself.\n")
-			}
-			s.printf("The stack goes on running. These stay, and you may remove them by hand:\n")
-			p := s.paths()
-			for _, f := range []struct{ path, what string }{
-				{p.Config(), "configuration"},
-				{p.Settings(), "settings and passwords of this site"},
-				{p.State(), "journal, root of trust, fetched bytes, release files, and the backups of the data"},
-			} {
-				if _, err := os.Stat(f.path); err == nil {
-					s.printf("  %s   %s\n", f.path, f.what)
-				}
-			}
-			return nil
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.uninstall(cmd.Context(), r) },
 	}
+	cmd.Flags().BoolVar(&r.data, "data", false, "also remove the stack with its volumes, and all data and backups of the site that are on this computer")
+	cmd.Flags().StringVar(&r.confirm, "confirm", "", "with --data: the name of the site, in place of typing it")
+	return cmd
+}
+
+func (s *shell) uninstall(ctx context.Context, r removal) error {
+	var all *everything
+	if r.data {
+		var err error
+		if all, err = s.everything(ctx, r); err != nil {
+			return err
+		}
+	}
+	if s.prefix == "" {
+		if os.Geteuid() > 0 {
+			return api.Fail(api.CodeUsage, "try it with sudo", "only root can uninstall dhow")
+		}
+		switch err := installer.Uninstall(); {
+		case errors.Is(err, installer.ErrNoInit):
+			s.sayln("install.un_none")
+		case err != nil:
+			return err
+		default:
+			s.sayln("install.un_service")
+		}
+		if err := errors.Join(installer.RemoveDesktop(installer.Caller()), installer.RemoveProgram()); err != nil {
+			return err
+		}
+	} else {
+		s.sayln("install.un_prefix")
+	}
+	if all != nil {
+		return s.removeAll(ctx, all)
+	}
+	s.sayln("install.un_stays")
+	p := s.paths()
+	for _, f := range []struct{ path, what string }{
+		{p.Config(), "install.un_config"},
+		{p.Settings(), "install.un_settings"},
+		{p.State(), "install.un_state"},
+	} {
+		if _, err := os.Stat(f.path); err == nil {
+			s.printf("  %s   %s\n", f.path, s.say(f.what))
+		}
+	}
+	return nil
+}
+
+// everything is what goes with --data.
+type everything struct {
+	project string // "" when no stack is known
+	engine  *engine.Engine
+	compose *stack.Compose
+	volumes []string
+}
+
+// everything finds out what there is, and asks for the second word. The agent knows what runs best, so it is asked while it runs.
+func (s *shell) everything(ctx context.Context, r removal) (*everything, error) {
+	config, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	all := &everything{project: config.Project}
+	if known, err := s.client().KnownGood(ctx); err == nil && known.Project != "" {
+		if all.project = known.Project; known.Busy {
+			return nil, api.Fail(api.CodeBusy, "wait for its end: dhow status", "another change is under way; nothing was removed")
+		}
+	}
+	address, err := engineOf(config)
+	if err != nil {
+		return nil, err
+	}
+	if all.engine, err = engine.Connect(address.Address); err != nil {
+		return nil, err
+	}
+	if all.compose, err = stack.New(address.Address); err != nil {
+		return nil, err
+	}
+	if all.project != "" {
+		if all.volumes, err = all.engine.Volumes(ctx, all.project); err != nil {
+			return nil, err
+		}
+	}
+	answer := r.confirm
+	if answer == "" {
+		var asked bool
+		if answer, asked = s.ask(s.say("install.un_ask", "site", config.Site) + " "); !asked {
+			return nil, api.Fail(api.CodeNotConfirmed, "add --confirm "+config.Site, "all data of site %s would be removed; not confirmed, nothing was done", config.Site)
+		}
+	}
+	if answer != config.Site {
+		return nil, api.Fail(api.CodeNotConfirmed, "type the name of the site exactly: "+config.Site, "not confirmed; nothing was done")
+	}
+	return all, nil
+}
+
+// removeGrace is how long a container of the stack may take to end.
+const removeGrace = 30 * time.Second
+
+func (s *shell) removeAll(ctx context.Context, all *everything) error {
+	paths := s.paths()
+	release, err := site.Lock(paths.LockFile())
+	if errors.Is(err, site.ErrLocked) {
+		return api.Fail(api.CodeBusy, "stop it first", "an agent is running at this site")
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = release() }()
+	if all.project != "" {
+		if err := all.compose.Down(ctx, all.project, removeGrace); err != nil {
+			return err
+		}
+		for _, v := range all.volumes {
+			if err := all.engine.RemoveVolume(ctx, v); err != nil {
+				return err
+			}
+		}
+		s.sayln("install.un_removed", "what", s.say("install.un_volumes"))
+	}
+	for _, dir := range []string{paths.State(), filepath.Dir(paths.Config()), paths.Run()} {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+		s.sayln("install.un_removed", "what", dir)
+	}
+	return nil
 }

@@ -101,7 +101,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, http.StatusForbidden, "guard.host")
 		return
 	case !g.rightHost(r, local, who.here):
-		g.refuse(w, r, http.StatusMisdirectedRequest, "guard.host", "address", "http://"+localAddress(g.o.Config().Page))
+		g.refuse(w, r, http.StatusMisdirectedRequest, "guard.host", "address", "http://"+LocalAddress(g.o.Config().Page))
 		return
 	}
 	switch r.Method {

@@ -42,8 +42,8 @@ func splitHost(r *http.Request) (host string, port uint16) {
 	return h, uint16(n)
 }
 
-// localAddress is where who sits at this computer finds the page.
-func localAddress(p site.Page) string {
+// LocalAddress is where who sits at this computer finds the page.
+func LocalAddress(p site.Page) string {
 	addr, err := netip.ParseAddrPort(p.Address())
 	if err != nil || addr.Addr().IsLoopback() {
 		return p.Address()

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/page/guard"
+	"dhow/agent/site"
+	"dhow/installer"
+)
+
+// live makes the site run: program, group, service, launcher, and with a bundle the first release and the first backup. other says that the
+// configuration or the settings are not what a running agent has read.
+func (s *shell) live(ctx context.Context, config *site.Config, in installation, restored, other bool) error {
+	program, newer, err := installer.PutProgram(ctx, version)
+	if err != nil {
+		return err
+	}
+	if newer != "" {
+		s.line("program", "install.newer", "version", newer)
+	}
+	group, err := s.settleGroup(in)
+	if err != nil {
+		return err
+	}
+	service, err := installer.Install(other || program != installer.Kept || group != installer.Kept)
+	if errors.Is(err, installer.ErrNoInit) {
+		s.line("service", "install.no_init", "command", s.command("agent"))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case service == installer.Made:
+		s.line("service", "install.service_made", "version", version)
+	case service == installer.Repaired || program != installer.Kept:
+		s.line("service", "install.service_repaired", "version", version)
+	default:
+		s.line("service", "install.service_kept")
+	}
+	address, err := s.settlePage(config, in)
+	if err != nil {
+		return err
+	}
+	if err := s.begin(ctx, config, in, restored); err != nil {
+		return err
+	}
+	if open := installer.Opener(person(in), address); open != nil && address != "" && terminal(s.in) {
+		_ = open.Start() // the address is on the screen
+	}
+	return nil
+}
+
+// person is who sits at this computer, as far as that is known.
+func person(in installation) string {
+	if in.user != "" {
+		return in.user
+	}
+	return installer.Caller()
+}
+
+// settleGroup lets the person use dhow without sudo, if that is wanted.
+func (s *shell) settleGroup(in installation) (installer.Done, error) {
+	done, err := installer.MakeGroup()
+	name := person(in)
+	if err != nil || name == "" || installer.InGroup(name) {
+		return done, err
+	}
+	if in.user == "" && !in.yes {
+		answer, asked := s.ask(s.lineOf("group", s.say("install.ask_group", "user", name)) + " [Y/n] ")
+		if !asked || answer != "" && !yes(answer) {
+			s.line("group", "install.not_in_group", "user", name)
+			return done, nil
+		}
+	}
+	if err := installer.AddToGroup(name); err != nil {
+		return "", err
+	}
+	s.line("group", "install.in_group", "user", name)
+	return done, nil
+}
+
+// settlePage makes the launcher and says where the page is; without a page the address is empty.
+func (s *shell) settlePage(config *site.Config, in installation) (address string, err error) {
+	if config.Page.Off {
+		return "", installer.RemoveDesktop(person(in))
+	}
+	address = "http://" + guard.LocalAddress(config.Page)
+	_, absent, err := installer.Desktop(address, person(in))
+	if err != nil {
+		return "", err
+	}
+	if absent {
+		s.printf("%s\n", s.lineOf("page", address))
+	} else {
+		s.line("page", "install.page_desktop", "address", address)
+	}
+	return address, nil
+}
+
+// begin waits until the release of the bundle runs and has a backup.
+func (s *shell) begin(ctx context.Context, config *site.Config, in installation, restored bool) error {
+	if in.from == "" || restored {
+		s.line("release", "install.later", "command", s.command("status"))
+		return nil
+	}
+	if err := s.settled(ctx, config); err != nil {
+		return err
+	}
+	before, err := s.client().Status(ctx)
+	if err != nil {
+		return err
+	}
+	s.line("release", "install.from", "path", in.from)
+	if err := s.follow(ctx, false, func(c *api.Client) (api.Started, error) {
+		return c.Update(ctx, api.UpdateRequest{From: in.from, Now: true})
+	}); err != nil {
+		return err
+	}
+	status, err := s.client().Status(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Release == "" {
+		return api.Fail(api.CodeUnwell, "look at it with: dhow status, dhow doctor", "no release runs yet")
+	}
+	if status.Release != before.Release {
+		s.line("release", "install.runs", "release", status.Release, "time", time.Now().Local().Format("15:04"))
+	}
+	return s.firstBackup(ctx, config)
+}
+
+// firstBackup makes one where there is none.
+func (s *shell) firstBackup(ctx context.Context, config *site.Config) error {
+	if config.Backup.At == site.Never {
+		return nil
+	}
+	list, err := s.client().Backups(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range list {
+		if b.Sort == api.BackupPortable && b.Trouble == "" {
+			return nil
+		}
+	}
+	s.line("backup", "install.backup")
+	return s.follow(ctx, false, func(c *api.Client) (api.Started, error) {
+		return c.Backup(ctx, api.BackupRequest{Action: api.BackupCreate})
+	})
+}
+
+// adoptTime is how long taking over a running stack may take.
+const adoptTime = 10 * time.Minute
+
+// settled waits until the agent answers and nothing is under way: it takes over a stack that runs, or goes on with what was interrupted.
+func (s *shell) settled(ctx context.Context, config *site.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, adoptTime)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status, err := s.client().Status(ctx)
+		quiet := status.State == api.StateIdle || status.State == api.StateReady || status.State == api.StateNew && config.Adopt == nil
+		if err == nil && quiet {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				err = api.Fail(api.CodeBusy, "look at it with: dhow status", "another change is under way")
+			}
+			return err
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/engine"
+	"dhow/agent/site"
+	"dhow/installer"
+)
+
+// engineStart is how long a Docker Engine that has just been installed may take to answer.
+const engineStart = time.Minute
+
+// checkMachine looks whether a stack could run here at all, and installs the engine where that is wanted. What a release needs is checked with
+// the release.
+func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site.Config, in installation) (*engine.Engine, error) {
+	address, err := engineOf(config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(paths.Config()); err != nil && address.From != "" {
+		config.Engine = address.Address // the service has another environment than whoever installs it
+	}
+	docker, err := engine.Connect(address.Address)
+	if err != nil {
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
+	}
+	info, err := docker.Info(ctx)
+	if errors.Is(err, engine.ErrNotRunning) && address.From == "" {
+		if err := s.bringEngine(ctx, in); err != nil {
+			return nil, err
+		}
+		info, err = s.awaitEngine(ctx, docker)
+	}
+	if errors.Is(err, engine.ErrNotRunning) {
+		return nil, noEngine()
+	}
+	if err != nil {
+		return nil, api.Fail(api.CodeRefused, "look at it with: docker info", "%v", err)
+	}
+	if !strings.HasPrefix(info.Platform, "linux/") {
+		return nil, api.Fail(api.CodeRefused, "use an engine that runs Linux containers", "the engine runs %s containers", info.Platform)
+	}
+	free, err := site.Free(paths.State())
+	if err != nil {
+		return nil, err
+	}
+	text := s.say("install.machine", "os", info.OS, "platform", info.Platform, "docker", info.Version)
+	if info.Memory > 0 {
+		text += ", " + s.say("install.memory", "size", s.words.Size(info.Memory))
+	}
+	s.printf("%s\n", s.lineOf("machine", text+", "+s.say("install.free", "size", s.words.Size(free))))
+	if address.From != "" && address.From != site.FromConfig {
+		s.printf("%s\n", s.lineOf("engine", address.String()))
+	}
+	return docker, nil
+}
+
+func noEngine() error {
+	return api.Fail(api.CodeRefused, "start it (sudo systemctl start docker), or install it (sudo apt-get install docker.io)",
+		"the Docker Engine does not answer")
+}
+
+// bringEngine installs or starts the engine when the command line or a person says so.
+func (s *shell) bringEngine(ctx context.Context, in installation) error {
+	if s.prefix != "" && !in.withDocker {
+		return noEngine()
+	}
+	if !in.withDocker {
+		answer, asked := s.ask(s.say("install.ask_engine") + " [y/N] ")
+		if !asked || !yes(answer) {
+			return api.Fail(api.CodeRefused, "start it (sudo systemctl start docker), or install it from the distribution: add --with-docker",
+				"the Docker Engine does not answer")
+		}
+	}
+	s.line("engine", "install.engine")
+	if err := installer.InstallEngine(ctx, s.err); err != nil {
+		return api.Fail(api.CodeRefused, "install a Docker Engine by hand, then repeat this command; it needs the network", "cannot install the Docker Engine: %v", err)
+	}
+	return nil
+}
+
+// yes understands an answer in the languages that Dhow speaks, and in English.
+func yes(answer string) bool {
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes", "o", "oui", "s", "sim", "sí", "si", "ndiyo", "w", "wi", "ن", "نعم":
+		return true
+	}
+	return false
+}
+
+func (s *shell) awaitEngine(ctx context.Context, docker *engine.Engine) (engine.Info, error) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(engineStart); ; {
+		info, err := docker.Info(ctx)
+		if err == nil || !errors.Is(err, engine.ErrNotRunning) || time.Now().After(end) {
+			return info, err
+		}
+		select {
+		case <-ctx.Done():
+			return info, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

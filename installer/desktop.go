@@ -1,0 +1,135 @@
+package installer
+
+import (
+	"bufio"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"dhow/bundle/durable"
+)
+
+// Icon is the picture of the launcher, as packages bring it to IconPath.
+//
+//go:embed dhow.svg
+var Icon []byte
+
+// Where the launcher and its icon are.
+const (
+	LauncherPath = "/usr/share/applications/dhow.desktop"
+	IconPath     = "/usr/share/icons/hicolor/scalable/apps/dhow.svg"
+)
+
+// Launcher is the entry of the desktop's menus that opens the page at address, such as "http://127.0.0.1:8910".
+func Launcher(address string) string {
+	return `[Desktop Entry]
+Type=Application
+Version=1.0
+Name=Dhow
+GenericName=Updates
+GenericName[fr]=Mises à jour
+GenericName[pt]=Atualizações
+GenericName[es]=Actualizaciones
+GenericName[sw]=Masasisho
+GenericName[ht]=Mizajou
+GenericName[ar]=التحديثات
+Exec=xdg-open ` + address + `
+Icon=dhow
+Terminal=false
+Categories=System;
+StartupNotify=true
+`
+}
+
+// Desktop puts the launcher into the menus, and onto the desktop of the user where there is one; user may be empty. A computer without a desktop
+// is left alone, which absent says.
+func Desktop(address, username string) (done Done, absent bool, err error) {
+	if !hasDesktop(exists) {
+		return Kept, true, nil
+	}
+	done = Kept
+	for _, f := range []struct {
+		path string
+		data []byte
+	}{{IconPath, Icon}, {LauncherPath, []byte(Launcher(address))}} {
+		if same(f.path, string(f.data)) {
+			continue
+		}
+		if done == Kept {
+			if done = Made; exists(f.path) {
+				done = Repaired
+			}
+		}
+		if err := durable.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+			return "", false, fmt.Errorf("cannot make the launcher: %w", err)
+		}
+		if err := durable.WriteFile(f.path, f.data, 0o644); err != nil {
+			return "", false, fmt.Errorf("cannot make the launcher: %w", err)
+		}
+	}
+	if username != "" {
+		if err := onDesktop(username, Launcher(address)); err != nil {
+			return "", false, fmt.Errorf("cannot put the launcher on the desktop of %s: %w", username, err)
+		}
+	}
+	return done, false, nil
+}
+
+// RemoveDesktop takes the launcher away, from the user's desktop too.
+func RemoveDesktop(username string) error {
+	paths := []string{LauncherPath, IconPath}
+	if u, err := user.Lookup(username); username != "" && err == nil {
+		paths = append(paths, filepath.Join(desktopOf(u.HomeDir), "dhow.desktop"))
+	}
+	for _, p := range paths {
+		if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("cannot remove the launcher: %w", err)
+		}
+	}
+	return nil
+}
+
+// hasDesktop reports whether somebody can sit at this computer: a session of a desktop is installed.
+func hasDesktop(exists func(string) bool) bool {
+	return runtime.GOOS == "linux" && (exists("/usr/share/xsessions") || exists("/usr/share/wayland-sessions"))
+}
+
+// desktopOf is the folder whose files lie on the desktop, as xdg-user-dirs names it in the user's language.
+func desktopOf(home string) string {
+	path := filepath.Join(home, ".config", "user-dirs.dirs")
+	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<16 {
+		return filepath.Join(home, "Desktop")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return filepath.Join(home, "Desktop")
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(sc.Text()), "XDG_DESKTOP_DIR="); ok {
+			if rel, ok := strings.CutPrefix(strings.Trim(value, `"`), "$HOME/"); ok && filepath.IsLocal(rel) {
+				return filepath.Join(home, rel)
+			}
+		}
+	}
+	return filepath.Join(home, "Desktop")
+}
+
+// Opener is the command that opens the page for whoever has called this program from a desktop, nil when nobody has.
+func Opener(username, address string) *exec.Cmd {
+	if username == "" || os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		return nil
+	}
+	for _, needed := range []string{"sudo", "xdg-open"} {
+		if _, err := exec.LookPath(needed); err != nil {
+			return nil
+		}
+	}
+	return exec.Command("sudo", "--user="+username, "--preserve-env=DISPLAY,WAYLAND_DISPLAY,XDG_RUNTIME_DIR", "--set-home", "xdg-open", address)
+}

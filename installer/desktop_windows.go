@@ -1,0 +1,5 @@
+package installer
+
+import "errors"
+
+func onDesktop(string, string) error { return errors.ErrUnsupported }
