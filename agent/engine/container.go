@@ -33,6 +33,7 @@ type Container struct {
 	ID            string
 	Name          string // without the leading slash
 	Service       string
+	Host          string // its name as the programs inside see it
 	Image         string // config digest of the image that it runs; "" when the engine no longer has it
 	State         string // created, running, paused, restarting, removing, exited or dead
 	Health        string // starting, healthy, unhealthy; "" without a health check
@@ -124,6 +125,7 @@ func describe(in container.InspectResponse) Container {
 		c.RestartPolicy = string(container.RestartPolicyDisabled)
 	}
 	if in.Config != nil {
+		c.Host = in.Config.Hostname
 		l := in.Config.Labels
 		c.Service, c.ConfigHash, c.OneOff, c.WorkingDir = l[labelService], l[labelHash], l[labelOneOff] == "True", l[labelWorkingDir]
 		if f := l[labelFiles]; f != "" {

@@ -130,6 +130,12 @@ func (p *Project) OneShot(service string) bool {
 	return needs(p.view, service) == types.ServiceConditionCompletedSuccessfully
 }
 
+// Joins reports whether a service shares a namespace of another one (network_mode: service:x), so that nobody can tell its config hash beforehand.
+func (p *Project) Joins(service string) bool {
+	s := p.view.Services[service]
+	return strings.HasPrefix(s.NetworkMode, "service:") || strings.HasPrefix(s.Ipc, "service:") || strings.HasPrefix(s.Pid, "service:")
+}
+
 // Image returns the image that a service runs, "" for an unknown service.
 func (p *Project) Image(service string) string { return p.view.Services[service].Image }
 

@@ -26,8 +26,8 @@ var errBadRange = errors.New("the server does not go on where it was asked to")
 // maxExcuse is how much of the page is read with which a server says that it has not what it is asked for, in bytes.
 const maxExcuse = 4 << 10
 
-// errRefused says that a server does not let us in.
-var errRefused = errors.New("access is refused")
+// ErrRefused says that a server does not let us in. It is bundle.ErrUnreachable, too.
+var ErrRefused = errors.New("access is refused")
 
 // errStalled is the cause of a transfer that was given up.
 var errStalled = errors.New("the line went silent")
@@ -160,7 +160,7 @@ func status(resp *http.Response) error {
 	case http.StatusProxyAuthRequired:
 		return errProxyPassword
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("%w: %w (HTTP %d)", bundle.ErrUnreachable, errRefused, code)
+		return fmt.Errorf("%w: %w (HTTP %d)", bundle.ErrUnreachable, ErrRefused, code)
 	case http.StatusRequestedRangeNotSatisfiable:
 		return errBadRange
 	case http.StatusInternalServerError:

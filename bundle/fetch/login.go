@@ -185,7 +185,7 @@ func basic(c Credential) string {
 // explain says of a registry that does not let us in whether anybody has logged in.
 func (l *login) explain(err error) error {
 	switch {
-	case !errors.Is(err, errRefused):
+	case !errors.Is(err, ErrRefused):
 		return err
 	case l.failed != nil:
 		return fmt.Errorf("%w; %w", err, l.failed)
@@ -248,7 +248,7 @@ func (l *login) pingOver(ctx context.Context, scheme string) error {
 	case code == http.StatusUnauthorized:
 		c, ok := choose(resp.Header)
 		if !ok {
-			return fmt.Errorf("%w: %w: it wants a kind of login that Dhow does not know", bundle.ErrUnreachable, errRefused)
+			return fmt.Errorf("%w: %w: it wants a kind of login that Dhow does not know", bundle.ErrUnreachable, ErrRefused)
 		}
 		l.scheme, l.challenge = scheme, c
 	case code == http.StatusNotFound, code == http.StatusGone:

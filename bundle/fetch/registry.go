@@ -153,7 +153,7 @@ func (r *registry) documents(ctx context.Context) (map[string]manifest.Blob, err
 
 // refused forgets a login that does not let in any more.
 func (r *registry) refused(err error) error {
-	if !errors.Is(err, errRefused) {
+	if !errors.Is(err, ErrRefused) {
 		return err
 	}
 	return r.net.refused(r.repo, r.plain, err)

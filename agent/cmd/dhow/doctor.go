@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"dhow/agent/api"
-	"dhow/agent/site"
-	"dhow/bundle/fetch"
-	"dhow/manifest/trust"
+	"dhow/agent/words"
 )
 
 // Results of a check.
@@ -21,66 +19,92 @@ const (
 	isBad     = "bad"
 )
 
-// finding is what a check has found, in words.
+// finding is what a check has found, in words. ID stays the same from version to version, whatever the words are.
 type finding struct {
-	Name   string `json:"name"`
+	Name   string `json:"name"`   // of the check
+	ID     string `json:"id"`     // such as disk.little
 	Result string `json:"result"` // good, warning or bad
 	Text   string `json:"text"`   // what is good, or the cause of what is not
 	Remedy string `json:"remedy,omitempty"`
+
+	text, remedy string // keys of package words; empty when Text and Remedy are all there is
+	args         []any
+	err          *api.Error // of which Text and Remedy are
 }
 
-// diagnosis is what doctor prints with --json. Result is the worst of all checks.
+// diagnosis is what doctor prints with --json, in English. Result is the worst of all checks.
 type diagnosis struct {
 	Result string    `json:"result"`
 	Checks []finding `json:"checks"`
 }
 
-// patient is what the checks look at. What could not be read is nil.
-type patient struct {
-	shell   *shell
-	paths   site.Paths
-	config  *site.Config
-	trust   *trust.Client
-	network *fetch.Network
-	status  *api.Status // nil: no agent answers
-
-	configErr, trustErr, agentErr error
-}
-
 // checks are all that doctor looks at, in the order of the output. Names are at most ten letters long. A check returns a finding for
-// everything that it has looked at; it takes bounded time, and changes nothing.
+// everything that it has looked at; it takes bounded time, and changes nothing. All of them run at the same time, but for those that come after the others.
 var checks = []struct {
 	name  string
 	check func(context.Context, *patient) []finding
+	after bool
 }{
-	{"agent", checkAgent},
-	{"settings", checkSettings},
-	{"source", checkSources},
-	{"clock", checkClock}, // after the sources, which tell the time
-	{"time zone", checkZone},
-	{"manifest", checkManifest},
-	{"root", checkRootExpiry},
-	{"engine", checkEngine},
-	{"disk", checkDisk},
+	{"agent", checkAgent, false},
+	{"service", checkService, false},
+	{"settings", checkSettings, false},
+	{"language", checkLanguage, false},
+	{"source", checkSources, false},
+	{"dns", checkNames, false},
+	{"proxy", checkProxy, false},
+	{"tls", checkCertificates, false},
+	{"login", checkLogins, false},
+	{"clock", checkClock, true}, // the sources tell the time
+	{"time zone", checkZone, false},
+	{"manifest", checkManifest, false},
+	{"root", checkRootExpiry, false},
+	{"engine", checkEngine, false},
+	{"store", checkStore, false},
+	{"disk", checkDisk, false},
+	{"inodes", checkInodes, false},
+	{"memory", checkMemory, false},
+	{"ports", checkPorts, false},
+	{"stack", checkStack, false},
+	{"images", checkImages, false},
+	{"volumes", checkVolumes, false},
+	{"database", checkLocks, false},
 }
 
-// doctorTime bounds a whole examination, in which servers may be silent.
-const doctorTime = 40 * time.Second
+// doctorTime bounds a whole examination, in which servers may be silent; checkTime bounds one check.
+const (
+	doctorTime = 40 * time.Second
+	checkTime  = 25 * time.Second
+)
 
 func (s *shell) doctorCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, deep, yes bool
+	var fix string
 	cmd := &cobra.Command{
 		Use: "doctor",
-		Long: "Looks at the agent, the settings, the sources, the clock, the signed manifest, the engine and the disk. It changes nothing, and\n" +
-			"also works while the agent does not run. The exit code is 0 when nothing is wrong, and 11 when something is.",
+		Long: "Looks at the agent and its service, the settings, the sources and the way to them, the clock, the signed manifest, the engine, the store,\n" +
+			"the disk, the memory, the ports, the running stack, its images, volumes and databases. It changes nothing, and also works while the\n" +
+			"agent does not run. The exit code is 0 when nothing is wrong, and 11 when something is.",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), doctorTime)
-			defer cancel()
+			ctx := cmd.Context()
 			p, err := s.patient(ctx)
 			if err != nil {
 				return err
 			}
+			switch fix {
+			case "":
+			case fixLock:
+				return s.releaseLocks(ctx, p, yes)
+			default:
+				return api.Fail(api.CodeUsage, "what it can mend: dhow doctor --fix "+fixLock, "there is nothing called %q to mend", fix)
+			}
+			p.deep = deep
+			limit := doctorTime
+			if deep {
+				limit = 12 * time.Hour
+			}
+			ctx, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
 			d := examine(ctx, p)
 			if err := cmd.Context().Err(); err != nil {
 				return err
@@ -98,15 +122,32 @@ func (s *shell) doctorCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f := cmd.Flags()
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.BoolVar(&deep, "deep", false, "also read every byte of the running release in the store; takes as long as the disk needs")
+	f.StringVar(&fix, "fix", "", "mend something: "+fixLock+" releases what a killed migration has left in a database")
+	f.BoolVar(&yes, "yes", false, "with --fix: do not ask")
 	return cmd
 }
 
+// examine runs all checks.
 func examine(ctx context.Context, p *patient) diagnosis {
+	found := make([][]finding, len(checks))
+	for _, after := range []bool{false, true} {
+		var all sync.WaitGroup
+		for i, c := range checks {
+			if c.after != after {
+				continue
+			}
+			all.Go(func() { found[i] = p.bounded(ctx, c.check) })
+		}
+		all.Wait()
+	}
 	d := diagnosis{Result: isGood}
-	for _, c := range checks {
-		for _, f := range c.check(ctx, p) {
-			f.Name = c.name
+	for i, list := range found {
+		for _, f := range list {
+			f.Name = checks[i].name
+			f.fill()
 			d.Checks = append(d.Checks, f)
 		}
 	}
@@ -116,6 +157,29 @@ func examine(ctx context.Context, p *patient) diagnosis {
 		}
 	}
 	return d
+}
+
+// bounded lets a check run for checkTime. One that does not listen is left behind, to end by itself.
+func (p *patient) bounded(ctx context.Context, check func(context.Context, *patient) []finding) []finding {
+	limit := checkTime
+	if p.deep {
+		limit = 12 * time.Hour
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	done := make(chan []finding, 1)
+	go func() { done <- check(ctx, p) }()
+	select {
+	case list := <-done:
+		return list
+	case <-ctx.Done():
+	}
+	select {
+	case list := <-done:
+		return list
+	case <-time.After(2 * time.Second): // for what it has found till then
+		return warn("doctor.slow", "")
+	}
 }
 
 func (d diagnosis) count(result string) int {
@@ -130,42 +194,69 @@ func (d diagnosis) count(result string) int {
 
 // tellDiagnosis prints what is not good, the worst first; of the rest only how much it is.
 func (s *shell) tellDiagnosis(d diagnosis) {
+	r := s.words
 	for _, sort := range []struct{ result, mark string }{{isBad, "✗"}, {isWarning, "!"}} {
 		for _, f := range d.Checks {
 			if f.Result != sort.result {
 				continue
 			}
-			s.printf("%s %-10s %s\n", sort.mark, f.Name, f.Text)
-			if f.Remedy != "" {
-				s.printf("             remedy: %s\n", f.Remedy)
+			text, remedy := f.in(r)
+			s.printf("%s %-10s %s\n", sort.mark, f.Name, text)
+			if remedy != "" {
+				s.printf("             %s\n", r.Say("doctor.remedy", "remedy", remedy))
 			}
 		}
 	}
 	switch n := d.count(isGood); {
 	case n == len(d.Checks):
-		s.printf("✓ all %s are good\n", count(n, "check"))
+		s.printf("✓ %s\n", r.Count("doctor.all", n))
 	case n > 0:
-		s.printf("✓ %s\n", count(n, "other check"))
+		s.printf("✓ %s\n", r.Count("doctor.others", n))
 	}
 }
 
-func good(format string, args ...any) []finding {
-	return []finding{{Result: isGood, Text: fmt.Sprintf(format, args...)}}
-}
-
-func warn(remedy, format string, args ...any) []finding {
-	return []finding{{Result: isWarning, Text: fmt.Sprintf(format, args...), Remedy: remedy}}
-}
-
-func bad(remedy, format string, args ...any) []finding {
-	return []finding{{Result: isBad, Text: fmt.Sprintf(format, args...), Remedy: remedy}}
-}
-
-// known reports whether an agent's warning is what another check says.
-func (p *patient) known(warning string) bool {
-	if p.trust == nil {
-		return false
+// in says a finding in the language of who reads it.
+func (f finding) in(r *words.Reader) (text, remedy string) {
+	text, remedy = f.Text, f.Remedy
+	if f.err != nil {
+		text, remedy = r.Error(f.err.Kind, f.err.Message, f.err.Hint, f.err.Args)
 	}
-	current, err := p.trust.Current()
-	return err == nil && slices.Contains(current.Warnings, warning) || warning == p.trust.Clock().Warning()
+	if f.text != "" {
+		text = r.Say(f.text, f.args...)
+	}
+	if f.remedy != "" {
+		remedy = r.Say(f.remedy, f.args...)
+	}
+	return text, remedy
+}
+
+// fill says it in English.
+func (f *finding) fill() {
+	f.Text, f.Remedy = f.in(words.For("en"))
+	if f.ID == "" {
+		f.ID = strings.TrimPrefix(f.text, "doctor.")
+	}
+}
+
+// good, warn and bad make findings. Text and remedy are keys of package words, filled with the same args: names and values by turns.
+func good(text string, args ...any) []finding {
+	return []finding{{Result: isGood, text: text, args: args}}
+}
+
+func warn(text, remedy string, args ...any) []finding {
+	return []finding{{Result: isWarning, text: text, remedy: remedy, args: args}}
+}
+
+func bad(text, remedy string, args ...any) []finding {
+	return []finding{{Result: isBad, text: text, remedy: remedy, args: args}}
+}
+
+// failed makes a finding of an error, with its hint for a remedy.
+func failed(result, id string, e *api.Error) []finding {
+	return []finding{{Result: result, ID: id, Text: e.Message, Remedy: e.Hint, err: e}}
+}
+
+// said makes a finding of a sentence that another part of the agent has made. The remedy is a key.
+func said(result, id, text, remedy string, args ...any) []finding {
+	return []finding{{Result: result, ID: id, Text: text, remedy: remedy, args: args}}
 }

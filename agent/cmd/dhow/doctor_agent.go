@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"dhow/agent/api"
+	"dhow/agent/site"
+	"dhow/agent/words"
+	"dhow/installer"
+)
+
+func checkAgent(_ context.Context, p *patient) []finding {
+	if p.agentErr != nil {
+		return failed(isBad, "agent.away", p.shell.hinted(explain(p.agentErr)))
+	}
+	list := good("doctor.agent.good", "state", p.status.State)
+	if p.status.State == api.StateStuck {
+		list = bad("doctor.agent.stuck", "doctor.agent.stuck.help", "code", p.status.Code)
+	}
+	for _, w := range p.status.Warnings {
+		if !p.known(w) {
+			list = append(list, said(isWarning, "agent.warning", w, "")...)
+		}
+	}
+	return list
+}
+
+// checkService looks whether the agent is started by itself when the computer is. One below a prefix is started by hand.
+func checkService(ctx context.Context, p *patient) []finding {
+	if p.shell.prefix != "" {
+		return nil
+	}
+	state, err := installer.State()
+	switch {
+	case errors.Is(err, installer.ErrNoInit):
+		return warn("doctor.service.none", "doctor.service.byhand")
+	case err != nil:
+		return said(isWarning, "service.unknown", err.Error(), "")
+	case state == installer.Absent:
+		return bad("doctor.service.absent", "doctor.service.install")
+	case state == installer.Stopped:
+		return bad("doctor.service.stopped", "doctor.service.start")
+	}
+	if systemdRuns() {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		out, _ := exec.CommandContext(ctx, "systemctl", "is-enabled", installer.Name).Output()
+		if word := strings.TrimSpace(string(out)); word == "disabled" || word == "masked" {
+			return bad("doctor.service.disabled", "doctor.service.enable")
+		}
+	}
+	return good("doctor.service.good")
+}
+
+func checkSettings(_ context.Context, p *patient) []finding {
+	if p.configErr != nil {
+		return failed(isBad, "settings.config", explain(p.configErr))
+	}
+	path := p.paths.Settings()
+	values, err := site.ReadSettings(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return good("doctor.settings.none", "file", p.paths.Config())
+	case errors.Is(err, fs.ErrPermission):
+		return said(isWarning, "settings.closed", err.Error(), "doctor.sudo")
+	case err != nil:
+		return said(isBad, "settings.broken", err.Error(), "doctor.settings.correct")
+	}
+	if info, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return warn("doctor.settings.open", "doctor.settings.chmod", "file", path)
+	}
+	return good("doctor.settings.good", "n", len(values), "file", path)
+}
+
+func checkLanguage(_ context.Context, p *patient) []finding {
+	if p.config == nil {
+		return nil
+	}
+	if l := p.config.Language; l != "" && !words.Speaks(l) {
+		var all []string
+		for _, l := range p.shell.words.Languages() {
+			all = append(all, l.Tag)
+		}
+		return warn("doctor.language.unknown", "doctor.language.known", "language", l, "all", strings.Join(all, ", "), "file", p.paths.Config())
+	}
+	return good("doctor.language.good", "language", p.shell.words.Language())
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+
+	"dhow/agent/site"
+)
+
+// Free space, in bytes, below which something should be done, and below which not even the journal is safe.
+const (
+	littleSpace = 2_000_000_000
+	noSpace     = 200_000_000
+)
+
+// Memory, in bytes, that should be available, and files that should still find room.
+const (
+	littleMemory = 100_000_000
+	littleInodes = 20_000
+)
+
+// disks are the folders of the agent and of the engine, when these lie on two disks.
+func (p *patient) disks(ctx context.Context) []string {
+	list := []string{p.paths.State()}
+	if s := p.stack(ctx); s != nil && s.err == nil && exists(s.info.Root) && !site.SameDisk(p.paths.State(), s.info.Root) {
+		list = append(list, s.info.Root)
+	}
+	return list
+}
+
+func checkDisk(ctx context.Context, p *patient) (list []finding) {
+	for _, dir := range p.disks(ctx) {
+		free, err := site.Free(dir)
+		switch {
+		case err != nil:
+			list = append(list, said(isBad, "disk.unknown", err.Error(), "doctor.disk.look")...)
+		case free < noSpace:
+			list = append(list, bad("doctor.disk.full", "doctor.disk.room", "free", size(free), "folder", dir)...)
+		case free < littleSpace:
+			list = append(list, warn("doctor.disk.little", "doctor.disk.room", "free", size(free), "folder", dir)...)
+		default:
+			list = append(list, good("doctor.disk.good", "free", size(free))...)
+		}
+	}
+	return list
+}
+
+func checkInodes(ctx context.Context, p *patient) (list []finding) {
+	for _, dir := range p.disks(ctx) {
+		if !exists(dir) {
+			continue
+		}
+		left, all, err := site.Inodes(dir)
+		switch {
+		case err != nil:
+			list = append(list, said(isWarning, "inodes.unknown", err.Error(), "")...)
+		case all == 0: // a file system that makes them as it needs them
+		case left < littleInodes && left < all/20:
+			list = append(list, bad("doctor.inodes.little", "doctor.inodes.room", "left", left, "folder", dir)...)
+		default:
+			list = append(list, good("doctor.inodes.good", "left", left)...)
+		}
+	}
+	return list
+}
+
+func checkMemory(context.Context, *patient) []finding {
+	m, err := site.ReadMemory()
+	switch {
+	case err != nil:
+		return said(isWarning, "memory.unknown", err.Error(), "")
+	case m.All == 0:
+		return nil
+	}
+	return judgeMemory(m)
+}
+
+func judgeMemory(m site.Memory) []finding {
+	if m.Available+m.SwapFree < littleMemory || m.Available < littleMemory/2 {
+		return warn("doctor.memory.little", "doctor.memory.free", "free", size(m.Available), "all", size(m.All))
+	}
+	return good("doctor.memory.good", "free", size(m.Available), "all", size(m.All))
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+)
+
+// checkPorts looks for other programs on the ports of the stack and of the page.
+func checkPorts(ctx context.Context, p *patient) (list []finding) {
+	free := 0
+	if s := p.stack(ctx); s.ok() {
+		held := map[string]bool{}
+		for _, c := range s.containers {
+			for _, q := range c.Ports {
+				if c.State == "running" {
+					held[fmt.Sprintf("%s/%d", q.Protocol, q.HostPort)] = true
+				}
+			}
+		}
+		for _, q := range s.running.Project.Ports() {
+			if q.Published == 0 || q.Protocol != "tcp" || held[fmt.Sprintf("tcp/%d", q.Published)] || s.busy() {
+				continue
+			}
+			address := net.JoinHostPort(q.HostIP, strconv.Itoa(int(q.Published)))
+			if l, err := net.Listen("tcp", address); err == nil {
+				_ = l.Close()
+				free++
+				continue
+			}
+			list = append(list, bad("doctor.ports.door", "doctor.ports.stop", "port", q.Published, "service", q.Service, "program", holder(q.Published))...)
+		}
+		free += len(held)
+	}
+	if p.config != nil && !p.config.Page.Off {
+		if port, who := p.pageTaken(ctx); who != "" {
+			list = append(list, bad("doctor.ports.page", "doctor.ports.other", "port", port, "program", who, "file", p.paths.Config())...)
+		}
+	}
+	if list == nil && free > 0 {
+		list = good("doctor.ports.good", "n", free)
+	}
+	return list
+}
+
+// pageTaken names another program on the port of the page.
+func (p *patient) pageTaken(ctx context.Context) (port uint16, who string) {
+	_, text, err := net.SplitHostPort(p.config.Page.Address())
+	if err != nil {
+		return 0, ""
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0, ""
+	}
+	dial, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(dial, "tcp", net.JoinHostPort("127.0.0.1", text))
+	if err != nil {
+		return 0, "" // nobody
+	}
+	_ = conn.Close()
+	pid, name := listener(uint16(n))
+	if agent := p.agentPID(); pid == 0 || pid == agent || agent == 0 && name == "dhow" {
+		return 0, ""
+	}
+	return uint16(n), fmt.Sprintf("%s (%d)", name, pid)
+}
+
+// holder names the program on a port.
+func holder(port uint16) string {
+	if pid, name := listener(port); pid != 0 {
+		return fmt.Sprintf("%s (%d)", name, pid)
+	}
+	return "?"
+}
