@@ -7,7 +7,6 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/database"
-	"dhow/agent/fault"
 )
 
 // fixLock is the name of what releases locks.
@@ -46,7 +45,7 @@ func (s *shell) releaseLocks(ctx context.Context, p *patient, yes bool) error {
 	var free []foundLock
 	kept := 0
 	for _, l := range all {
-		for _, f := range l.finding(fault.Now()) {
+		for _, f := range l.finding() {
 			text, remedy := f.in(r)
 			if l.free() {
 				free = append(free, l)

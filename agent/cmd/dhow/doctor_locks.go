@@ -9,7 +9,6 @@ import (
 
 	"dhow/agent/database"
 	"dhow/agent/engine"
-	"dhow/agent/fault"
 )
 
 // foundLock is a lock in a database of the stack, with what is known of whoever holds it.
@@ -43,7 +42,7 @@ func checkLocks(ctx context.Context, p *patient) (list []finding) {
 			list = append(list, good("doctor.database.good", "service", server.Service)...)
 		}
 		for _, l := range found {
-			list = append(list, l.finding(fault.Now())...)
+			list = append(list, l.finding()...)
 		}
 	}
 	return list
@@ -113,11 +112,11 @@ func (f foundLock) free() bool {
 	return !f.Held && f.Failed == "" && f.holder == "" && f.writers() == 0 && (!f.unknown || len(f.Sessions) == 0)
 }
 
-func (f foundLock) finding(now time.Time) []finding {
+func (f foundLock) finding() []finding {
 	tools := map[string]string{database.Liquibase: "Liquibase", database.HAPI: "HAPI FHIR", database.Flyway: "Flyway"}
 	since := f.Since
 	if t, err := time.Parse("2006-01-02 15:04:05", strings.SplitN(since, ".", 2)[0]); err == nil {
-		since = dated(t, now.UTC())
+		since = t.Format("2006-01-02 15:04") // the same in every language, and without a zone, which the table does not tell
 	}
 	host, _, _ := strings.Cut(f.Holder, " (")
 	args := []any{
