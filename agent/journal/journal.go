@@ -1,7 +1,7 @@
 // Package journal keeps what a site has done and is doing, in one bbolt file that only the agent opens.
 //
 // Buckets: "meta" holds the format number; "changes" the records of package change as JSON under their number (eight bytes, big endian);
-// "facts" what is true of this site now, as JSON under names that package update defines. Every method that writes is one
+// "facts" what is true of this site now, as JSON under names that package update and the wiring of the agent define. Every method that writes is one
 // transaction, on disk when it returns. A file with a newer format is refused.
 //
 // A power cut leaves all of a transaction or nothing: tried with package crash, where whatever was not synced may be lost, torn at 512 bytes or

@@ -31,7 +31,7 @@ func (t *Teller) desktop(_ context.Context, e Event) {
 	if !c.Desktop {
 		return
 	}
-	said := words.For(c.Language)
+	said := words.For(e.language, c.Language)
 	for _, s := range sessions(t.sessions, t.leastUID) {
 		conn, err := connectAs(s.uid, s.bus)
 		if err == nil {

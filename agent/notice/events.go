@@ -32,7 +32,8 @@ type Event struct {
 	When            time.Time         `json:"when"`
 	Text            string            `json:"text"`
 
-	back bool // it goes back to an older release because a person ordered that
+	language string // of the people here
+	back     bool   // it goes back to an older release because a person ordered that
 }
 
 // Told is what people have been told. It is kept as JSON.

@@ -144,9 +144,9 @@ func (t *Teller) look(ctx context.Context) []Event {
 			return nil
 		}
 	}
-	said := words.For(t.Config().Language)
+	said := words.For(t.Config().Language, status.Language)
 	for i := range list {
-		list[i].When = t.Now().Round(0)
+		list[i].When, list[i].language = t.Now().Round(0), said.Language()
 		list[i].Text = list[i].title(said) + " " + list[i].body(said)
 	}
 	return list

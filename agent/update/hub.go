@@ -71,6 +71,12 @@ func (h *hub) atWork(id uint64) (*change.Change, change.Progress, since) {
 	return h.live, h.progress, h.began
 }
 
+// Changed returns a channel that is closed when anything changes.
+func (m *Manager) Changed() <-chan struct{} {
+	_, _, changed := m.hub.state(0)
+	return changed
+}
+
 // Events follows a change: first its present state, then what happens. The channel is closed after the event with End, or when ctx ends.
 func (m *Manager) Events(ctx context.Context, id uint64) (<-chan api.Event, error) {
 	c, err := m.Journal.Change(id)

@@ -83,7 +83,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	return w.manager, nil
 }
 
-// beside shows the page, looks after sticks, and gives what is here to other sites, if the configuration says so.
+// beside shows the page, looks after sticks, tells people what happens, and gives what is here to other sites, if the configuration says so.
 func (w *wiring) beside(ctx context.Context, m daemon.Manager) {
 	var done sync.WaitGroup
 	local := w.newPage(m)
@@ -91,6 +91,7 @@ func (w *wiring) beside(ctx context.Context, m daemon.Manager) {
 	done.Go(func() { local.Run(ctx) })
 	if w.manager != nil {
 		done.Go(func() { w.manager.Sticks(ctx) })
+		done.Go(func() { w.newTeller().Run(ctx) })
 	}
 	if w.neighbours != nil {
 		done.Go(func() { w.neighbours.Run(ctx) })
