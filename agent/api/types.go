@@ -72,6 +72,16 @@ type Status struct {
 	KeyPrint string   `json:"key_fingerprint,omitempty"`
 	Needs    []Need   `json:"needs,omitempty"` // the worst first
 	Warnings []string `json:"warnings,omitempty"`
+	Agent    *Agent   `json:"agent,omitempty"`
+}
+
+// Agent is what Status says of the agent's own program.
+type Agent struct {
+	Version string `json:"version"`
+	Wanted  string `json:"wanted,omitempty"`  // what the manifest asks for, when that is another one and will be taken
+	Ready   bool   `json:"ready,omitempty"`   // Wanted is here, and is tried when nothing is under way
+	Trial   bool   `json:"trial,omitempty"`   // Version is on trial: orders are not taken
+	Trouble string `json:"trouble,omitempty"` // why what the manifest asks for is not taken
 }
 
 // Update is one line of the history: an ended (or running) apply or rollback. Finished is zero while it runs. All but backup is always

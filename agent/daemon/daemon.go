@@ -76,7 +76,9 @@ type Options struct {
 	// none.
 	Beside   func(ctx context.Context, m Manager)
 	Warnings func() []string
-	Log      *slog.Logger
+	// Busy is the answer to every order, such as while this program is on trial; nil means that they are taken.
+	Busy error
+	Log  *slog.Logger
 	// Now is the wall clock; nil means time.Now. Rand is chance, from 0 to 1; nil means that of math/rand.
 	Now  func() time.Time
 	Rand func() float64
@@ -126,6 +128,7 @@ type told struct {
 	Manager
 	poll *poller
 	warn func() []string
+	busy error // the answer to every order
 }
 
 // Status adds when the sources are asked next, and the warnings of what runs beside the Manager.
@@ -167,7 +170,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	told := told{Manager: m, poll: d.poll, warn: d.o.Warnings}
+	told := told{Manager: m, poll: d.poll, warn: d.o.Warnings, busy: d.o.Busy}
 	srv := newServer(ctx, told, d.o.Log)
 	d.poll.plan(d.o.Now().Round(0).Add(d.o.Soon)) // status may be asked at once
 	served, worked, polled, beside := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})

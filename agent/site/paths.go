@@ -49,6 +49,9 @@ func (p Paths) Page() string { return filepath.Join(p.State(), "page") }
 // SiteKey is the key with which this site signs its reports.
 func (p Paths) SiteKey() string { return filepath.Join(p.State(), "site.key") }
 
+// Agent is the folder of the state of the agent's own program, see package self.
+func (p Paths) Agent() string { return filepath.Join(p.State(), "agent") }
+
 // LockFile is what Lock locks for the agent. It is never removed.
 func (p Paths) LockFile() string { return filepath.Join(p.State(), "lock") }
 

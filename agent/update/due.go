@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"dhow/agent/api"
 	"dhow/agent/change"
@@ -112,8 +113,14 @@ func (m *Manager) check() (fetching uint64, err error) {
 	switch {
 	case err != nil:
 		return 0, err
+	case m.leaving || m.Trial:
+		return 0, nil
 	case c != nil && c.Kind == KindFetch && m.running == c.ID:
 		return c.ID, nil
+	case c != nil && c.Kind == KindAgent: // over a thin line it may take days
+		if err := m.free(order{}); err != nil {
+			return 0, err
+		}
 	case c != nil && isErrand(c.Kind):
 		var e errandPlan
 		if err := c.ReadPlan(&e); err != nil {
@@ -157,6 +164,12 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 	if err := m.free(order{update: &req}); err != nil {
 		return api.Started{}, err
 	}
+	if req.Retry && m.Self != nil {
+		if err := m.Self.Forgive(); err != nil {
+			return api.Started{}, err
+		}
+		m.agentNext, m.handNext = time.Time{}, time.Time{}
+	}
 	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry})
 	if req.Now {
 		if err := m.endLater(); err != nil { // a person has changed his mind
@@ -179,6 +192,9 @@ type order struct{ update *api.UpdateRequest }
 
 // free fails when a change is under way that does not give way. The caller holds m.mu.
 func (m *Manager) free(o order) error {
+	if m.leaving || m.Trial {
+		return ErrTrial
+	}
 	c, err := m.unfinished()
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func errandOf(t *change.Task) (p errandPlan, err error) {
 // isErrand reports whether a kind of change is an errand.
 func isErrand(kind string) bool {
 	switch kind {
-	case KindBackup, KindVerify, KindDrill, KindDelete, KindExport, KindBundle:
+	case KindBackup, KindVerify, KindDrill, KindDelete, KindExport, KindBundle, KindAgent:
 		return true
 	}
 	return false
@@ -38,6 +38,8 @@ func givesWay(c *change.Change, yield bool) (bool, error) {
 		var p fetchPlan
 		err := c.ReadPlan(&p)
 		return yield || !p.Person, err
+	case KindAgent:
+		return true, nil
 	case KindBackup, KindVerify, KindDrill, KindExport:
 		var p errandPlan
 		err := c.ReadPlan(&p)
@@ -114,6 +116,10 @@ func (m *Manager) errands() map[string]change.Kind {
 		KindDelete: {Steps: []change.Step{{Name: "delete-backup", Do: m.deleteBackup}}},
 		KindExport: {Steps: []change.Step{{Name: "send-copy", Do: m.sendCopy}}, Ended: m.exportEnded},
 		KindBundle: {Steps: []change.Step{{Name: stepWriteBundle, Do: m.writeBundle}, {Name: "read-bundle", Do: m.readBundle}}, Interruptions: 3},
+		KindAgent: {Steps: []change.Step{
+			{Name: stepFetchAgent, Do: m.fetchAgent},
+			{Name: "prepare-agent", Do: m.prepareAgent},
+		}, Interruptions: 10},
 	}
 }
 
@@ -132,6 +138,10 @@ func (m *Manager) endErrand(c *change.Change, e *api.Event) error {
 	}
 	if c.Kind == KindBundle {
 		return endBundle(c, e)
+	}
+	if c.Kind == KindAgent {
+		e.Message = "the new agent is ready for its trial"
+		return nil
 	}
 	var p errandPlan
 	if err := c.ReadPlan(&p); err != nil {

@@ -154,6 +154,9 @@ func (m *Manager) refreshManifest(ctx context.Context, t *change.Task) error {
 			return err
 		}
 	}
+	if p.From != "" {
+		m.takeAgent(ctx, t, p)
+	}
 	return t.Save(note)
 }
 

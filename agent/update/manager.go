@@ -19,6 +19,7 @@ import (
 	"dhow/agent/engine"
 	"dhow/agent/fault"
 	"dhow/agent/journal"
+	"dhow/agent/self"
 	"dhow/agent/site"
 	"dhow/agent/stack"
 	"dhow/bundle"
@@ -27,7 +28,7 @@ import (
 	"dhow/manifest/trust"
 )
 
-// Parts are what a Manager works with. All fields but Version are required.
+// Parts are what a Manager works with. All fields but the last three are required.
 type Parts struct {
 	Paths   site.Paths
 	Config  *site.Config
@@ -41,6 +42,9 @@ type Parts struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Version string // of this program, for reports; may be empty
+	// Self is the agent as a file; nil leaves it as it is. Trial says that this program is on trial: see Try.
+	Self  *self.Agent
+	Trial bool
 }
 
 // Manager carries out what people and the schedule ask for, one change at a time.
@@ -72,6 +76,10 @@ type Manager struct {
 
 	keyMu sync.Mutex
 	key   ed25519.PrivateKey // see siteKey
+
+	leaving   bool      // nothing begins any more: another program is tried
+	agentNext time.Time // no program of the agent is fetched before, by the monotonic clock
+	handNext  time.Time // and none is tried, likewise
 
 	restless since     // data that do not hold still; only the runner's
 	begun    time.Time // when this process began, by the monotonic clock
@@ -118,7 +126,11 @@ func (m *Manager) config() *site.Config {
 
 // Run finishes what was interrupted and then works off what is asked, until ctx ends.
 func (m *Manager) Run(ctx context.Context) error {
-	once := []func(context.Context) error{m.tidyUp, m.adoptIfAsked, m.restoreIfAsked}
+	if m.Trial {
+		<-ctx.Done()
+		return nil
+	}
+	once := []func(context.Context) error{m.tellTrial, m.tidyUp, m.adoptIfAsked, m.restoreIfAsked}
 	pause := firstPause
 	for ctx.Err() == nil {
 		var errs []error
@@ -128,6 +140,13 @@ func (m *Manager) Run(ctx context.Context) error {
 			return err == nil
 		})
 		worked, err := m.work(ctx)
+		if !worked && err == nil && len(once) == 0 {
+			over, herr := m.handOver(ctx)
+			if over {
+				return errors.Join(ErrHandOver, herr)
+			}
+			err = herr
+		}
 		err = errors.Join(append(errs, err)...)
 		m.setTrouble(err)
 		if worked && err == nil {
@@ -209,6 +228,7 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 		m.startDue,
 		func() (*change.Change, error) { return m.startRoutine(false) },
 		m.startWaiting,
+		m.startAgent,
 		func() (*change.Change, error) { return m.startRoutine(true) },
 	} {
 		if c != nil {
@@ -277,6 +297,14 @@ func (m *Manager) after(c *change.Change) error {
 	m.reckon(c)
 	if err := m.settleTally(); err != nil {
 		return err
+	}
+	if c.Kind == KindAgent && c.Cause != nil {
+		m.mu.Lock()
+		m.agentNext = time.Now().Add(agentPause)
+		if polite(c.Cause.Class) {
+			m.agentNext = time.Now().Add(shortLook)
+		}
+		m.mu.Unlock()
 	}
 	if c.Kind != KindFetch {
 		return m.forget()

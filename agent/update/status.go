@@ -1,7 +1,9 @@
 package update
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"dhow/agent/api"
@@ -75,6 +77,9 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if trouble != "" {
 		s.Warnings = append(s.Warnings, "the agent can't go on and tries again: "+trouble)
 	}
+	if err := m.statusOfAgent(&s); err != nil {
+		return s, err
+	}
 	if err := m.statusOfLine(&s); err != nil {
 		return s, err
 	}
@@ -100,6 +105,8 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 		number, step := c.Current()
 		s.Step, s.StepNumber, s.StepCount = step.Name, number, len(c.Steps)
 		switch {
+		case c.Kind == KindAgent: // nothing that anybody waits for
+			s.Step, s.StepNumber, s.StepCount = "", 0, 0
 		case c.Kind == KindBundle:
 			s.State = api.StateBundle
 		case isErrand(c.Kind):
@@ -123,7 +130,7 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 		return err
 	}
 	for i := range list {
-		if !list[i].Finished.IsZero() {
+		if !list[i].Finished.IsZero() && list[i].Kind != KindAgent {
 			s.LastUpdate = &list[i]
 			break
 		}
@@ -154,7 +161,10 @@ func (m *Manager) History(context.Context) ([]api.Update, error) {
 		}
 		updates = append(updates, *u)
 	}
-	return updates, nil
+	agents, err := m.agentUpdates()
+	updates = append(updates, agents...)
+	slices.SortStableFunc(updates, func(a, b api.Update) int { return cmp.Compare(b.ID, a.ID) })
+	return updates, err
 }
 
 // updateOf derives a line of the history from the record of a change.

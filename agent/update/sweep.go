@@ -168,6 +168,7 @@ func (m *Manager) pruneStore(ctx context.Context) error {
 	if err := m.keepRungs(ctx, keep); err != nil {
 		return err
 	}
+	m.keepAgent(keep)
 	if err := ladder.Clean(m.Store); err != nil {
 		return err
 	}

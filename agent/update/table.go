@@ -23,6 +23,7 @@ const (
 	KindExport = "export"
 
 	KindBundle = "bundle" // an errand, too: a bundle for neighbours
+	KindAgent  = "agent"  // an errand, too: another program of the agent itself, see agent.go
 )
 
 // kinds is the whole of what Dhow does, step by step. Handlers in behind(…) run while the doors are closed: after a restart the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,9 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/daemon"
 	"dhow/agent/fault"
+	"dhow/agent/self"
 	"dhow/agent/site"
+	"dhow/agent/update"
 	"dhow/installer"
 )
 
@@ -21,26 +24,85 @@ func (s *shell) agentCommand() *cobra.Command {
 		Use:  "agent",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return installer.Serve(cmd.Context(), s.agent)
+			return installer.Serve(cmd.Context(), s.proven)
 		},
 	}
 }
 
-func (s *shell) agent(ctx context.Context) error {
-	paths := s.paths()
-	log := newLog(paths, s.err)
-	config, err := s.agentConfig(log)
+// Times of a trial of another program; 0 means what package self takes. Tests build programs with others:
+// -ldflags "-X main.settle=5s -X main.limit=20s".
+var settle, limit string
+
+// itself is the agent as a file. It is to be asked before anything may have replaced that.
+func (s *shell) itself(log *slog.Logger) (*self.Agent, error) {
+	path, err := self.Executable()
+	if err != nil {
+		return nil, err
+	}
+	o := self.Options{
+		Program: path, Folder: s.paths().Agent(), Version: version, Args: os.Args[1:], Log: log, Now: fault.Now,
+		Notify: func(state string) { _ = installer.Notify(state) }, // when systemd itself is away, nobody is there to be told
+	}
+	o.Settle, _ = time.ParseDuration(settle)
+	o.Limit, _ = time.ParseDuration(limit)
+	return self.New(o), nil
+}
+
+// proven is the program that the service runs: the starter of another one that is on trial, and then the agent. See package self.
+func (s *shell) proven(ctx context.Context) error {
+	expect, trial := self.OnTrial()
+	log := newLog(s.paths(), s.err)
+	itself, err := s.itself(log)
 	if err != nil {
 		return err
 	}
+	if trial {
+		return s.onTrial(ctx, log, itself, expect)
+	}
+	switch itself.Start(ctx) {
+	case self.Again:
+		return itself.Exec()
+	case self.Ending:
+		return nil
+	}
+	err = s.agent(ctx, log, itself, nil)
+	if errors.Is(err, update.ErrHandOver) {
+		return itself.Exec()
+	}
+	return err
+}
+
+// onTrial is the agent, until the one who tries it says that it is enough.
+func (s *shell) onTrial(ctx context.Context, log *slog.Logger, itself *self.Agent, expect self.Expect) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out := s.out
+	s.out = s.err
+	return s.agent(ctx, log, itself, func(parts *wiring) {
+		reached := false
+		self.Prove(ctx, s.in, out, 3*time.Second, cancel, func(ctx context.Context) error {
+			if _, err := s.client().Status(ctx); err != nil {
+				return err
+			}
+			return parts.manager.Try(ctx, expect, &reached)
+		})
+	})
+}
+
+// agent is the agent. With prove it is on trial.
+func (s *shell) agent(ctx context.Context, log *slog.Logger, itself *self.Agent, prove func(*wiring)) error {
+	config, err := s.agentConfig(log, prove == nil)
+	if err != nil {
+		return err
+	}
+	paths := s.paths()
 	first, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site)
 	if err != nil {
 		return err
 	}
-	go installer.Report(ctx, s.lives)
-	parts := &wiring{paths: paths, config: config, log: log}
+	parts := &wiring{paths: paths, config: config, log: log, itself: itself, trial: prove != nil}
 	defer parts.close()
-	return daemon.New(daemon.Options{
+	o := daemon.Options{
 		Paths:    paths,
 		Manager:  func() (daemon.Manager, error) { return newManager(parts) },
 		Next:     func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
@@ -50,12 +112,21 @@ func (s *shell) agent(ctx context.Context) error {
 		Warnings: parts.warnings,
 		Log:      log,
 		Now:      fault.Now,
-	}).Run(ctx)
+	}
+	if prove == nil {
+		go installer.Report(ctx, s.lives)
+	} else {
+		o.Busy, o.Beside = update.ErrTrial, func(ctx context.Context, m daemon.Manager) {
+			go prove(parts)
+			parts.beside(ctx, m)
+		}
+	}
+	return daemon.New(o).Run(ctx)
 }
 
 // agentConfig is the configuration, or while that has a mistake the one with which the agent last started: a site must not lose its agent, and the page
-// that says what is wrong, to a slip of somebody's finger. Status says the mistake until it is corrected.
-func (s *shell) agentConfig(log *slog.Logger) (*site.Config, error) {
+// that says what is wrong, to a slip of somebody's finger. Status says the mistake until it is corrected. With keep a good one is kept for that.
+func (s *shell) agentConfig(log *slog.Logger, keep bool) (*site.Config, error) {
 	good := s.paths().GoodConfig()
 	config, err := s.config()
 	var mistake *site.ConfigError
@@ -67,8 +138,8 @@ func (s *shell) agentConfig(log *slog.Logger) (*site.Config, error) {
 		log.Error("the configuration can't be used, so the one of the last start counts", "error", err)
 		return last, nil
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || !keep {
+		return config, err
 	}
 	if err := site.CopyConfig(s.paths().Config(), good); err != nil {
 		log.Warn("no copy of the configuration is kept", "error", err)

@@ -46,7 +46,7 @@ func (s *shell) tellHistory(list []api.Update, now time.Time) error {
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	for _, u := range list {
-		fmt.Fprintf(w, "%04d\t%s\t%s\t%s\t%s\n", u.ID, s.date(u.Started, now), arrow(u.From, u.To), s.resultOf(u), s.details(u))
+		fmt.Fprintf(w, "%04d\t%s\t%s\t%s\t%s\n", u.ID, s.date(u.Started, now), s.arrowOf(u), s.resultOf(u), s.details(u))
 	}
 	return w.Flush()
 }

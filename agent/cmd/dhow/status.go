@@ -59,6 +59,7 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	}
 	s.tellLine(st, now)
 	s.tellOffers(st.Offers)
+	s.tellAgent(st.Agent)
 	if st.Note != "" && st.Pinned != st.Release {
 		s.printf("%s: %s\n", st.Pinned, st.Note)
 	}

@@ -12,6 +12,7 @@ import (
 	"dhow/agent/fault"
 	"dhow/agent/journal"
 	"dhow/agent/page/guard"
+	"dhow/agent/self"
 	"dhow/agent/site"
 	"dhow/agent/stack"
 	"dhow/agent/update"
@@ -34,6 +35,8 @@ type wiring struct {
 
 	neighbours *serve.Agent
 	page       atomic.Pointer[guard.Guard]
+	itself     *self.Agent
+	trial      bool // of this program
 }
 
 // newManager puts the parts of the agent together. Tests replace it.
@@ -74,7 +77,7 @@ var newManager = func(w *wiring) (daemon.Manager, error) {
 	}
 	w.manager = update.New(update.Parts{
 		Paths: w.paths, Config: w.config, Journal: w.journal, Store: store, Archive: backups, Trust: w.trust, Network: w.network, Engine: docker, Compose: compose,
-		Log: w.log, Now: fault.Now, Version: version,
+		Log: w.log, Now: fault.Now, Version: version, Self: w.itself, Trial: w.trial,
 	})
 	w.neighbours = &serve.Agent{
 		Address: func() string { return w.now().Serve }, Log: w.log,
@@ -89,7 +92,7 @@ func (w *wiring) beside(ctx context.Context, m daemon.Manager) {
 	local := w.newPage(m)
 	w.page.Store(local)
 	done.Go(func() { local.Run(ctx) })
-	if w.manager != nil {
+	if w.manager != nil && !w.trial {
 		done.Go(func() { w.manager.Sticks(ctx) })
 		done.Go(func() { w.newTeller().Run(ctx) })
 	}
