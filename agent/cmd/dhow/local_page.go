@@ -27,8 +27,7 @@ func (w *wiring) newPage(m daemon.Manager) *guard.Guard {
 		Dir: w.paths.Page(), Log: w.log,
 		Config: func() *site.Config {
 			c := *w.now()
-			// Who keeps everything under a folder may have several agents: each gets a page where its own configuration says.
-			c.Page.Off = c.Page.Off || w.paths.Prefix != "" && c.Page.IsZero()
+			c.Page.Off = pageOff(w.paths, c.Page)
 			return &c
 		},
 		Metrics: metrics.New(metrics.Source{
