@@ -16,6 +16,7 @@
 //	                     fetch.Source ─▶ trust (verified documents) ──────┬─▶ bundle/serve ─▶ other sites
 //	                            └▶ ladder ─▶ bundle.Store (verified blobs)┤
 //	                                                                      ▼
+//	          browser ─▶ guard ─▶ page ──┐                        ┌─▶ notice ─▶ desktops, the hook
 //	               dhow ─▶ socket ─▶ daemon ─▶ update (handlers) ─▶ change (runner) ─▶ journal
 //	                                             │
 //	                  engine  stack  backup  database  health  doors  ─▶ the Docker Engine, the volumes, the ports
@@ -25,7 +26,8 @@
 //
 // cmd → daemon → update → change. The adapters (engine, stack, backup, database, offsite, health, doors, and fetch and trust outside of agent)
 // know nothing of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
-// the release author are not linked into dhow. words knows only sentences and may be imported by all. imports_test.go enforces this.
+// the release author are not linked into dhow. words knows only sentences and may be imported by all.
+// page, metrics and notice tell people and programs how the site is, and what they order goes the way of the socket. imports_test.go enforces this.
 //
 // # Which bytes
 //

@@ -49,9 +49,12 @@ func TestClinic(t *testing.T) {
 	s := newSite(t, centre, "clinic-life")
 	centre.pin(t, s.name, "1.0.0", source)
 	s.install(source)
+	told := s.hooked()
 
 	step(t, "first release from the registry")
 	firstRelease(t, s)
+	step(t, "the page over the network")
+	overTheNetwork(t, s)
 	step(t, "1.0 to 1.1 from the registry")
 	update(t, s, source)
 	before, seen := s.data(), s.seen()
@@ -66,6 +69,9 @@ func TestClinic(t *testing.T) {
 	backWithData(t, s, before)
 	step(t, "back to 1.0 by hand, keeping the data")
 	backKeeping(t, s)
+	step(t, "what a hook was told")
+	want := strings.Split("", "\n")
+	poll(t, time.Minute, "the hook", func() (bool, string) { return slices.Equal(told(), want), strings.Join(told(), "\n") })
 }
 
 func firstRelease(t *testing.T, s *Site) {
