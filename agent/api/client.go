@@ -93,7 +93,7 @@ func (c *Client) PlanRollback(ctx context.Context, r RollbackRequest) (RollbackP
 	var p RollbackPlan
 	status, err := c.send(ctx, http.MethodPost, "/v1/rollback", r, &p, http.StatusConflict)
 	if err == nil && status != http.StatusConflict {
-		return p, Fail(CodeInternal, "update dhow", "the agent did not answer with a plan")
+		return p, Fail(CodeInternal, "update dhow", "the agent did not answer with a plan").In("agent_other")
 	}
 	return p, err
 }
@@ -101,7 +101,7 @@ func (c *Client) PlanRollback(ctx context.Context, r RollbackRequest) (RollbackP
 // Rollback orders a rollback. r.Confirm must be the site's name.
 func (c *Client) Rollback(ctx context.Context, r RollbackRequest) (Started, error) {
 	if r.Confirm == "" {
-		return Started{}, Fail(CodeNotConfirmed, "", "the rollback is not confirmed; nothing was done")
+		return Started{}, Fail(CodeNotConfirmed, "", "the rollback is not confirmed; nothing was done").In("not_confirmed")
 	}
 	var s Started
 	return s, c.ask(ctx, http.MethodPost, "/v1/rollback", r, &s)
@@ -132,7 +132,7 @@ func (c *Client) send(ctx context.Context, method, path string, body, answer any
 		return 0, failure(resp.StatusCode, data)
 	}
 	if err := json.Unmarshal(data, answer); err != nil {
-		return 0, Fail(CodeInternal, "are dhow and its agent of the same version? dhow version", "the agent's answer is not understood: %v", err)
+		return 0, Fail(CodeInternal, "are dhow and its agent of the same version? dhow version", "the agent's answer is not understood: %v", err).In("agent_strange", "cause", err.Error())
 	}
 	return resp.StatusCode, nil
 }
@@ -178,9 +178,9 @@ func lost(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		return Fail(CodeInternal, "look at what it does: dhow status", "the agent does not answer in time")
+		return Fail(CodeInternal, "look at what it does: dhow status", "the agent does not answer in time").In("agent_slow")
 	case errors.Is(err, fs.ErrPermission):
-		return Fail(CodeInternal, "use sudo, or ask to be put into the group dhow", "no permission to talk to the agent")
+		return Fail(CodeInternal, "use sudo, or ask to be put into the group dhow", "no permission to talk to the agent").In("no_permission")
 	}
-	return Fail(CodeNoAgent, "start it with: sudo systemctl start dhow   (or, without a service: sudo dhow agent)", "the agent is not running")
+	return Fail(CodeNoAgent, "start it with: sudo systemctl start dhow   (or, without a service: sudo dhow agent)", "the agent is not running").In("no_agent")
 }

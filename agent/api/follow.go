@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -32,7 +33,7 @@ func (c *Client) Follow(ctx context.Context, change uint64, each func(Event)) (E
 		}
 		if time.Since(last) >= c.patience {
 			return event, Fail(CodeNoAgent, "it goes on with the change by itself when it starts: sudo systemctl start dhow, then: dhow status",
-				"the agent stopped in the middle of change %d", change)
+				"the agent stopped in the middle of change %d", change).In("agent_gone", "change", strconv.FormatUint(change, 10))
 		}
 		select {
 		case <-ctx.Done():
@@ -62,7 +63,7 @@ func (c *Client) stream(ctx context.Context, change uint64, each func(Event)) (E
 			if !lines.Scan() {
 				break
 			}
-			return Event{}, Fail(CodeInternal, "are dhow and its agent of the same version? dhow version", "the agent's answer is not understood: %v", err)
+			return Event{}, Fail(CodeInternal, "are dhow and its agent of the same version? dhow version", "the agent's answer is not understood: %v", err).In("agent_strange", "cause", err.Error())
 		}
 		each(e)
 		if e.End {

@@ -78,6 +78,9 @@ type Cause struct {
 	Code    int    `json:"code,omitempty"` // exit code for people, given by the handler
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+	// Kind and Args are those of the Failure: the sentences for people in package words.
+	Kind string            `json:"kind,omitempty"`
+	Args map[string]string `json:"args,omitempty"`
 }
 
 // Status derives the status of the change from its steps.

@@ -299,7 +299,13 @@ func (r *Runner) redact(text string) string {
 func (r *Runner) causeOf(step string, err error) Cause {
 	c := Cause{Step: step, Class: ClassInternal, Message: r.redact(err.Error())}
 	if f := (*Failure)(nil); errors.As(err, &f) {
-		c.Class, c.Code, c.Hint = f.Class, f.Code, f.Hint
+		c.Class, c.Code, c.Hint, c.Kind = f.Class, f.Code, f.Hint, f.Kind
+		for name, value := range f.Args {
+			if c.Args == nil {
+				c.Args = make(map[string]string, len(f.Args))
+			}
+			c.Args[name] = r.redact(value)
+		}
 	}
 	return c
 }

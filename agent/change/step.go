@@ -44,7 +44,18 @@ type Failure struct {
 	Class Class
 	Code  int
 	Hint  string
+	Kind  string            // of its sentences in package words, and what fills them
+	Args  map[string]string // (see api.Error)
 	Err   error
+}
+
+// In returns f with the kind of its sentences, and their arguments: names and values by turns.
+func (f *Failure) In(kind string, args ...string) *Failure {
+	f.Kind, f.Args = kind, map[string]string{}
+	for i := 0; i+1 < len(args); i += 2 {
+		f.Args[args[i]] = args[i+1]
+	}
+	return f
 }
 
 func (f *Failure) Error() string { return f.Err.Error() }

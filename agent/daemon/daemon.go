@@ -153,7 +153,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	release, err := site.Lock(d.o.Paths.LockFile())
 	if errors.Is(err, site.ErrLocked) {
-		return api.Fail(api.CodeBusy, "look at it with: dhow status", "another agent is running at this site")
+		return api.Fail(api.CodeBusy, "look at it with: dhow status", "another agent is running at this site").In("agent_twice")
 	}
 	if err != nil {
 		return err

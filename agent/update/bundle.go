@@ -38,7 +38,7 @@ func (m *Manager) Bundle(_ context.Context, req api.BundleRequest) (api.Started,
 		return api.Started{}, api.Fail(api.CodeUsage, "see: dhow bundle export --help", "%q is not the path of a file or folder", req.To)
 	}
 	if inside(req.To, m.Paths.State()) {
-		return api.Started{}, api.Fail(api.CodeUsage, "name a stick", "%s belongs to dhow", m.Paths.State())
+		return api.Started{}, api.Fail(api.CodeUsage, "name a stick", "%s belongs to dhow", m.Paths.State()).In("own_folder", "folder", m.Paths.State())
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,13 +120,13 @@ func (m *Manager) shared(ctx context.Context, p bundlePlan, current *trust.Manif
 			list = append(list, release)
 			note.Releases = append(note.Releases, release.Version)
 		case len(p.Releases) > 0:
-			return nil, refuse("without --release it is what runs here, and what waits", "release %s can't be handed on: %s", v, why)
+			return nil, refuse("without --release it is what runs here, and what waits", "release %s can't be handed on: %s", v, why).In("not_handed_on", "release", v, "cause", why)
 		default:
 			note.Warnings = append(note.Warnings, fmt.Sprintf("release %s is left out: %s", v, why))
 		}
 	}
 	if len(list) == 0 {
-		return nil, refuse("fetch one first: dhow update", "no release is here that could be handed on: %s", strings.Join(note.Warnings, "; "))
+		return nil, refuse("fetch one first: dhow update", "no release is here that could be handed on: %s", strings.Join(note.Warnings, "; ")).In("nothing_to_hand_on", "cause", strings.Join(note.Warnings, "; "))
 	}
 	manifest.SortVersions(note.Releases)
 	return list, nil
@@ -253,13 +253,14 @@ func stickTrouble(err error) error {
 		return err
 	}
 	f := &change.Failure{Class: change.ClassSite, Code: api.CodeRefused, Err: err, Hint: "check the path, and whether the stick is plugged in and may be written to"}
+	kind := "stick_trouble"
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		f.Hint = "use a larger stick, or make room on it"
+		kind, f.Hint = "stick_full", "use a larger stick, or make room on it"
 	case errors.Is(err, bundle.ErrDamaged):
-		f.Code, f.Hint = api.CodeNotTrusted, "use another stick"
+		kind, f.Code, f.Hint = "stick_bad", api.CodeNotTrusted, "use another stick"
 	}
-	return f
+	return f.In(kind, "cause", err.Error())
 }
 
 // readBundle reads back what was written, as a neighbour does.

@@ -37,7 +37,7 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	if (good == nil) != (p.From == nil) || good != nil && !good.same(*p.From) {
-		return refuse("order it again", "the site has changed since this update was planned")
+		return refuse("order it again", "the site has changed since this update was planned").In("site_changed")
 	}
 	info, err := m.Engine.Info(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 	}
 	if !versionAtLeast(info.API, oldestAPI) {
 		return refuse("install a newer Docker Engine: 20.10 or later",
-			"the engine is too old: version %s with API %s; API %s is needed", info.Version, info.API, oldestAPI)
+			"the engine is too old: version %s with API %s; API %s is needed", info.Version, info.API, oldestAPI).In("engine_old", "version", info.Version, "api", info.API, "needed", oldestAPI)
 	}
 	r, err := m.releaseOf(p.To)
 	if err != nil {
@@ -65,7 +65,7 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 	}
 	if p.From == nil && len(containers) > 0 {
 		return refuse("take it over with: dhow install --adopt FOLDER, or stop it with: docker compose down",
-			"a stack %q that dhow did not start is already here", p.To.Project)
+			"a stack %q that dhow did not start is already here", p.To.Project).In("stack_here", "project", p.To.Project)
 	}
 	if err := checkData(containers); err != nil {
 		return err
@@ -133,7 +133,7 @@ func checkData(containers []engine.Container) error {
 		for _, mount := range c.Mounts {
 			if mount.Anonymous && !c.OneOff {
 				return refuse("give it a named volume in the compose file, or move the data",
-					"service %s keeps data in an anonymous volume at %s, which an update would lose", c.Service, mount.Destination)
+					"service %s keeps data in an anonymous volume at %s, which an update would lose", c.Service, mount.Destination).In("anonymous_volume", "service", c.Service, "path", mount.Destination)
 			}
 		}
 	}
@@ -150,7 +150,7 @@ func checkBinds(project *stack.Project, r *manifest.Release) error {
 		rel = filepath.ToSlash(rel)
 		if !slices.ContainsFunc(r.Files, func(f manifest.File) bool { return f.Path == rel || strings.HasPrefix(f.Path, rel+"/") }) {
 			return refuse("the compose file should use a named volume for it, or an absolute path",
-				"service %s would keep data in ./%s, inside the folder of the release, where the next release can't find them", b.Service, rel)
+				"service %s would keep data in ./%s, inside the folder of the release, where the next release can't find them", b.Service, rel).In("data_inside", "service", b.Service, "folder", rel)
 		}
 	}
 	return nil
@@ -171,7 +171,7 @@ func checkPorts(project *stack.Project, containers []engine.Container) error {
 		l, err := net.Listen("tcp", net.JoinHostPort(p.HostIP, strconv.Itoa(int(p.Published))))
 		if err != nil {
 			return refuse("stop the program that uses it, or choose another port in the site's settings",
-				"port %d, which service %s publishes, is used by another program", p.Published, p.Service)
+				"port %d, which service %s publishes, is used by another program", p.Published, p.Service).In("port_taken", "port", strconv.Itoa(int(p.Published)), "service", p.Service)
 		}
 		if err := l.Close(); err != nil {
 			return err
@@ -244,7 +244,7 @@ func (m *Manager) otherFolders(missing bool) ([]backup.Tree, error) {
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			trees = append(trees, backup.Tree{Name: bindName(path), Path: path})
 		} else if !missing {
-			return nil, refuse("make it, mount it, or take it out of backup.folders in "+m.Paths.Config(), "the data folder %s is not there", path)
+			return nil, refuse("make it, mount it, or take it out of backup.folders in "+m.Paths.Config(), "the data folder %s is not there", path).In("folder_missing", "folder", path, "file", m.Paths.Config())
 		}
 	}
 	return trees, nil
@@ -307,7 +307,7 @@ func (m *Manager) checkDatabases(ctx context.Context, p applyPlan, containers []
 				continue
 			}
 			return refuse("an update is only begun when the database can be backed up",
-				"database %s can't be backed up: %w", s.Service, err)
+				"database %s can't be backed up: %w", s.Service, err).In("database_unsaved", "service", s.Service, "cause", err.Error())
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ func (m *Manager) sendCopy(ctx context.Context, t *change.Task) error {
 		return asFailure(err)
 	}
 	if b.Sort != api.BackupPortable {
-		return refuse("make a portable one with: dhow backup create", "backup %s holds the files of running servers and can't be copied out", b.Name)
+		return refuse("make a portable one with: dhow backup create", "backup %s holds the files of running servers and can't be copied out", b.Name).In("backup_exact", "backup", b.Name)
 	}
 	key := ""
 	if current, err := m.Trust.Current(); err == nil {
@@ -33,7 +33,7 @@ func (m *Manager) sendCopy(ctx context.Context, t *change.Task) error {
 	}
 	if key == "" {
 		return refuse("the central team makes one with: dhowctl key backup, and publishes",
-			"the fleet has no key for backups, and nothing leaves this computer unencrypted")
+			"the fleet has no key for backups, and nothing leaves this computer unencrypted").In("no_backup_key")
 	}
 	if err := t.Save(errandNote{Name: b.Name}); err != nil {
 		return err

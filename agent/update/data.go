@@ -55,7 +55,7 @@ func (m *Manager) volumePath(ctx context.Context, name string) (string, error) {
 	case errors.Is(err, engine.ErrNoVolume):
 		return "", nil
 	case errors.Is(err, engine.ErrHidden):
-		return "", refuse("use a local volume for data", "volume %s can't be copied: %w", name, err)
+		return "", refuse("use a local volume for data", "volume %s can't be copied: %w", name, err).In("volume_hidden", "volume", name, "cause", err.Error())
 	case err != nil:
 		return "", engineTrouble(err)
 	}
@@ -251,7 +251,7 @@ func (m *Manager) disturbed(t *change.Task, err error) error {
 		return err
 	}
 	if m.restless.begins(t.Change, t.Step) > disturbedFor {
-		return refuse("find out who writes there: another stack, a cron job, a person", "%w", err)
+		return refuse("find out who writes there: another stack, a cron job, a person", "%w", err).In("disturbed", "cause", err.Error())
 	}
 	return &change.Retry{After: time.Second, Err: err}
 }

@@ -152,14 +152,14 @@ func (m *Manager) tryExact(ctx context.Context, t *change.Task, note trialNote, 
 // planTrial looks whether there is a release and room for a trial.
 func (m *Manager) planTrial(ctx context.Context, b *api.Backup, id uint64) (note trialNote, err error) {
 	if b.Trouble != "" {
-		return note, refuse("choose another one: dhow backup list", "backup %s can't be used: %s", b.Name, b.Trouble)
+		return note, refuse("choose another one: dhow backup list", "backup %s can't be used: %s", b.Name, b.Trouble).In("backup_unusable", "backup", b.Name, "cause", b.Trouble)
 	}
 	good, err := m.good()
 	if err != nil {
 		return note, err
 	}
 	if good == nil {
-		return note, refuse("install a release first: dhow update", "no release is installed that a backup could be tried with")
+		return note, refuse("install a release first: dhow update", "no release is installed that a backup could be tried with").In("nothing_to_try")
 	}
 	note = trialNote{errandNote: errandNote{Name: b.Name}, Project: fmt.Sprintf("%s%s-%d", stack.ScratchPrefix, good.Project, id), Exact: b.Sort == api.BackupExact}
 	past, err := m.past()

@@ -231,7 +231,7 @@ func (m *Manager) free(o order) error {
 	if c != nil {
 		what = fmt.Sprintf("%s %d", c.Kind, c.ID)
 	}
-	return &api.Error{Code: api.CodeBusy, Message: "another change is under way: " + what, Hint: "follow it with: dhow status"}
+	return api.Fail(api.CodeBusy, "follow it with: dhow status", "another change is under way: %s", what).In("busy", "change", what)
 }
 
 func (m *Manager) poke() {

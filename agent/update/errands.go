@@ -94,9 +94,9 @@ func (m *Manager) findBackup(ctx context.Context, name string) (*api.Backup, err
 		}
 	}
 	if name == "" {
-		return nil, api.Fail(api.CodeRefused, "make one with: dhow backup create", "there is no backup yet")
+		return nil, api.Fail(api.CodeRefused, "make one with: dhow backup create", "there is no backup yet").In("no_backup")
 	}
-	return nil, api.Fail(api.CodeUsage, "dhow backup list shows those that are here", "there is no backup %s", name)
+	return nil, api.Fail(api.CodeUsage, "dhow backup list shows those that are here", "there is no backup %s", name).In("unknown_backup", "backup", name)
 }
 
 // stepsOfErrands are the tables of the errands. What they leave half done is tidied up by the archive and by the next errand.

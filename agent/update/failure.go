@@ -18,7 +18,7 @@ import (
 )
 
 // refuse is a failure of the site, found before any downtime.
-func refuse(hint, format string, args ...any) error {
+func refuse(hint, format string, args ...any) *change.Failure {
 	return &change.Failure{Class: change.ClassSite, Code: api.CodeRefused, Hint: hint, Err: fmt.Errorf(format, args...)}
 }
 
@@ -35,10 +35,11 @@ func space(err error) error {
 	if err == nil || !errors.Is(err, syscall.ENOSPC) {
 		return err
 	}
-	return &change.Failure{
+	f := &change.Failure{
 		Class: change.ClassSpace, Code: api.CodeRefused, Err: err,
 		Hint: "make room on this disk; dhow tries again by itself",
 	}
+	return f.In("disk_full", "cause", err.Error())
 }
 
 // unreadable is a failure of the site when the disk does not give back what was written to it, and leaves other errors alone.
@@ -50,7 +51,7 @@ func unreadable(err error) error {
 	if !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.EUCLEAN) && !errors.Is(err, syscall.EBADMSG) {
 		return err
 	}
-	return refuse("the disk may be failing: make a backup to another disk and have it looked at; a file that nobody needs may be deleted", "%w", err)
+	return refuse("the disk may be failing: make a backup to another disk and have it looked at; a file that nobody needs may be deleted", "%w", err).In("disk_failing", "cause", err.Error())
 }
 
 // untrusted classifies what goes wrong between a source and the store.
@@ -58,38 +59,37 @@ func untrusted(err error) error {
 	if err == nil {
 		return nil
 	}
-	f := &change.Failure{Class: change.ClassTrust, Code: api.CodeNotTrusted, Err: err}
+	f, kind := &change.Failure{Class: change.ClassTrust, Code: api.CodeNotTrusted, Err: err}, ""
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, syscall.ENOSPC):
 		return space(err)
 	case errors.Is(err, bundle.ErrUnreachable):
-		f.Class, f.Code, f.Hint = change.ClassNetwork, api.CodeUnreachable, "check the line or the stick; dhow tries again at the next check"
+		kind, f.Class, f.Code, f.Hint = "unreachable", change.ClassNetwork, api.CodeUnreachable, "check the line or the stick; dhow tries again at the next check"
 	case errors.Is(err, trust.ErrOtherFleet):
-		f.Hint = "this stick or registry belongs to somebody else: nothing was changed"
+		kind, f.Hint = "other_fleet", "this stick or registry belongs to somebody else: nothing was changed"
 	case errors.Is(err, trust.ErrStale):
-		f.Hint = "use a newer stick: this one was made before what the site has already seen"
+		kind, f.Hint = "stale", "use a newer stick: this one was made before what the site has already seen"
 	case errors.Is(err, trust.ErrExpired):
-		f.Hint = "ask the central team to publish again"
+		kind, f.Hint = "expired", "ask the central team to publish again"
 	case errors.Is(err, bundle.ErrDamaged), errors.Is(err, trust.ErrDamaged):
-		f.Hint = "copy the bundle to the stick again, or use another stick"
-	case errors.Is(err, trust.ErrForged):
-		f.Hint = "do not use it; tell the central team"
-	case errors.Is(err, bundle.ErrTooLarge), errors.Is(err, bundle.ErrUnsafePath):
-		f.Hint = "do not use it; tell the central team"
+		kind, f.Hint = "damaged", "copy the bundle to the stick again, or use another stick"
+	case errors.Is(err, trust.ErrForged), errors.Is(err, bundle.ErrTooLarge), errors.Is(err, bundle.ErrUnsafePath):
+		kind, f.Hint = "forged", "do not use it; tell the central team"
 	case errors.Is(err, bundle.ErrNoMetadata):
-		f.Hint = "use a bundle made by dhowctl, or connect the site once so that it knows the signed manifest"
+		kind, f.Hint = "no_metadata", "use a bundle made by dhowctl, or connect the site once so that it knows the signed manifest"
 	case errors.Is(err, fetch.ErrSeveral):
-		f.Class, f.Code, f.Hint = change.ClassSite, api.CodeUsage, "name the file, not the folder"
+		kind, f.Class, f.Code, f.Hint = "several", change.ClassSite, api.CodeUsage, "name the file, not the folder"
 	case errors.Is(err, manifest.ErrNewer):
-		f.Class, f.Code, f.Hint = change.ClassSite, api.CodeRefused, "install the newest dhow on this computer"
+		kind, f.Class, f.Code, f.Hint = "newer", change.ClassSite, api.CodeRefused, "install the newest dhow on this computer"
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
-		f.Class, f.Code, f.Hint = change.ClassSite, api.CodeUsage, "check the path, and whether the stick is plugged in"
+		kind, f.Class, f.Code, f.Hint = "no_path", change.ClassSite, api.CodeUsage, "check the path, and whether the stick is plugged in"
 	default:
 		f.Class, f.Code = change.ClassInternal, api.CodeInternal
+		return f
 	}
-	return f
+	return f.In(kind, "cause", err.Error())
 }
 
 // asFailure gives an error that is meant for people its code and hint in the record of a change.
@@ -98,7 +98,7 @@ func asFailure(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &change.Failure{Class: change.ClassSite, Code: e.Code, Hint: e.Hint, Err: err}
+	return &change.Failure{Class: change.ClassSite, Code: e.Code, Hint: e.Hint, Kind: e.Kind, Args: e.Args, Err: err}
 }
 
 // engineGone reports whether the engine does not answer now: then an error of the last call says nothing about the release.
@@ -133,5 +133,6 @@ func (m *Manager) acquit(c *change.Change) {
 	if away && (c.Cause.Class == change.ClassRelease || c.Cause.Class == change.ClassInternal) {
 		c.Cause.Class = change.ClassEngine
 		c.Cause.Hint = "the engine was stopped in the middle of it; dhow tries again by itself"
+		c.Cause.Kind, c.Cause.Args = "engine_stopped", map[string]string{"cause": c.Cause.Message}
 	}
 }

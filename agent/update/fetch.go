@@ -97,7 +97,7 @@ func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, er
 	sources := m.config().Sources
 	if p.From == "" {
 		if len(sources) == 0 {
-			return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source")
+			return nil, refuse("add one to "+m.Paths.Config()+", or use: dhow update --from PATH", "this site has no source").In("no_source", "file", m.Paths.Config())
 		}
 		open, err := m.Network.OpenAll(ctx, sources)
 		return open, untrusted(err)

@@ -84,7 +84,7 @@ func (m *Manager) Events(ctx context.Context, id uint64) (<-chan api.Event, erro
 		return nil, err
 	}
 	if c == nil {
-		return nil, &api.Error{Code: api.CodeUsage, Message: "there is no such change", Hint: "dhow history lists them"}
+		return nil, api.Fail(api.CodeUsage, "dhow history lists them", "there is no such change").In("no_change")
 	}
 	out := make(chan api.Event)
 	go func() {
@@ -144,10 +144,8 @@ func (m *Manager) event(id uint64) (api.Event, <-chan struct{}, error) {
 		// It goes on, but nobody should wait for it.
 		u, err := m.updateOf(c)
 		e.End, e.Update = true, u
-		e.Error = &api.Error{
-			Code: api.CodeStuck, Message: "going back can't finish: " + step.Trouble,
-			Hint: "call for help and give the code " + m.receipt(c) + "; it is tried again by itself: dhow status",
-		}
+		e.Error = api.Fail(api.CodeStuck, "call for help and give the code "+m.receipt(c)+"; it is tried again by itself: dhow status",
+			"going back can't finish: %s", step.Trouble).In("stuck", "cause", step.Trouble, "code", m.receipt(c))
 		return e, changed, err
 	}
 	if c.Finished.IsZero() || working {
@@ -236,7 +234,7 @@ func (m *Manager) applyOf(fetch uint64) (uint64, error) {
 
 // errorOf is what people are told of a change that was undone.
 func errorOf(c *change.Change, result string) *api.Error {
-	e := &api.Error{Code: c.Cause.Code, Message: c.Cause.Message, Hint: c.Cause.Hint}
+	e := &api.Error{Code: c.Cause.Code, Message: c.Cause.Message, Hint: c.Cause.Hint, Kind: c.Cause.Kind, Args: c.Cause.Args}
 	switch {
 	case result == api.ResultRolledBack:
 		e.Code = api.CodeRolledBack

@@ -51,7 +51,7 @@ func (m *Manager) pin(ctx context.Context, g Good, r *manifest.Release) ([]pinne
 	}
 	images, err := r.PlatformImages(platform)
 	if err != nil {
-		return nil, refuse("ask the central team for a release with images for "+platform, "%w", err)
+		return nil, refuse("ask the central team for a release with images for "+platform, "%w", err).In("no_platform", "platform", platform, "cause", err.Error())
 	}
 	list := make([]pinned, len(images))
 	for i, image := range images {
@@ -75,7 +75,8 @@ func (m *Manager) platform(ctx context.Context) (string, error) {
 }
 
 func engineTrouble(err error) error {
-	return &change.Failure{Class: change.ClassEngine, Code: api.CodeRefused, Err: err, Hint: "start the engine, for instance: systemctl start docker"}
+	f := &change.Failure{Class: change.ClassEngine, Code: api.CodeRefused, Err: err, Hint: "start the engine, for instance: systemctl start docker"}
+	return f.In("engine_trouble", "cause", err.Error())
 }
 
 // loadImages brings the images of the new release into the engine.

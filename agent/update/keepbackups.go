@@ -149,17 +149,17 @@ func (m *Manager) deleteBackup(ctx context.Context, t *change.Task) error {
 	}
 	b := list[i]
 	if b.Restore {
-		return refuse("it is removed by itself when the release is not kept any more", "backup %s is what a rollback to %s returns to", b.Name, b.Release)
+		return refuse("it is removed by itself when the release is not kept any more", "backup %s is what a rollback to %s returns to", b.Name, b.Release).In("backup_needed", "backup", b.Name, "release", b.Release)
 	}
 	if b.Sort == api.BackupExact {
 		return os.RemoveAll(m.backupDir(b.Name))
 	}
 	if newest, err := m.findBackup(ctx, ""); err == nil && newest.Name == b.Name {
-		return refuse("make a newer one first: dhow backup create", "backup %s is the newest one", b.Name)
+		return refuse("make a newer one first: dhow backup create", "backup %s is the newest one", b.Name).In("backup_newest", "backup", b.Name)
 	}
 	if restore := m.config().Restore; restore != nil && restore.Backup == b.Name {
 		if good, err := m.good(); err != nil || good == nil {
-			return refuse("wait until it runs", "backup %s is what this computer is to begin with", b.Name)
+			return refuse("wait until it runs", "backup %s is what this computer is to begin with", b.Name).In("backup_beginning", "backup", b.Name)
 		}
 	}
 	return space(m.Archive.Delete(ctx, b.Name))

@@ -47,7 +47,7 @@ func (m *Manager) Later(context.Context, api.LaterRequest) (api.Put, error) {
 		return api.Put{}, err
 	}
 	if c != nil && c.Kind != KindFetch && !isErrand(c.Kind) {
-		return api.Put{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "the update has begun and can't be put off")
+		return api.Put{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "the update has begun and can't be put off").In("begun")
 	}
 	now, l := m.now(), Later{For: lostLater}
 	if !m.clockWrong() {

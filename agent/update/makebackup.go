@@ -52,14 +52,14 @@ func (m *Manager) checkBackup(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	if good == nil {
-		return refuse("install a release first: dhow update", "there is nothing to back up: no release is installed")
+		return refuse("install a release first: dhow update", "there is nothing to back up: no release is installed").In("nothing_to_back_up")
 	}
 	containers, err := m.Engine.Containers(ctx, good.Project)
 	if err != nil {
 		return engineTrouble(err)
 	}
 	if len(containers) == 0 {
-		return refuse("start it again: docker compose up -d in "+m.folder(*good), "the system does not run")
+		return refuse("start it again: docker compose up -d in "+m.folder(*good), "the system does not run").In("not_running", "folder", m.folder(*good))
 	}
 	if err := m.checkDatabases(ctx, applyPlan{From: good, To: *good}, containers); err != nil {
 		return err

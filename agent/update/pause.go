@@ -50,7 +50,7 @@ const longestPause = 90 * 24 * time.Hour
 func (m *Manager) Pause(_ context.Context, r api.PauseRequest) (api.Paused, error) {
 	d := time.Duration(r.Seconds) * time.Second
 	if r.Seconds < 0 || r.Seconds > int64(longestPause/time.Second) || d > 0 && d < time.Minute {
-		return api.Paused{}, api.Fail(api.CodeUsage, "without --for it lasts until: dhow resume", "a pause lasts from 1 minute to 90 days")
+		return api.Paused{}, api.Fail(api.CodeUsage, "without --for it lasts until: dhow resume", "a pause lasts from 1 minute to 90 days").In("pause_range")
 	}
 	p := Pause{Since: m.now(), For: d}
 	m.meter.mu.Lock()

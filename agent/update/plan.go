@@ -82,10 +82,11 @@ func (m *Manager) toRestore(good *Good) *site.Restore {
 }
 
 func noSource(r refreshNote) error {
-	return &change.Failure{
+	f := &change.Failure{
 		Class: change.ClassNetwork, Code: api.CodeUnreachable, Err: errors.New(r.Unreachable),
 		Hint: "check the line, or use a stick: dhow update --from PATH",
 	}
+	return f.In("no_answer", "cause", r.Unreachable)
 }
 
 func nothingToDo(as manifest.Assignment, good *Good) string {
@@ -134,7 +135,7 @@ func (m *Manager) planRelease(
 			return noSource(refreshed)
 		}
 		if p.Person {
-			return refuse("the central team can pin another release; dhow update --retry takes this one all the same", "%s", b.text())
+			return refuse("the central team can pin another release; dhow update --retry takes this one all the same", "%s", b.text()).In("bad_here", "cause", b.text())
 		}
 		return t.Save(targetNote{Nothing: b.text()})
 	}
@@ -143,7 +144,7 @@ func (m *Manager) planRelease(
 	}
 	if good != nil && manifest.CompareVersions(release.Version, good.Release) > 0 {
 		if err := release.Allows(good.Release); err != nil {
-			return refuse("pin a release in between first", "%w", err)
+			return refuse("pin a release in between first", "%w", err).In("no_way", "cause", err.Error())
 		}
 	}
 	platform, err := m.platform(ctx)
@@ -151,7 +152,7 @@ func (m *Manager) planRelease(
 		return err
 	}
 	if _, err := release.PlatformImages(platform); err != nil {
-		return refuse("ask the central team for a release with images for "+platform, "%w", err)
+		return refuse("ask the central team for a release with images for "+platform, "%w", err).In("no_platform", "platform", platform, "cause", err.Error())
 	}
 	x, err := m.missingOf(ctx, release, platform, forDocuments(p, sources))
 	if err != nil {

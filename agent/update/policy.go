@@ -61,7 +61,7 @@ func (m *Manager) mayGoBack(ctx context.Context, sources []bundle.Source, as man
 	}
 	refused := func(err error) error {
 		return refuse("the central team decides, or a person here who is told what would be lost: dhow rollback --to "+to.Version,
-			"%s stays: %w", good.Release, err)
+			"%s stays: %w", good.Release, err).In("pin_back", "release", good.Release, "to", to.Version, "cause", err.Error())
 	}
 	if !as.Downgrade {
 		return refused(manifest.NotAllowedBack(good.Release, to.Version))

@@ -46,18 +46,16 @@ func (m *Manager) fetchFor(p fetchPlan) fetchPlan {
 
 // planRestore says what it means to put the data of a backup in place on a site that runs.
 func (m *Manager) planRestore(ctx context.Context, name string, good *Good) (api.RollbackPlan, applyPlan, error) {
-	fail := func(code int, hint, format string, args ...any) (api.RollbackPlan, applyPlan, error) {
-		return api.RollbackPlan{}, applyPlan{}, api.Fail(code, hint, format, args...)
-	}
+	fail := func(e *api.Error) (api.RollbackPlan, applyPlan, error) { return api.RollbackPlan{}, applyPlan{}, e }
 	b, err := m.findBackup(ctx, name)
 	if err != nil {
 		return api.RollbackPlan{}, applyPlan{}, err
 	}
 	if good == nil {
-		return fail(api.CodeRefused, "on a new computer: dhow install --restore", "no release is installed here that the data of %s could go to", b.Name)
+		return fail(api.Fail(api.CodeRefused, "on a new computer: dhow install --restore", "no release is installed here that the data of %s could go to", b.Name).In("no_release_for_backup", "backup", b.Name))
 	}
 	if b.Trouble != "" {
-		return fail(api.CodeNotTrusted, "choose another one: dhow backup list", "backup %s can't be used: %s", b.Name, b.Trouble)
+		return fail(api.Fail(api.CodeNotTrusted, "choose another one: dhow backup list", "backup %s can't be used: %s", b.Name, b.Trouble).In("backup_unusable", "backup", b.Name, "cause", b.Trouble))
 	}
 	past, err := m.past()
 	if err != nil {
@@ -70,7 +68,7 @@ func (m *Manager) planRestore(ctx context.Context, name string, good *Good) (api
 		i := slices.IndexFunc(past, func(p Past) bool { return p.Backup == b.Name })
 		s, err := backup.Read(m.backupDir(b.Name))
 		if err != nil || i < 0 {
-			return fail(api.CodeRefused, "choose another one: dhow backup list", "backup %s can't be used: its release is not kept here", b.Name)
+			return fail(api.Fail(api.CodeRefused, "choose another one: dhow backup list", "backup %s can't be used: its release is not kept here", b.Name).In("backup_release_gone", "backup", b.Name))
 		}
 		do.To, do.ReturnTo, rows = past[i].Good, b.Name, s.Rows
 		plan.Loss = m.loss(ctx, *good, b.Made, rows)
@@ -78,21 +76,21 @@ func (m *Manager) planRestore(ctx context.Context, name string, good *Good) (api
 	}
 	record, err := m.Archive.Read(b.Name)
 	if err == nil && record.Site != m.Config.Site {
-		return fail(api.CodeNotTrusted, "use a backup of this site", "backup %s was made at site %s, this is %s", b.Name, record.Site, m.Config.Site)
+		return fail(api.Fail(api.CodeNotTrusted, "use a backup of this site", "backup %s was made at site %s, this is %s", b.Name, record.Site, m.Config.Site).In("backup_other_site", "backup", b.Name, "site", record.Site, "here", m.Config.Site))
 	}
 	var info backupInfo
 	if err == nil {
 		info, err = m.infoOf(ctx, b.Name)
 	}
 	if err != nil {
-		return fail(api.CodeNotTrusted, "choose another one: dhow backup list", "backup %s can't be used: %v", b.Name, err)
+		return fail(api.Fail(api.CodeNotTrusted, "choose another one: dhow backup list", "backup %s can't be used: %v", b.Name, err).In("backup_unusable", "backup", b.Name, "cause", err.Error()))
 	}
 	do.Archive, rows = b.Name, info.Rows
 	runs := append([]Good{*good}, goodsOf(past)...)
 	i := slices.IndexFunc(runs, func(g Good) bool { return g.Release == info.Good.Release && g.Digest == info.Good.Digest })
 	if i < 0 {
-		return fail(api.CodeRefused, "bring it here first: pin it, then dhow update", "backup %s belongs to release %s, which is not kept here",
-			b.Name, info.Good.Release)
+		return fail(api.Fail(api.CodeRefused, "bring it here first: pin it, then dhow update", "backup %s belongs to release %s, which is not kept here",
+			b.Name, info.Good.Release).In("backup_release_away", "backup", b.Name, "release", info.Good.Release))
 	}
 	do.To = runs[i]
 	plan.Loss = m.loss(ctx, *good, b.Made, rows)

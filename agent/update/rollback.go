@@ -21,9 +21,7 @@ func (m *Manager) PlanRollback(ctx context.Context, req api.RollbackRequest) (ap
 }
 
 func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (api.RollbackPlan, applyPlan, error) {
-	fail := func(code int, hint, format string, args ...any) (api.RollbackPlan, applyPlan, error) {
-		return api.RollbackPlan{}, applyPlan{}, &api.Error{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}
-	}
+	fail := func(e *api.Error) (api.RollbackPlan, applyPlan, error) { return api.RollbackPlan{}, applyPlan{}, e }
 	good, err := m.good()
 	if err != nil {
 		return api.RollbackPlan{}, applyPlan{}, err
@@ -36,7 +34,7 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 		return api.RollbackPlan{}, applyPlan{}, err
 	}
 	if good == nil || len(past) == 0 {
-		return fail(api.CodeRefused, "", "there is no earlier release to go back to")
+		return fail(api.Fail(api.CodeRefused, "", "there is no earlier release to go back to").In("nowhere_back"))
 	}
 	to := past[0]
 	if req.To != "" {
@@ -46,7 +44,7 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 			for _, p := range past {
 				have = append(have, p.Release)
 			}
-			return fail(api.CodeRefused, "kept here: "+strings.Join(have, ", "), "release %s is not kept here", req.To)
+			return fail(api.Fail(api.CodeRefused, "kept here: "+strings.Join(have, ", "), "release %s is not kept here", req.To).In("not_kept", "release", req.To, "releases", strings.Join(have, ", ")))
 		}
 		to = past[i]
 	}
@@ -69,9 +67,9 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 	case data == "":
 		data = "restore"
 	case data != "restore" && data != "keep":
-		return fail(api.CodeUsage, "use --data restore or --data keep", "unknown value %q for data", data)
+		return fail(api.Fail(api.CodeUsage, "use --data restore or --data keep", "unknown value %q for data", data).In("data_choice", "value", data))
 	case data == "keep" && !same:
-		return fail(api.CodeRefused, "use --data restore", "release %s can't work on the data of %s: %s", to.Release, good.Release, why)
+		return fail(api.Fail(api.CodeRefused, "use --data restore", "release %s can't work on the data of %s: %s", to.Release, good.Release, why).In("data_stays", "release", to.Release, "from", good.Release, "cause", why))
 	}
 	plan := api.RollbackPlan{From: good.Release, To: to.Release, Data: data, Site: m.Config.Site}
 	do := applyPlan{From: good, To: to.Good, ByHand: true}
@@ -81,7 +79,8 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 	}
 	snapshot, err := backup.Read(m.backupDir(to.Backup))
 	if err != nil {
-		return fail(api.CodeRefused, "without it only --data keep is possible", "the copy of the data from before %s can't be used: %v", good.Release, err)
+		return fail(api.Fail(api.CodeRefused, "without it only --data keep is possible",
+			"the copy of the data from before %s can't be used: %v", good.Release, err).In("copy_unusable", "release", good.Release, "cause", err.Error()))
 	}
 	do.ReturnTo = to.Backup
 	plan.DataSince = snapshot.Made
@@ -125,9 +124,7 @@ func (m *Manager) Rollback(ctx context.Context, req api.RollbackRequest) (api.St
 		return api.Started{}, err
 	}
 	if req.Confirm != plan.Site {
-		return api.Started{}, &api.Error{
-			Code: api.CodeNotConfirmed, Message: "going back was not confirmed", Hint: "type the name of the site: " + plan.Site,
-		}
+		return api.Started{}, api.Fail(api.CodeNotConfirmed, "type the name of the site: "+plan.Site, "going back was not confirmed").In("unconfirmed", "site", plan.Site)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

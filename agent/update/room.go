@@ -109,11 +109,14 @@ func (m *Manager) noRoom(where string, free, total int64, err error) error {
 	m.mu.Lock()
 	m.missing = &shortage{where: where, bytes: total}
 	m.mu.Unlock()
-	hint := "make room on this disk; dhow goes on by itself"
-	if list := m.deletable(where); len(list) > 0 {
-		hint = "what may be deleted there: " + strings.Join(list, "; ") + ". Then dhow goes on by itself"
+	f := &change.Failure{Class: change.ClassSpace, Code: api.CodeRefused, Err: err, Hint: "make room on this disk; dhow goes on by itself"}
+	list := m.deletable(where)
+	if len(list) == 0 {
+		return f.In("disk_full", "cause", err.Error())
 	}
-	return &change.Failure{Class: change.ClassSpace, Code: api.CodeRefused, Err: err, Hint: hint}
+	things := strings.Join(list, "; ")
+	f.Hint = "what may be deleted there: " + things + ". Then dhow goes on by itself"
+	return f.In("disk_full_of", "cause", err.Error(), "things", things)
 }
 
 // deletable lists what takes room on the disk that holds a folder and may be deleted, largest first, with the command that does it.

@@ -81,7 +81,7 @@ func (m *Manager) noDump(ctx context.Context, err error) error {
 		database.ErrServerFull, database.ErrClient,
 	} {
 		if errors.Is(err, cause) && !m.engineGone(ctx) {
-			return refuse("an update is only begun when the database can be backed up", "%w", err)
+			return refuse("an update is only begun when the database can be backed up", "%w", err).In("database_trouble", "cause", err.Error())
 		}
 	}
 	return err

@@ -75,7 +75,7 @@ func (m *Manager) environment(g Good, r *manifest.Release) (map[string]string, e
 	}
 	if len(missing) > 0 {
 		return nil, refuse("add it to "+m.Paths.Settings()+" as NAME=value, then: dhow update --now",
-			"release %s needs a value for %s", r.Version, strings.Join(missing, ", "))
+			"release %s needs a value for %s", r.Version, strings.Join(missing, ", ")).In("settings_missing", "release", r.Version, "settings", strings.Join(missing, ", "), "file", m.Paths.Settings())
 	}
 	return env, nil
 }

@@ -45,6 +45,9 @@ func (a *asked) source(name string, content []byte, have map[string]*i18n.Messag
 		switch n := n.(type) {
 		case *ast.BasicLit:
 			key, ok := text(n)
+			if ok && have["error."+key] != nil { // a kind that is chosen at run time
+				a.keys["error."+key], a.keys["hint."+key] = true, true
+			}
 			area, _, dotted := strings.Cut(key, ".")
 			if !ok || !dotted || !areas[area] {
 				return true
@@ -110,15 +113,21 @@ func (a *asked) given(where, key string, m *i18n.Message, pairs []ast.Expr, coun
 // failed checks api.Fail(code, hint, format, …).In(kind, …): the sentences are there, and the English ones are those of Fail.
 func (a *asked) failed(where, kind string, call *ast.CallExpr, method *ast.SelectorExpr, have map[string]*i18n.Message) {
 	fail, ok := method.X.(*ast.CallExpr)
-	if !ok || called(fail) != "Fail" || len(fail.Args) < 3 {
-		if m := have["error."+kind]; m != nil { // the rest of it is elsewhere
-			a.keys["error."+kind], a.keys["hint."+kind] = true, true
+	hintAt := map[string]int{"Fail": 1, "refuse": 0}
+	at, known := -1, false
+	if ok {
+		at, known = hintAt[called(fail)]
+	}
+	if !known || len(fail.Args) < at+2 {
+		if m := have["error."+kind]; m == nil { // the rest of it is elsewhere
+			a.complain(where, "there is no sentence error.%s", kind)
+		} else {
 			a.given(where, "error."+kind, m, call.Args[1:], false)
 		}
 		return
 	}
-	hint, hintLiteral := text(fail.Args[1])
-	format, formatLiteral := text(fail.Args[2])
+	hint, hintLiteral := text(fail.Args[at])
+	format, formatLiteral := text(fail.Args[at+1])
 	check := func(key, english string, literal bool) {
 		a.keys[key] = true
 		m := have[key]
@@ -132,7 +141,7 @@ func (a *asked) failed(where, kind string, call *ast.CallExpr, method *ast.Selec
 		}
 	}
 	check("error."+kind, format, formatLiteral)
-	if beginning := leftmost(fail.Args[1]); hintLiteral && hint == "" || strings.HasPrefix(beginning, "see: ") {
+	if beginning := leftmost(fail.Args[at]); hintLiteral && hint == "" || strings.HasPrefix(beginning, "see: ") {
 		return
 	}
 	check("hint."+kind, hint, hintLiteral)
@@ -281,6 +290,8 @@ func f() {
 	api.Fail(api.CodeRefused, s.hint(), "it is lost").In("lost")
 	api.Fail(api.CodeRefused, "see: "+x, "it is lost").In("lost")
 	e.In("full")
+	f.In("none")
+	refuse("free some", "the disk is full").In("full", "disk", d)
 }
 `), have)
 	if err != nil {
@@ -298,6 +309,8 @@ x.go:12:2: there is no sentence error.lost
 x.go:12:2: there is no sentence hint.lost
 x.go:13:2: there is no sentence error.lost
 x.go:14:2: error.full needs the argument disk
+x.go:15:2: there is no sentence error.none
+x.go:16:2: error.full says "the disk {{.disk}} is full" in English, and Fail "the disk is full"
 x.html: there is no sentence page.body
 page.idle`
 	if got != want {

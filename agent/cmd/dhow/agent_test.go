@@ -122,7 +122,7 @@ func (a actor) Report(context.Context) (json.RawMessage, error) {
 func (a actor) Update(_ context.Context, r api.UpdateRequest) (api.Started, error) {
 	switch a.name {
 	case "busy":
-		return api.Started{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "another change is under way: apply 17")
+		return api.Started{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "another change is under way: apply 17").In("busy", "change", "apply 17")
 	case "echo":
 		return api.Started{Nothing: true, Message: strings.TrimSpace(fmt.Sprintf("asked for %s now %v retry %v", r.From, r.Now, r.Retry))}, nil
 	}
@@ -131,7 +131,8 @@ func (a actor) Update(_ context.Context, r api.UpdateRequest) (api.Started, erro
 
 func (a actor) PlanRollback(_ context.Context, r api.RollbackRequest) (api.RollbackPlan, error) {
 	if r.To == "0.9.0" {
-		return api.RollbackPlan{}, api.Fail(api.CodeRefused, "kept here: 1.0.0", "release 0.9.0 is not kept here")
+		return api.RollbackPlan{}, api.Fail(api.CodeRefused, "kept here: 1.0.0", "release 0.9.0 is not kept here").
+			In("not_kept", "release", "0.9.0", "releases", "1.0.0")
 	}
 	return api.RollbackPlan{
 		From: "1.1.0", To: "1.0.0", Data: "restore", DataSince: noon.AddDate(-1, 0, 0), Loss: []string{"61 changed rows in 4 tables will be lost"}, Site: "kin-001",
@@ -174,7 +175,7 @@ func (a actor) Later(context.Context, api.LaterRequest) (api.Put, error) {
 		next := noon.AddDate(0, 0, 1).Add(9 * time.Hour)
 		return api.Put{Later: noon.AddDate(0, 0, 1), NextApply: &next}, nil
 	case "busy":
-		return api.Put{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "the update has begun and can't be put off")
+		return api.Put{}, api.Fail(api.CodeBusy, "follow it with: dhow status", "the update has begun and can't be put off").In("begun")
 	}
 	return api.Put{Later: noon.AddDate(0, 0, 1)}, nil
 }

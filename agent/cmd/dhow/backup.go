@@ -134,7 +134,7 @@ func (s *shell) backupExportCommand() *cobra.Command {
 			"The copy is encrypted for the central team; only what the place lacks is written.",
 		func(args []string) (api.BackupRequest, error) {
 			if to == "" {
-				return api.BackupRequest{}, api.Fail(api.CodeUsage, "see: dhow backup export --help", "where to is missing: --to PLACE")
+				return api.BackupRequest{}, api.Fail(api.CodeUsage, "see: dhow backup export --help", "where to is missing: %s", "--to PLACE").In("to_missing", "flag", "--to PLACE")
 			}
 			place := to
 			if !strings.Contains(place, "://") {

@@ -33,10 +33,10 @@ func (s *shell) bundleExportCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case to == "":
-				return api.Fail(api.CodeUsage, "see: dhow bundle export --help", "where to is missing: --to PATH")
+				return api.Fail(api.CodeUsage, "see: dhow bundle export --help", "where to is missing: %s", "--to PATH").In("to_missing", "flag", "--to PATH")
 			case strings.Contains(to, "://"):
 				return api.Fail(api.CodeUsage, "name a file, a folder or a stick; for a network: dhow serve",
-					"cannot write bundle %s: --to must be a path of this computer", fetch.Redact(to))
+					"cannot write bundle %s: --to must be a path of this computer", fetch.Redact(to)).In("to_elsewhere", "bundle", fetch.Redact(to))
 			}
 			folder := strings.HasSuffix(to, "/") || strings.HasSuffix(to, string(filepath.Separator))
 			if err := checkOutput(to); err != nil {

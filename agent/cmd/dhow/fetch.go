@@ -87,16 +87,16 @@ func (s *shell) fetchCommand() *cobra.Command {
 }
 
 func (f *townFetch) check() error {
-	usage := func(format string, args ...any) error {
+	usage := func(format string, args ...any) *api.Error {
 		return api.Fail(api.CodeUsage, "see: dhow fetch --help", format, args...)
 	}
 	switch {
 	case len(f.sites)+len(f.rings) == 0 && f.release == "":
-		return usage("for whom is missing: --site NAME, --ring NAME or --release VERSION")
+		return usage("for whom is missing: --site NAME, --ring NAME or --release VERSION").In("whom_missing")
 	case len(f.from) == 0:
-		return usage("where from is missing: --from SOURCE")
+		return usage("where from is missing: --from SOURCE").In("from_missing")
 	case f.out == "":
-		return usage("where to is missing: -o BUNDLE")
+		return usage("where to is missing: -o BUNDLE").In("to_missing", "flag", "-o BUNDLE")
 	}
 	for _, v := range []*string{&f.release, &f.since} {
 		if *v == "" {
@@ -137,7 +137,7 @@ func checkOutput(out string) error {
 		return nil
 	}
 	return api.Fail(api.CodeUsage, "write FILE.tgz, FILE.tar.gz, FILE.tar.zst or FILE.tar, or a folder: "+out+"/",
-		"cannot write bundle %s: %s is no kind of bundle", out, end)
+		"cannot write bundle %s: %s is no kind of bundle", out, end).In("bundle_kind", "bundle", out, "kind", end)
 }
 
 // town is a dhow fetch at work.
@@ -193,12 +193,13 @@ func (t *town) wanted(m *trust.Manifest) ([]string, error) {
 	ask := func(who, pin string, hold *manifest.Hold) error {
 		switch {
 		case hold != nil:
-			return api.Fail(api.CodeRefused, "ask the central team", "%s is held (%s): it would not take a bundle", who, hold.Reason)
+			return api.Fail(api.CodeRefused, "ask the central team", "%s is held (%s): it would not take a bundle", who, hold.Reason).In("held", "who", who, "reason", hold.Reason)
 		case t.release != "" && pin != t.release:
 			return api.Fail(api.CodeRefused, "leave out --release, or ask the central team to pin it",
-				"%s is pinned to %s, not to %s: it would not take the bundle", who, orNothing(pin), t.release)
+				"%s is pinned to %s, not to %s: it would not take the bundle", who, orNothing(pin), t.release).
+				In("pinned_other", "who", who, "pin", orNothing(pin), "release", t.release)
 		case pin == "":
-			return api.Fail(api.CodeRefused, "ask the central team", "no release is pinned for %s", who)
+			return api.Fail(api.CodeRefused, "ask the central team", "no release is pinned for %s", who).In("nothing_pinned", "who", who)
 		}
 		pins[pin] = true
 		return nil
@@ -206,7 +207,8 @@ func (t *town) wanted(m *trust.Manifest) ([]string, error) {
 	for _, name := range t.sites {
 		as, err := m.Fleet.Assignment(name)
 		if err != nil {
-			return nil, api.Fail(api.CodeUsage, "is the name right? the central team adds a site with: dhowctl site add", "%v", err)
+			return nil, api.Fail(api.CodeUsage, "is the name right? the central team adds a site with: dhowctl site add", "%v", err).
+				In("who_unknown", "cause", err.Error())
 		}
 		if err := ask("site "+name, as.Pin, as.Hold); err != nil {
 			return nil, err
@@ -215,7 +217,7 @@ func (t *town) wanted(m *trust.Manifest) ([]string, error) {
 	for _, name := range t.rings {
 		ring, ok := m.Fleet.Rings[name]
 		if !ok {
-			return nil, api.Fail(api.CodeUsage, "is the name right?", "fleet %s has no ring %s", m.Fleet.Name, name)
+			return nil, api.Fail(api.CodeUsage, "is the name right?", "fleet %s has no ring %s", m.Fleet.Name, name).In("no_ring", "fleet", m.Fleet.Name, "ring", name)
 		}
 		if err := ask("ring "+name, ring.Pin, nil); err != nil {
 			return nil, err
@@ -267,17 +269,19 @@ func townError(err error) error {
 	case err == nil, errors.As(err, &e):
 		return err
 	case errors.Is(err, context.Canceled):
-		return api.Fail(api.CodeInternal, "the same command goes on where this ended", "interrupted")
+		return api.Fail(api.CodeInternal, "the same command goes on where this ended", "interrupted").In("town_interrupted")
 	case errors.Is(err, bundle.ErrUnreachable):
-		return api.Fail(api.CodeUnreachable, "check the line; the same command goes on where this ended", "%v", err)
+		return api.Fail(api.CodeUnreachable, "check the line; the same command goes on where this ended", "%v", err).In("town_unreachable", "cause", err.Error())
 	case errors.Is(err, site.ErrLocked):
-		return api.Fail(api.CodeBusy, "wait for it, or use another --cache", "another dhow fetch is at work")
+		return api.Fail(api.CodeBusy, "wait for it, or use another --cache", "another dhow fetch is at work").In("town_busy")
 	case errors.Is(err, trust.ErrUnknownRelease):
-		return api.Fail(api.CodeRefused, "is the version right? the central team publishes it with: dhowctl publish", "%v", err)
+		return api.Fail(api.CodeRefused, "is the version right? the central team publishes it with: dhowctl publish", "%v", err).In("town_release", "cause", err.Error())
 	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, trust.ErrDamaged) && !errors.Is(err, bundle.ErrDamaged):
-		return api.Fail(api.CodeRefused, "no source has all of the release: ask the central team whether it is published", "%v", err)
+		return api.Fail(api.CodeRefused, "no source has all of the release: ask the central team whether it is published", "%v", err).
+			In("town_incomplete", "cause", err.Error())
 	case errors.Is(err, manifest.ErrPlatform):
-		return api.Fail(api.CodeRefused, "leave out --platform, or ask the central team for a release with images for it", "%v", err)
+		return api.Fail(api.CodeRefused, "leave out --platform, or ask the central team for a release with images for it", "%v", err).
+			In("town_platform", "cause", err.Error())
 	}
 	return trustError(err)
 }

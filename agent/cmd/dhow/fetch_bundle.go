@@ -137,7 +137,8 @@ func roomFor(dir string, need int64) error {
 	if err != nil || free >= need {
 		return nil // who can't tell tries
 	}
-	return api.Fail(api.CodeRefused, "make room, or name another place", "%s needs %s, and %s are free", dir, size(need), size(free))
+	return api.Fail(api.CodeRefused, "make room, or name another place", "%s needs %s, and %s are free", dir, size(need), size(free)).
+		In("town_room", "folder", dir, "needed", size(need), "free", size(free))
 }
 
 // write makes the bundle and reads it back.

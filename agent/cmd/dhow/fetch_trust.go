@@ -82,7 +82,7 @@ func (t *town) chooseCache() (err error) {
 			return api.Fail(api.CodeUsage, "the central team reads it from: dhowctl root show", "--fingerprint: %v", err)
 		}
 	case t.root == "":
-		return api.Fail(api.CodeUsage, "see: dhow fetch --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS")
+		return api.Fail(api.CodeUsage, "see: dhow fetch --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS").In("root_missing")
 	default:
 		root, err := readRoot(t.root)
 		if err != nil {
@@ -148,7 +148,8 @@ func (t *town) documents(ctx context.Context, versions []string) (releases []*ma
 		}
 		if err := r.Allows(t.since); err != nil || v == t.since {
 			return nil, api.Fail(api.CodeRefused, "name another release with --since, or leave it away",
-				"a site that runs %s would not take a bundle with release %s and without what that has", t.since, v)
+				"a site that runs %s would not take a bundle with release %s and without what that has", t.since, v).
+				In("since_wrong", "since", t.since, "release", v)
 		}
 		if ways != nil {
 			t.base.Ways = append(t.base.Ways, ways)

@@ -46,7 +46,7 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 		last, err := c.Follow(ctx, started.Change, show.show)
 		show.end()
 		if errors.Is(err, context.Canceled) {
-			err = api.Fail(api.CodeInternal, "look how it goes: dhow status", "the change goes on without this window")
+			err = api.Fail(api.CodeInternal, "look how it goes: dhow status", "the change goes on without this window").In("goes_on")
 		}
 		o = outcomeOf(last, err)
 	}
@@ -93,7 +93,7 @@ func outcomeOf(last api.Event, err error) outcome {
 		}
 		o.Error = &api.Error{Code: code, Message: u.Reason}
 		if u.Reason == "" {
-			o.Error.Message = "the change did not work"
+			o.Error.Message, o.Error.Kind = "the change did not work", "did_not_work"
 		}
 	}
 	switch {

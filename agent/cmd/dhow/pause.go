@@ -48,9 +48,9 @@ func pauseLength(text string, given bool) (time.Duration, error) {
 	length, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
-		return 0, api.Fail(api.CodeUsage, hint, "--for %q is no length of time", text)
+		return 0, api.Fail(api.CodeUsage, hint, "--for %q is no length of time", text).In("no_length", "value", text)
 	case length < time.Minute:
-		return 0, api.Fail(api.CodeUsage, hint, "--for is %s: a pause lasts a minute at least", length)
+		return 0, api.Fail(api.CodeUsage, hint, "--for is %s: a pause lasts a minute at least", length).In("short_pause", "value", text)
 	}
 	return length, nil
 }

@@ -19,7 +19,7 @@ func (s *shell) rollbackCommand() *cobra.Command {
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if req.Data != "" && req.Data != "restore" && req.Data != "keep" {
-				return api.Fail(api.CodeUsage, "see: dhow rollback --help", "--data is %q: use restore or keep", req.Data)
+				return api.Fail(api.CodeUsage, "see: dhow rollback --help", "--data is %q: use restore or keep", req.Data).In("data_flag", "value", req.Data)
 			}
 			return s.rollback(cmd.Context(), req, yes, asJSON)
 		},
@@ -71,9 +71,9 @@ func (s *shell) confirm(p api.RollbackPlan, yes bool) error {
 	answer, asked := s.ask(s.say("cli.type_site", "site", p.Site) + " ")
 	switch {
 	case !asked:
-		return api.Fail(api.CodeNotConfirmed, "use a terminal, or --yes", "not confirmed; nothing was done")
+		return api.Fail(api.CodeNotConfirmed, "use a terminal, or --yes", "not confirmed; nothing was done").In("not_asked")
 	case answer != p.Site:
-		return api.Fail(api.CodeNotConfirmed, "", "that is not the name of the site; nothing was done")
+		return api.Fail(api.CodeNotConfirmed, "", "that is not the name of the site; nothing was done").In("wrong_name")
 	}
 	return nil
 }

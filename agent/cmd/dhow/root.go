@@ -89,12 +89,13 @@ func known(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	hint := "see: " + cmd.CommandPath() + " --help"
+	name := strings.TrimPrefix(cmd.CommandPath()+" "+args[0], "dhow ")
 	cmd.SuggestionsMinimumDistance = 2
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-		hint = "did you mean: " + cmd.CommandPath() + " " + like[0]
+		meant := cmd.CommandPath() + " " + like[0]
+		return api.Fail(api.CodeUsage, "did you mean: "+meant, "there is no command %q", name).In("no_command_like", "command", name, "like", meant)
 	}
-	return api.Fail(api.CodeUsage, hint, "there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" "+args[0], "dhow "))
+	return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "there is no command %q", name).In("no_command", "command", name)
 }
 
 // exactly wants n arguments, named as in the usage line.
@@ -106,7 +107,8 @@ func between(least, most int) cobra.PositionalArgs {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "use it like this: %s %s", cmd.Parent().CommandPath(), cmd.Use)
+		usage := cmd.Parent().CommandPath() + " " + cmd.Use
+		return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "use it like this: %s", usage).In("usage", "usage", usage)
 	}
 }
 
@@ -118,11 +120,11 @@ func explain(err error) *api.Error {
 	case errors.As(err, &e):
 		return e
 	case errors.As(err, &mistake):
-		return api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
+		return api.Fail(api.CodeUsage, "correct the file and try again", "%v", err).In("config", "cause", err.Error())
 	case errors.Is(err, context.Canceled):
-		return api.Fail(api.CodeInternal, "", "interrupted")
+		return api.Fail(api.CodeInternal, "", "interrupted").In("interrupted")
 	case errors.Is(err, fs.ErrPermission):
-		return api.Fail(api.CodeInternal, "try it with sudo", "%v", err)
+		return api.Fail(api.CodeInternal, "try it with sudo", "%v", err).In("not_allowed", "cause", err.Error())
 	}
 	return api.Fail(api.CodeInternal, "", "%v", err)
 }
@@ -132,7 +134,13 @@ func (s *shell) hinted(e *api.Error) *api.Error {
 	if e.Code != api.CodeNoAgent || s.prefix == "" {
 		return e
 	}
-	return api.Fail(e.Code, "start it with: "+s.command("agent"), "%s", e.Message)
+	hinted := *e
+	hinted.Hint = "start it with: " + s.command("agent")
+	if e.Kind != "no_agent" {
+		hinted.Kind = "" // its own hint names the service
+		return &hinted
+	}
+	return hinted.In("no_agent_here", "command", s.command("agent"))
 }
 
 // command is how a person calls dhow for this site.
@@ -159,7 +167,7 @@ func (s *shell) client() *api.Client { return api.NewClient(s.paths().Socket()) 
 func (s *shell) config() (*site.Config, error) {
 	c, err := site.LoadConfig(s.paths().Config())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, api.Fail(api.CodeUsage, "install it first: dhow install --help", "dhow is not installed on this computer")
+		return nil, api.Fail(api.CodeUsage, "install it first: dhow install --help", "dhow is not installed on this computer").In("not_installed")
 	}
 	return c, err
 }

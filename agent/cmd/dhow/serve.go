@@ -38,10 +38,10 @@ func (s *shell) serveCommand() *cobra.Command {
 
 func (s *shell) serve(ctx context.Context, dir, address string) error {
 	if err := site.CheckServe(address); err != nil {
-		return api.Fail(api.CodeUsage, "see: dhow serve --help", "--listen%s", strings.TrimPrefix(err.Error(), "serve"))
+		return api.Fail(api.CodeUsage, "see: dhow serve --help", "--listen%s", strings.TrimPrefix(err.Error(), "serve")).In("listen", "cause", strings.TrimPrefix(err.Error(), "serve"))
 	}
 	if strings.Contains(dir, "://") {
-		return api.Fail(api.CodeUsage, "sites can name "+fetch.Redact(dir)+" in their own sources", "--dir must be a path of this computer")
+		return api.Fail(api.CodeUsage, "sites can name "+fetch.Redact(dir)+" in their own sources", "--dir must be a path of this computer").In("dir_elsewhere", "source", fetch.Redact(dir))
 	}
 	shelf, about, done, err := s.shelf(ctx, dir)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *shell) serve(ctx context.Context, dir, address string) error {
 	defer done()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return api.Fail(api.CodeRefused, "choose another port: --listen :8912", "cannot listen: %v", err)
+		return api.Fail(api.CodeRefused, "choose another port: --listen :8912", "cannot listen: %v", err).In("cannot_listen", "cause", err.Error())
 	}
 	s.column(s.say("cli.label.serving"), about)
 	for _, source := range serve.Addresses(l) {
@@ -84,7 +84,7 @@ func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about
 	switch {
 	case errors.Is(err, serve.ErrNoRoom):
 		err = api.Fail(api.CodeRefused, "make room there, or unpack the bundle on a disk with room: tar -xf BUNDLE -C FOLDER, then --dir FOLDER",
-			"cannot unpack into %s: %v", room.dir, err)
+			"cannot unpack into %s: %v", room.dir, err).In("no_room_to_unpack", "folder", room.dir, "cause", err.Error())
 	case err == nil:
 		about = s.say("cli.serve.from", "what", b.About(), "place", src.Name())
 		if room.store != nil {

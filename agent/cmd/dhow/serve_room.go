@@ -46,7 +46,7 @@ func (r *serveRoom) begin() (*bundle.Store, error) {
 		r.store, err = bundle.OpenStore(r.dir)
 		return r.store, err
 	}
-	return nil, api.Fail(api.CodeBusy, "stop one of them", "%d bundles are served already", maxServing)
+	return nil, api.Fail(api.CodeBusy, "stop one of them", "%d bundles are served already", maxServing).In("served_already", "count", strconv.Itoa(maxServing))
 }
 
 func (r *serveRoom) end() {

@@ -61,7 +61,7 @@ func (s *shell) verifyCommand() *cobra.Command {
 			case path == "" && !explain:
 				return exactly(1)(cmd, args)
 			case strings.Contains(path, "://"):
-				return api.Fail(api.CodeUsage, "give the path of a bundle or folder", "verify uses no network")
+				return api.Fail(api.CodeUsage, "give the path of a bundle or folder", "verify uses no network").In("verify_network")
 			case explain:
 				return s.runExplain(cmd.Context(), path, asJSON)
 			}
@@ -124,13 +124,14 @@ func (s *shell) verifySource(ctx context.Context, client *trust.Client, config *
 	}
 	as, err := m.Fleet.Assignment(config.Site)
 	if err != nil {
-		return nil, api.Fail(api.CodeNotTrusted, "the central team adds it with: dhowctl site add", "%v", err)
+		return nil, api.Fail(api.CodeNotTrusted, "the central team adds it with: dhowctl site add", "%v", err).In("site_unknown", "cause", err.Error())
 	}
 	hint, err := bundle.ReadHint(ctx, src)
 	if err == nil {
 		if who := hint.Others(as.Site, as.Ring); who != "" {
 			return nil, api.Fail(api.CodeNotTrusted, "use the bundle of this site, or ask the central team for one",
-				"%s was made for %s, not for %s", path, who, config.Site)
+				"%s was made for %s, not for %s", path, who, config.Site).
+				In("made_for_others", "bundle", path, "others", who, "site", config.Site)
 		}
 	}
 	if as.Pin == "" {
@@ -162,7 +163,7 @@ func (s *shell) verifySource(ctx context.Context, client *trust.Client, config *
 func (s *shell) verifyBytes(ctx context.Context, src bundle.Source, release *manifest.Release, v *verified) error {
 	wants, err := fetch.Wants(nil, release, v.Platform)
 	if err != nil {
-		return api.Fail(api.CodeRefused, "ask the central team for a release for this computer", "%v", err)
+		return api.Fail(api.CodeRefused, "ask the central team for a release for this computer", "%v", err).In("not_for_computer", "cause", err.Error())
 	}
 	v.Bytes = fetch.Size(wants)
 	free, err := site.Free(s.paths().State())
@@ -170,7 +171,8 @@ func (s *shell) verifyBytes(ctx context.Context, src bundle.Source, release *man
 		return err
 	}
 	if free < v.Bytes {
-		return api.Fail(api.CodeRefused, "make room on this disk", "checking needs %s, and %s are free", size(v.Bytes), size(free))
+		return api.Fail(api.CodeRefused, "make room on this disk", "checking needs %s, and %s are free", size(v.Bytes), size(free)).
+			In("verify_room", "needed", s.words.Size(v.Bytes), "free", s.words.Size(free))
 	}
 	dir, err := os.MkdirTemp(s.paths().State(), durable.TempPrefix+"verify-")
 	if err != nil {
@@ -236,36 +238,36 @@ func (s *shell) tellVerified(v *verified) {
 // trustError gives what is wrong with a source or a root its code and a hint.
 func trustError(err error) error {
 	var e *api.Error
-	code, hint := api.CodeNotTrusted, ""
+	code, hint, kind := api.CodeNotTrusted, "", ""
 	switch {
 	case errors.As(err, &e), errors.Is(err, context.Canceled), errors.Is(err, fs.ErrPermission):
 		return err
 	case errors.Is(err, trust.ErrOtherFleet):
-		hint = "it belongs to somebody else; do not use it here"
+		kind, hint = "other_fleet", "it belongs to somebody else; do not use it here"
 	case errors.Is(err, trust.ErrStale):
-		hint = "use a newer one: this was made before what the site has already seen"
+		kind, hint = "stale", "use a newer one: this was made before what the site has already seen"
 	case errors.Is(err, trust.ErrExpired):
-		hint = "ask the central team to publish again"
+		kind, hint = "expired", "ask the central team to publish again"
 	case errors.Is(err, trust.ErrForged), errors.Is(err, bundle.ErrTooLarge), errors.Is(err, bundle.ErrUnsafePath):
-		hint = "do not use it; tell the central team"
+		kind, hint = "forged", "do not use it; tell the central team"
 	case errors.Is(err, trust.ErrDamaged), errors.Is(err, bundle.ErrDamaged):
-		hint = "copy it to the stick again, or use another stick"
+		kind, hint = "damaged", "copy it to the stick again, or use another stick"
 	case errors.Is(err, manifest.ErrNewer):
-		code, hint = api.CodeRefused, "install the newest dhow on this computer"
+		kind, code, hint = "newer", api.CodeRefused, "install the newest dhow on this computer"
 	case errors.Is(err, fetch.ErrSeveral):
-		code, hint = api.CodeUsage, "name the file, not the folder"
+		kind, code, hint = "several", api.CodeUsage, "name the file, not the folder"
 	case errors.Is(err, trust.ErrNoRoot):
-		code, hint = api.CodeUsage, "install it first: dhow install --help"
+		kind, code, hint = "no_root", api.CodeUsage, "install it first: dhow install --help"
 	case errors.Is(err, trust.ErrNothing), errors.Is(err, bundle.ErrNoMetadata):
-		hint = "use a bundle made by dhowctl"
+		kind, hint = "no_bundle", "use a bundle made by dhowctl"
 	case errors.Is(err, trust.ErrUnknownRelease):
-		hint = "tell the central team: the pinned release is missing"
+		kind, hint = "release_missing", "tell the central team: the pinned release is missing"
 	case errors.Is(err, bundle.ErrUnreachable):
-		code, hint = api.CodeUnreachable, "check the path, and whether the stick is plugged in"
+		kind, code, hint = "no_path", api.CodeUnreachable, "check the path, and whether the stick is plugged in"
 	case errors.Is(err, fs.ErrNotExist):
-		code, hint = api.CodeNotTrusted, "it lacks something that the release needs: use a full bundle"
+		kind, code, hint = "incomplete", api.CodeNotTrusted, "it lacks something that the release needs: use a full bundle"
 	default:
 		return fmt.Errorf("cannot verify: %w", err)
 	}
-	return api.Fail(code, hint, "%v", err)
+	return api.Fail(code, hint, "%v", err).In(kind, "cause", err.Error())
 }

@@ -25,7 +25,7 @@ func (s *shell) verifySince(ctx context.Context, client *trust.Client, src bundl
 	}
 	if missing > 0 {
 		return api.Fail(api.CodeRefused, "ask the central team for a full bundle, or for one since the release that runs here",
-			"%s holds what is new since %s, and this site does not have that", v.Bundle, v.Since)
+			"%s holds what is new since %s, and this site does not have that", v.Bundle, v.Since).In("since_missing", "bundle", v.Bundle, "since", v.Since)
 	}
 	ways, err := client.Ways(ctx, src, release.Version)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -33,7 +33,7 @@ func (s *shell) verifySince(ctx context.Context, client *trust.Client, src bundl
 	}
 	wants, err := fetch.WantsSince(release, base, ways, v.Platform)
 	if err != nil {
-		return api.Fail(api.CodeRefused, "ask the central team for a release for this computer", "%v", err)
+		return api.Fail(api.CodeRefused, "ask the central team for a release for this computer", "%v", err).In("not_for_computer", "cause", err.Error())
 	}
 	v.Bytes = fetch.Size(wants)
 	return fetch.Verify(ctx, src, wants, nil)
