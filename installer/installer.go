@@ -182,8 +182,14 @@ func stateOf(s service.Service) (Status, error) {
 		}
 		return Absent, nil
 	}
-	if service.Platform() == "unix-systemv" && !exists("/etc/init.d/"+Name) {
-		return Absent, nil
+	if script := "/etc/init.d/" + Name; service.Platform() == "unix-systemv" {
+		switch { // the library fails where the service does not run
+		case !exists(script):
+			return Absent, nil
+		case exec.Command(script, "status").Run() == nil:
+			return Running, nil
+		}
+		return Stopped, nil
 	}
 	switch status, err := s.Status(); {
 	case errors.Is(err, service.ErrNotInstalled):

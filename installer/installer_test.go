@@ -3,6 +3,7 @@ package installer
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +35,31 @@ func TestServeCallsRun(t *testing.T) {
 	err := Serve(context.Background(), func(context.Context) error { called++; return want })
 	if !errors.Is(err, want) || called != 1 {
 		t.Errorf("%v, called %d times", err, called)
+	}
+}
+
+// TestConfigOfInitSystems: the agent is started at boot and again when it ends, whatever starts it.
+func TestConfigOfInitSystems(t *testing.T) {
+	for platform, dependencies := range map[string]int{"linux-systemd": 0, "unix-systemv": 0, "linux-openrc": 3, "darwin-launchd": 0, "windows-service": 0} {
+		c := config(platform, Program)
+		if c.Executable != Program || len(c.Arguments) != 1 || c.Arguments[0] != "agent" || len(c.Dependencies) != dependencies {
+			t.Errorf("%s: %+v", platform, c)
+		}
+		for name, want := range map[string]any{"RunAtLoad": true, "KeepAlive": true, "OnFailure": "restart", "SystemdScript": Unit(), "SysvScript": sysv} {
+			if c.Option[name] != want {
+				t.Errorf("%s: %s is %v", platform, name, c.Option[name])
+			}
+		}
+	}
+}
+
+func TestUnitIsWhole(t *testing.T) {
+	for _, line := range []string{"ExecStart=/usr/lib/dhow/dhow agent", "ReadWritePaths=-/usr/lib/dhow", "Restart=always", "StartLimitIntervalSec=0", "Type=notify"} {
+		if !strings.Contains(Unit(), "\n"+line+"\n") {
+			t.Errorf("the unit lacks %q", line)
+		}
+	}
+	if strings.Contains(Unit(), "@") && !strings.Contains(Unit(), "@system-service") || strings.Contains(Unit(), "{{") || strings.Contains(Unit(), "@PROGRAM") {
+		t.Errorf("the unit holds what should have been filled in:\n%s", Unit())
 	}
 }

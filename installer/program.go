@@ -143,9 +143,9 @@ func sameFiles(a, b string) (bool, error) {
 	}
 }
 
-// RemoveProgram takes the program and its link away, with the files that are beside it. A running one stays alive until it ends.
+// RemoveProgram takes the program and its link away, with the files that are beside it. What a package has brought is left to the package.
 func RemoveProgram() error {
-	if runtime.GOOS == "windows" {
+	if runtime.GOOS == "windows" || exists(vendorUnit) {
 		return nil
 	}
 	if err := os.Remove(Link); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -5,14 +5,14 @@ package installer
 const sysv = `#!/bin/sh
 # Written by dhow install.
 ### BEGIN INIT INFO
-# Provides:          {{Name}}
+# Provides:          dhow
 # Required-Start:    $local_fs $remote_fs
 # Required-Stop:     $local_fs $remote_fs
 # Should-Start:      $network docker
 # Should-Stop:       $network docker
 # Default-Start:     2 3 4 5
 # Default-Stop:      0 1 6
-# Short-Description: {{DisplayName}}
+# Short-Description: Dhow
 # Description:       {{Description}}
 ### END INIT INFO
 

@@ -114,6 +114,7 @@ func TestMachine(t *testing.T) {
 	s := c.site
 	c.Run(t, "mkdir", "-p", "/usr/share/xsessions") // somebody sits there
 	c.Run(t, "install", "-d", "-o", "technician", "/home/technician/Desktop")
+	c.Run(t, "mount", "--make-rshared", "/") // as systemd does where it is not in a container
 
 	step(t, "installed by somebody at a terminal")
 	begun := time.Now()
@@ -143,6 +144,15 @@ func TestMachine(t *testing.T) {
 	if state := c.show("ActiveState") + " " + c.show("UnitFileState") + " " + c.show("StatusText"); !regexp.MustCompile(`^active enabled machine: 1\.0\.0, healthy, `).MatchString(state) {
 		t.Errorf("the service is %q", state)
 	}
+	if text := c.Run(t, "systemd-analyze", "verify", "--man=no", "dhow.service"); text != "" {
+		t.Errorf("the unit: %s", text)
+	}
+	c.Run(t, "mkdir", "-p", "/media/late")
+	c.Run(t, "mount", "-t", "tmpfs", "tmpfs", "/media/late")
+	if seen := c.Run(t, "cat", "/proc/"+c.show("MainPID")+"/mounts"); !strings.Contains(seen, " /media/late ") {
+		t.Errorf("the agent does not see a stick that is plugged in after its start:\n%s", seen)
+	}
+	c.Run(t, "umount", "/media/late")
 	score := c.Run(t, "systemd-analyze", "security", "--no-pager", "dhow.service")
 	figure(t, "systemd-analyze security: %s", score[strings.LastIndex(score, "Overall"):])
 
@@ -267,6 +277,48 @@ func (c *Clinic) removed(install string) {
 		t.Errorf("left behind: %v", left)
 	}
 	if text, code := c.Try(t, "ls", "/var/lib/dhow", "/etc/dhow"); code == 0 || strings.Contains(text, ":\n") {
+		t.Errorf("left behind: %s", text)
+	}
+}
+
+// TestSysV installs the service where init runs scripts.
+func TestSysV(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, ledgerCentre(t), "sysv")
+	c := &Clinic{Machine: systemdtest.StartPlain(t, world.temp), t: t, site: s}
+	source := folderSource(t)
+	s.centre.pin(t, s.name, "1.0.0", source)
+	install := []string{
+		world.dhow, "install", "--site", s.name, "--source", source, "--root", s.centre.root(), "--yes", "--project", s.project,
+		"--set", "LEDGER_OWNER=x", "--set", fmt.Sprintf("LEDGER_PORT=%d", s.port),
+	}
+	c.has(c.Run(t, install...), `service   dhow 1.0.0-e2e is installed and started$`)
+	answers := func(what string) {
+		t.Helper()
+		c.Wait(t, 20*time.Second, "the agent to answer "+what, func() (bool, string) {
+			_, ok := c.status()
+			return ok, c.Run(t, "cat", "/var/log/dhow.log")
+		})
+	}
+	answers("after the install")
+	if links := c.Run(t, "sh", "-c", "readlink /etc/rc2.d/S50dhow /etc/rc6.d/K02dhow"); links != "/etc/init.d/dhow\n/etc/init.d/dhow" {
+		t.Errorf("links: %s", links)
+	}
+	c.Run(t, "pkill", "-KILL", "-x", "dhow")
+	answers("after it was killed")
+	c.has(c.Run(t, install...), `service   dhow 1.0.0-e2e is repaired and started$`)
+	answers("after the install was repeated")
+	c.Run(t, "service", "dhow", "stop")
+	if text, code := c.Try(t, "service", "dhow", "status"); code == 0 || text != "Stopped" {
+		t.Errorf("stopped: %d %s", code, text)
+	}
+	if text, code := c.Try(t, "pgrep", "-x", "dhow"); code == 0 {
+		t.Errorf("stopped, and runs: %s", text)
+	}
+	c.Run(t, "service", "dhow", "start")
+	answers("after it was stopped and started")
+	c.has(c.Run(t, "dhow", "uninstall"), `The service is removed\.$`)
+	if text, _ := c.Try(t, "sh", "-c", "ls /etc/init.d/dhow /etc/rc?.d/*dhow; pgrep -x dhow"); strings.Contains(text, "\n/etc") || regexp.MustCompile(`(?m)^\d+$`).MatchString(text) {
 		t.Errorf("left behind: %s", text)
 	}
 }

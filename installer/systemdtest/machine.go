@@ -41,6 +41,19 @@ type Machine struct {
 // Start starts a machine that sees folders at the same paths as the test, and ends it with the test.
 func Start(t testing.TB, folders ...string) *Machine {
 	t.Helper()
+	m := run(t, []string{"/sbin/init"}, folders)
+	m.booted(t)
+	return m
+}
+
+// StartPlain starts a machine whose process 1 is called init, and does nothing but bury the dead.
+func StartPlain(t testing.TB, folders ...string) *Machine {
+	t.Helper()
+	return run(t, []string{"sh", "-c", "cp /bin/sh /run/init && exec /run/init -c 'while :; do sleep 1; done'"}, folders)
+}
+
+func run(t testing.TB, init, folders []string) *Machine {
+	t.Helper()
 	image := os.Getenv("DHOW_E2E_SYSTEMD")
 	if image == "" {
 		t.Fatal("DHOW_E2E_SYSTEMD is not set: run these tests with scripts/test")
@@ -59,8 +72,7 @@ func Start(t testing.TB, folders ...string) *Machine {
 		args = append(args, "--volume", f+":"+f)
 	}
 	t.Cleanup(func() { m.Stop(t) })
-	docker(t, append(args, image, "/sbin/init")...)
-	m.booted(t)
+	docker(t, append(append(args, image), init...)...)
 	return m
 }
 
