@@ -24,7 +24,7 @@
 //
 // # Who may import whom
 //
-// cmd → daemon → update → change. The adapters (engine, stack, backup, database, offsite, health, doors, and fetch and trust outside of agent)
+// cmd → daemon → update → change. The adapters (engine, stack, backup, database, offsite, stick, health, doors, and fetch and trust outside of agent)
 // know nothing of changes or the journal and never import each other. change imports the standard library only. The signing code (manifest/sign) and
 // the release author are not linked into dhow. words knows only sentences and may be imported by all.
 // page, metrics and notice tell people and programs how the site is, and what they order goes the way of the socket. imports_test.go enforces this.
@@ -38,6 +38,11 @@
 // once, as the engine will unpack it, before its release is ready: a layer that comes in one go while it is stored, all else in the verify step,
 // which leaves out what images of the running release begin with: the engine has that, and is not sent it. What rots on the disk later is found
 // when it is loaded, before anything is stopped: the store hands out no layer unread.
+//
+// # Sticks
+//
+// Package stick tells of sticks and finds bundles on them; update/offer.go says what each is good for, on a scratch copy of what the site trusts,
+// and update/report.go leaves a signed report there (manifest/report). All of that happens beside the changes, gives way to them, and is forgotten at a restart.
 //
 // # Where to begin reading
 //

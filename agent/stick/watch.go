@@ -15,6 +15,8 @@ type Place struct {
 	ID    string // stays the same while it is there, and is another one when it comes again
 	Path  string // the root of the stick
 	Label string // what people know it by: the last part of Path
+	// Before says that it was there already when Watch began: a disk that belongs to the computer, or a stick that was left in it.
+	Before bool
 }
 
 // Places says where to look.
@@ -59,7 +61,7 @@ func Watch(ctx context.Context, o Options) {
 	hanging := map[*visit]bool{}
 	tick := time.NewTicker(o.Every)
 	defer tick.Stop()
-	trouble := ""
+	trouble, first := "", true
 	for ctx.Err() == nil {
 		places, err := there(o.Places())
 		if text := fmt.Sprint(err); err != nil && text != trouble {
@@ -68,6 +70,10 @@ func Watch(ctx context.Context, o Options) {
 		}
 		if err == nil {
 			trouble = ""
+			for i := range places {
+				places[i].Before = first
+			}
+			first = false
 			turn(ctx, o, places, visits, hanging)
 		}
 		select {

@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"slices"
-	"sync"
 	"time"
 
 	"dhow/agent/api"
@@ -19,39 +18,14 @@ import (
 
 // Times of looking at what people have brought. What has been read is kept in mind: looking again costs a list of names.
 const (
-	lookAgain = 30 * time.Second
-	lookSoon  = 5 * time.Second // when an update was in the way
+	lookAgain  = 30 * time.Second
+	lookSoon   = 5 * time.Second // when an update was in the way
+	lookRarely = 10 * time.Minute
 	// readFor bounds the reading of one bundle. Its signed documents stand at its beginning; what takes longer is somebody's large archive.
 	readFor = 2 * time.Minute
 	// lookFor is how long a stick may take to answer until it is said that it does not. Nobody waits for it.
 	lookFor = 30 * time.Second
 )
-
-// sticks is what is known of the places where people bring bundles. None of it is kept: after a restart they are looked at again.
-type sticks struct {
-	mu     sync.Mutex
-	places map[string]*brought
-	turn   chan struct{} // closed when a change has ended: what was found may be good for something else now
-}
-
-// brought is what was found at one place.
-type brought struct {
-	place  stick.Place
-	finds  []find
-	report string             // how writing a report there ended, see api.Offer
-	since  time.Time          // when the call began that is under way there; zero when none is
-	stop   context.CancelFunc // ends reading; nil when nothing is read
-}
-
-// find is a bundle and what it is good for.
-type find struct {
-	offer  api.Offer
-	number int64  // of its manifest
-	since  bool   // it leaves something out
-	ours   bool   // signed by the fleet of this site
-	none   bool   // it is no bundle
-	key    string // what it was judged by
-}
 
 // Sticks looks after sticks and the watched folder until ctx ends. It changes nothing at this site, and gives way to every update.
 func (m *Manager) Sticks(ctx context.Context) {
@@ -79,6 +53,7 @@ func (m *Manager) visit(ctx context.Context, p stick.Place) {
 		if !m.lookAt(ctx, b, known) || !m.bringReport(ctx, b, &told) {
 			pause = lookSoon
 		}
+		pause = min(max(pause, 100*b.slow), lookRarely) // a large disk is looked at less often
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -94,23 +69,26 @@ func (m *Manager) visit(ctx context.Context, p stick.Place) {
 // lookAt lists what is there and reads what is new. It reports whether it has come to its end.
 func (m *Manager) lookAt(ctx context.Context, b *brought, known map[string]find) bool {
 	m.sticks.begin(b, nil)
+	began := time.Now()
 	list, err := stick.Look(ctx, b.place.Path)
+	b.slow = time.Since(began)
 	m.sticks.begin(b, nil)
 	if ctx.Err() != nil {
 		return true
 	}
 	var finds []find
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		finds = append(finds, find{offer: offerAt(b.place, b.place.Path, api.OfferUnreadable, "problem", plainly(err))})
+		finds = append(finds, find{offer: offerAt(b.place, b.place.Path, api.OfferUnreadable, "problem", plainly(err)), what: b.place.Path})
 	}
 	standing := m.standing()
 	var unread []int
 	now := map[string]find{}
 	for _, bundle := range list {
-		key := bundle.Path + "\x00" + bundle.Key + "\x00" + standing
+		what := bundle.Path + "\x00" + bundle.Key
+		key := what + "\x00" + standing
 		f, ok := known[key]
 		if !ok {
-			f = find{offer: offerAt(b.place, bundle.Path, api.OfferLooking), key: key}
+			f = find{offer: offerAt(b.place, bundle.Path, api.OfferLooking), what: what, key: key}
 			unread = append(unread, len(finds))
 		} else {
 			now[key] = f
@@ -121,7 +99,7 @@ func (m *Manager) lookAt(ctx context.Context, b *brought, known map[string]find)
 	for key, f := range now {
 		known[key] = f
 	}
-	m.sticks.found(b, finds)
+	m.sticks.found(b, b.hushed(finds))
 	for _, i := range unread {
 		if m.atWork() {
 			return false
@@ -135,11 +113,13 @@ func (m *Manager) lookAt(ctx context.Context, b *brought, known map[string]find)
 			m.sticks.end(b)
 			return ctx.Err() != nil
 		}
-		f.key = finds[i].key
+		f.what, f.key = finds[i].what, finds[i].key
 		known[f.key], finds[i] = f, f
 		m.Log.Info("a bundle was found", "path", f.offer.Path, "kind", f.offer.Kind, "release", f.offer.Release, "problem", f.offer.Args["problem"])
-		m.sticks.found(b, finds)
+		m.sticks.found(b, b.hushed(finds))
 	}
+	b.hush(finds)
+	m.sticks.found(b, b.hushed(finds))
 	m.sticks.end(b)
 	return true
 }
@@ -219,105 +199,4 @@ func (m *Manager) offers() []api.Offer {
 		list = append(list, f.offer)
 	}
 	return list
-}
-
-func (s *sticks) enter(p stick.Place) *brought {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.places == nil {
-		s.places = map[string]*brought{}
-	}
-	b := &brought{place: p}
-	s.places[p.ID] = b
-	return b
-}
-
-func (s *sticks) leave(p stick.Place) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.places, p.ID)
-}
-
-// begin notes that a call is under way; stop, which may be nil, ends it when something else needs the disk.
-func (s *sticks) begin(b *brought, stop context.CancelFunc) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b.since, b.stop = time.Now(), stop
-}
-
-func (s *sticks) end(b *brought) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b.since, b.stop = time.Time{}, nil
-}
-
-func (s *sticks) found(b *brought, finds []find) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b.finds = slices.Clone(finds)
-}
-
-// ours reports whether anything there was signed by the fleet of this site.
-func (s *sticks) ours(b *brought) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.ContainsFunc(b.finds, func(f find) bool { return f.ours })
-}
-
-func (s *sticks) reported(b *brought, how string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b.report = how
-}
-
-// wait returns a channel that is closed when a change has ended.
-func (s *sticks) wait() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.turn == nil {
-		s.turn = make(chan struct{})
-	}
-	return s.turn
-}
-
-func (s *sticks) wake() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.turn != nil {
-		close(s.turn)
-		s.turn = nil
-	}
-}
-
-// yield ends all reading, for a change that needs the disks. It is begun again after that.
-func (s *sticks) yield() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.places {
-		if b.stop != nil {
-			b.stop()
-		}
-	}
-}
-
-// all lists what was found everywhere, and the places that do not answer.
-func (s *sticks) all() (finds []find) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range s.places {
-		if b.stop == nil && !b.since.IsZero() && time.Since(b.since) > lookFor {
-			finds = append(finds, find{offer: offerAt(b.place, b.place.Path, api.OfferUnreadable, "problem", "it does not answer")})
-			continue
-		}
-		for _, f := range b.finds {
-			if f.none {
-				continue
-			}
-			if f.ours {
-				f.offer.Report = b.report
-			}
-			finds = append(finds, f)
-		}
-	}
-	return finds
 }

@@ -318,6 +318,41 @@ func TestLookingGivesWay(t *testing.T) {
 	}
 }
 
+// A disk that belongs to the computer may hold old bundles for years: that is told to nobody. What can be installed is, and what is new there.
+func TestWhatWasThereBefore(t *testing.T) {
+	m, f := stickSite(t)
+	dir := t.TempDir()
+	stale := asks(f, "1.0.0")
+	hint := bundle.Hint{Fleet: "emr", Releases: []string{"0.9.0", "1.0.0", "1.1.0"}}
+	asks(f, "1.0.0")
+	m.told(t, f)
+	bundleOf(t, filepath.Join(dir, "old"), stale, hint)
+	told := func(b *brought, want string) {
+		t.Helper()
+		if !m.lookAt(t.Context(), b, map[string]find{}) {
+			t.Fatal("it was not looked at")
+		}
+		var got []string
+		for _, o := range m.offers() {
+			got = append(got, filepath.Base(o.Path)+" "+o.Kind)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+	b := m.sticks.enter(stick.Place{ID: "1", Path: dir, Before: true})
+	told(b, "")
+	if !m.sticks.ours(b) {
+		t.Error("a disk with something of ours gets no report")
+	}
+	bundleOf(t, filepath.Join(dir, "new"), asks(f, "1.1.0"), hint)
+	told(b, "new install")
+	bundleOf(t, filepath.Join(dir, "stale"), stale, hint)
+	told(b, "new install, stale older")
+	m.sticks.leave(b.place)
+	told(m.sticks.enter(stick.Place{ID: "1", Path: dir}), "new install, old older, stale older")
+}
+
 func TestWhatReadsHere(t *testing.T) {
 	for _, c := range []struct {
 		kind, from string
