@@ -76,6 +76,7 @@ func (a *app) root() *cobra.Command {
 		group("bundle", "Bundles: releases in one file, for a stick", a.bundleCreate(), a.bundleSplit(), a.bundleVerify()),
 		group("key", "Keys: who may sign, and the one that copies of backups are encrypted to", a.keyCreate(), a.keyList(), a.keyAdd(),
 			a.keyRemove(), a.keyRotate(), a.keyRenew(), a.keyThreshold(), a.keySign(), a.keyAbandon(), a.keyExport(), a.keyBackup()),
+		group("support", "Support files of sites", a.supportOpen()),
 		group("fleet", "The fleet as a whole (dhowctl help fleet.yaml is about the file)", a.fleetStatus()),
 		group("root", "The root of trust that sites are given at install", a.rootShow()),
 		a.version(), a.man(), a.fleetHelp(),

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dhow/agent/api"
+	"dhow/agent/fault"
+	"dhow/agent/support"
+	"dhow/bundle/durable"
+)
+
+// supportTime bounds the making of a support file: an examination, and a little more.
+const supportTime = doctorTime + 20*time.Second
+
+// supported is what support prints with --json.
+type supported struct {
+	File  string   `json:"file"`
+	Bytes int      `json:"bytes"`
+	Parts []string `json:"parts"`
+	Left  []string `json:"left_out,omitempty"`
+}
+
+func (s *shell) supportCommand() *cobra.Command {
+	var out, to string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "support [-o FILE | --to FOLDER]",
+		Long: "Writes one file with what the central team needs to help: status, history, what dhow doctor says, the containers, the configuration without\n" +
+			"secrets, and the agent's log. It is encrypted with the fleet's backup key: only the central team can open it. Data of patients, output of\n" +
+			"containers, passwords and the values of settings are not in it. It also works while the agent does not run.",
+		Args: exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if out != "" && to != "" {
+				return api.Fail(api.CodeUsage, "see: dhow support --help", "give -o FILE or --to FOLDER, not both")
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), supportTime)
+			defer cancel()
+			done, err := s.support(ctx, out, to)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return s.json(done)
+			}
+			s.sayln("support.written", "file", done.File, "size", size(int64(done.Bytes)))
+			s.sayln("support.give")
+			if len(done.Left) > 0 {
+				s.sayln("support.left", "names", strings.Join(done.Left, ", "))
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&out, "output", "o", "", "the file to write (default: dhow-support-SITE-DATE.age in this folder)")
+	f.StringVar(&to, "to", "", "the folder to write it into, such as a stick: /media/usb")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (s *shell) support(ctx context.Context, out, to string) (*supported, error) {
+	p, err := s.patient(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recipient := ""
+	if p.trust != nil {
+		if current, err := p.trust.Current(); err == nil {
+			recipient = current.Fleet.Policy.BackupKey
+		}
+	}
+	if recipient == "" {
+		return nil, api.Fail(api.CodeRefused, "ask the central team for one (dhowctl key backup, dhowctl publish); till then read out: dhow doctor",
+			"this site knows no key of the central team, so nothing was written").In("support_nokey")
+	}
+	now := fault.Now()
+	if out == "" {
+		name := "site"
+		if p.config != nil {
+			name = p.config.Site
+		}
+		out = filepath.Join(to, "dhow-support-"+name+"-"+now.Format("20060102-1504")+".age")
+	}
+	if out, err = filepath.Abs(out); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(out); err == nil {
+		return nil, api.Fail(api.CodeUsage, "choose another name", "%s is there already", out)
+	}
+	parts, err := s.supportParts(ctx, p, now)
+	if err != nil {
+		return nil, err
+	}
+	file, left, err := support.Seal(parts, recipient, now)
+	if err != nil {
+		return nil, api.Fail(api.CodeInternal, "tell the central team", "%v", err)
+	}
+	if err := durable.WriteFile(out, file, 0o600); err != nil {
+		hint := "name another place with -o FILE or --to FOLDER"
+		if errors.Is(err, os.ErrPermission) {
+			hint = "try it with sudo"
+		}
+		return nil, api.Fail(api.CodeInternal, hint, "cannot write the support file: %v", err)
+	}
+	done := &supported{File: out, Bytes: len(file), Left: left}
+	for _, q := range parts[:len(parts)-len(left)] {
+		done.Parts = append(done.Parts, q.Name)
+	}
+	return done, nil
+}
