@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dhow/agent/site"
 	"dhow/bundle/durable"
 	"dhow/installer"
 )
@@ -13,12 +14,14 @@ import (
 func (s *shell) packageFilesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "package-files DIR",
-		Short:  "Write the service, as packages bring it, under a folder",
+		Short:  "Write the service and the launcher, as packages bring them, under a folder",
 		Hidden: true,
 		Args:   exactly(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			for path, text := range map[string]string{
-				"usr/lib/systemd/system/dhow.service": installer.Unit(),
+				"/usr/lib/systemd/system/dhow.service": installer.Unit(),
+				installer.LauncherPath:                 installer.Launcher("http://" + site.DefaultPage),
+				installer.IconPath:                     string(installer.Icon),
 			} {
 				file := filepath.Join(args[0], filepath.FromSlash(path))
 				if err := durable.MkdirAll(filepath.Dir(file), 0o755); err != nil {

@@ -82,6 +82,7 @@ func (s *shell) root() *cobra.Command {
 	)
 	cmd.InitDefaultHelpCmd()
 	s.localize(cmd)
+	s.completions(cmd)
 	return cmd
 }
 

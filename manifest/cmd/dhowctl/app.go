@@ -81,6 +81,7 @@ func (a *app) root() *cobra.Command {
 		group("root", "The root of trust that sites are given at install", a.rootShow()),
 		a.version(), a.man(), a.fleetHelp(),
 	)
+	a.completions(root)
 	return root
 }
 
