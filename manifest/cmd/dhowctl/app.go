@@ -39,8 +39,11 @@ func run(ctx context.Context, args []string, in *os.File, out, errs io.Writer) i
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	if err := root.ExecuteContext(ctx); err != nil {
+	if cmd, err := root.ExecuteContextC(ctx); err != nil {
 		e := explain(err, a.running)
+		if !a.running {
+			e = misused(cmd, e)
+		}
 		fmt.Fprintf(errs, "dhowctl: %s\n", e.Message)
 		if e.Hint != "" {
 			fmt.Fprintf(errs, "hint: %s\n", e.Hint)
@@ -54,14 +57,14 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "dhowctl", Short: "Makes, signs and publishes the releases of a fleet",
 		SilenceUsage: true, SilenceErrors: true, CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: known, RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVarP(&a.fleet, "fleet", "C", ".", "folder of the fleet repository")
 	root.PersistentFlags().StringVar(&a.passphraseFile, "passphrase-file", "",
 		"file with the passphrase of the keys (or $"+passphraseVariable+")")
 	root.PersistentFlags().StringArrayVar(&a.keys, "keys", nil, "folder or file with more private keys, such as a stick; may be given more than once")
 	group := func(use, short string, commands ...*cobra.Command) *cobra.Command {
-		g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+		g := &cobra.Command{Use: use, Short: short, Args: known, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 		g.AddCommand(commands...)
 		return g
 	}

@@ -120,7 +120,7 @@ func explain(err error, running bool) *api.Error {
 	var made *author.Error
 	switch {
 	case !running:
-		e.Code, e.Hint = api.CodeUsage, "dhowctl --help lists the commands, dhowctl COMMAND --help its options"
+		e.Code = api.CodeUsage
 	case errors.As(err, &made):
 		if e.Code == api.CodeInternal {
 			e.Code = api.CodeUsage
