@@ -322,10 +322,12 @@ func TestLookingGivesWay(t *testing.T) {
 func TestWhatWasThereBefore(t *testing.T) {
 	m, f := stickSite(t)
 	dir := t.TempDir()
-	stale := asks(f, "1.0.0")
-	hint := bundle.Hint{Fleet: "emr", Releases: []string{"0.9.0", "1.0.0", "1.1.0"}}
-	asks(f, "1.0.0")
+	stale := asks(f, "1.1.0")
+	hint := bundle.Hint{Fleet: "emr", Releases: []string{"1.1.0", "1.2.0", "1.3.0"}}
+	asks(f, "1.2.0")
 	m.told(t, f)
+	m.runs(t, Good{Release: "1.2.0", Digest: digest.FromString("1.2.0"), Manifest: 1})
+	f.AddRelease("1.3.0", nil)
 	bundleOf(t, filepath.Join(dir, "old"), stale, hint)
 	told := func(b *brought, want string) {
 		t.Helper()
@@ -345,7 +347,7 @@ func TestWhatWasThereBefore(t *testing.T) {
 	if !m.sticks.ours(b) {
 		t.Error("a disk with something of ours gets no report")
 	}
-	bundleOf(t, filepath.Join(dir, "new"), asks(f, "1.1.0"), hint)
+	bundleOf(t, filepath.Join(dir, "new"), asks(f, "1.3.0"), hint)
 	told(b, "new install")
 	bundleOf(t, filepath.Join(dir, "stale"), stale, hint)
 	told(b, "new install, stale older")
