@@ -48,6 +48,8 @@
 //
 // update/table.go is the whole update, a line for each step, do beside undo. change/doc.go says how steps survive crashes.
 // update/errands.go is what is done with backups, update/thrift.go how a thin line is spared. update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
+// words holds every sentence for people in seven languages; what the agent says to them travels as a kind and arguments (api.Need, Offer, Said, Error) and becomes
+// words where it is shown.
 // crash/doc.go says what a power cut may leave on the disk; its tests try that on everything that is kept there.
 //
 // # Rules that every handler keeps

@@ -16,13 +16,7 @@ func Fail(code int, hint, format string, args ...any) *Error {
 // turns.
 func (e *Error) In(kind string, args ...string) *Error {
 	said := *e
-	said.Kind = kind
-	if len(args) > 1 {
-		said.Args = make(map[string]string, len(args)/2)
-	}
-	for i := 0; i+1 < len(args); i += 2 {
-		said.Args[args[i]] = args[i+1]
-	}
+	said.Kind, said.Args = kind, pairs(args)
 	return &said
 }
 

@@ -181,6 +181,7 @@ type Event struct {
 	StepCount  int     `json:"step_count,omitempty"`
 	Undoing    bool    `json:"undoing,omitempty"`
 	Message    string  `json:"message,omitempty"`
+	Said       *Said   `json:"said,omitempty"`  // the last Message for other languages
 	Done       int64   `json:"done,omitempty"`  // bytes
 	Total      int64   `json:"total,omitempty"` // bytes
 	Update     *Update `json:"update,omitempty"`
@@ -191,6 +192,27 @@ type Event struct {
 	Next uint64 `json:"next,omitempty"`
 	// End is set on the last event of a change.
 	End bool `json:"end,omitempty"`
+}
+
+// Said is a message at the end of a change for other languages than English: the sentence "said.KIND" of package words, filled with Args.
+type Said struct {
+	Kind string            `json:"kind"`
+	Args map[string]string `json:"args,omitempty"`
+}
+
+// Say makes a Said of a kind and names and values by turns.
+func Say(kind string, args ...string) *Said { return &Said{Kind: kind, Args: pairs(args)} }
+
+// pairs makes a map of names and values by turns; nil for none.
+func pairs(args []string) map[string]string {
+	if len(args) < 2 {
+		return nil
+	}
+	m := make(map[string]string, len(args)/2)
+	for i := 0; i+1 < len(args); i += 2 {
+		m[args[i]] = args[i+1]
+	}
+	return m
 }
 
 // Error is the body of every answer that is not 2xx, and the end of a change that did not succeed.

@@ -140,7 +140,7 @@ func (m *Manager) endErrand(c *change.Change, e *api.Event) error {
 		return endBundle(c, e)
 	}
 	if c.Kind == KindAgent {
-		e.Message = "the new agent is ready for its trial"
+		e.Message, e.Said = "the new agent is ready for its trial", api.Say("agent_ready")
 		return nil
 	}
 	var p errandPlan
@@ -164,7 +164,10 @@ func (m *Manager) endErrand(c *change.Change, e *api.Event) error {
 	if name == "" {
 		name = "of every day"
 	}
-	e.Message = fmt.Sprintf(e.Message, name)
+	e.Message, e.Said = fmt.Sprintf(e.Message, name), api.Say("backup_"+c.Kind, "backup", p.Name, "place", p.Place)
+	if p.Name == "" {
+		e.Said = api.Say("backups_verify")
+	}
 	e.Backup = &api.Backup{Name: p.Name}
 	list, err := m.Backups(context.Background())
 	for i := range list {

@@ -32,9 +32,10 @@ type refreshNote struct {
 	Warnings    []string `json:"warnings,omitempty"`
 }
 
-// targetNote is what the plan step found. Nothing says in words why there is nothing to fetch.
+// targetNote is what the plan step found. Nothing says in words why there is nothing to fetch, and Said the same for other languages.
 type targetNote struct {
 	Nothing  string        `json:"nothing,omitempty"`
+	Said     *api.Said     `json:"said,omitempty"`
 	Release  string        `json:"release,omitempty"`
 	Digest   digest.Digest `json:"digest,omitempty"`
 	Manifest int64         `json:"manifest,omitempty"`

@@ -182,8 +182,9 @@ func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
 			return err
 		}
 		e.Message = target.Release + " is not all here yet: " + c.Cause.Message
+		e.Said = api.Say("not_all_here", "release", target.Release, "cause", c.Cause.Message)
 		if target.Release == "" {
-			e.Message = c.Cause.Message
+			e.Message, e.Said = c.Cause.Message, nil
 		}
 		if c.Cause.Hint != "" {
 			e.Message += "; " + c.Cause.Hint
@@ -198,7 +199,7 @@ func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
 		return err
 	}
 	if target.Nothing != "" {
-		e.Message = target.Nothing
+		e.Message, e.Said = target.Nothing, target.Said
 		return nil
 	}
 	next, err := m.applyOf(c.ID)
@@ -209,13 +210,16 @@ func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
 		e.Next = next
 		return nil
 	}
-	e.Message = target.Release + " is here"
+	e.Message, e.Said = target.Release+" is here", api.Say("here", "release", target.Release)
 	switch w := m.window(); {
 	case m.windowOpen():
 	case m.clockWrong():
 		e.Message += " and waits: while this computer's clock is wrong nobody can tell the hour; dhow update --now puts it in place at once"
+		e.Said = api.Say("here_clock", "release", target.Release)
 	default:
-		e.Message += " and will be put in place at " + w.Next(m.now()).Local().Format("15:04") + "; dhow update --now does it at once"
+		hour := w.Next(m.now()).Local().Format("15:04")
+		e.Message += " and will be put in place at " + hour + "; dhow update --now does it at once"
+		e.Said = api.Say("here_waits", "release", target.Release, "hour", hour)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 		// The data belong to the release that made them; what the manifest asks for comes after it.
 		as.Pin, as.Hold, archive = record.Release, nil, r.Backup
 	}
-	if nothing := nothingToDo(as, good); nothing != "" {
+	if nothing, said := nothingToDo(as, good); nothing != "" {
 		if refreshed.Unreachable != "" && p.Person {
 			return noSource(refreshed)
 		}
@@ -68,7 +68,7 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 		if err := t.Set(factBad, slices.DeleteFunc(bad, func(b Bad) bool { return b.Release != as.Pin })); err != nil {
 			return err
 		}
-		return t.Save(targetNote{Nothing: nothing})
+		return t.Save(targetNote{Nothing: nothing, Said: said})
 	}
 	return m.planRelease(ctx, t, p, refreshed, as, good, targetNote{Manifest: current.Number, Archive: archive})
 }
@@ -89,16 +89,16 @@ func noSource(r refreshNote) error {
 	return f.In("no_answer", "cause", r.Unreachable)
 }
 
-func nothingToDo(as manifest.Assignment, good *Good) string {
+func nothingToDo(as manifest.Assignment, good *Good) (text string, said *api.Said) {
 	switch {
 	case as.Hold != nil:
-		return "on hold: " + as.Hold.Reason
+		return "on hold: " + as.Hold.Reason, api.Say("hold", "reason", as.Hold.Reason)
 	case as.Pin == "":
-		return "no release is pinned for this site yet"
+		return "no release is pinned for this site yet", api.Say("nothing_pinned")
 	case good != nil && good.Release == as.Pin:
-		return "up to date: " + good.Release + " is running"
+		return "up to date: " + good.Release + " is running", api.Say("up_to_date", "release", good.Release)
 	}
-	return ""
+	return "", nil
 }
 
 func (m *Manager) planRelease(
@@ -192,11 +192,12 @@ func madeForOthers(ctx context.Context, src bundle.Source, as manifest.Assignmen
 	if who == "" {
 		return nil
 	}
-	return &change.Failure{
+	f := &change.Failure{
 		Class: change.ClassTrust, Code: api.CodeNotTrusted,
 		Err:  fmt.Errorf("%s was made for %s, not for %s", src.Name(), who, as.Site),
 		Hint: "use the stick of this site, or ask the central team for one",
 	}
+	return f.In("made_for_others", "bundle", src.Name(), "others", who, "site", as.Site)
 }
 
 // releaseFrom returns a release document from the first source that has it, or from what was seen before.
@@ -228,11 +229,12 @@ func (m *Manager) explainMissing(ctx context.Context, sources []bundle.Source, a
 		case hint.Ring != "":
 			who = " for ring " + hint.Ring
 		}
-		return &change.Failure{
+		f := &change.Failure{
 			Class: change.ClassTrust, Code: api.CodeNotTrusted,
 			Err:  fmt.Errorf("%s was made%s and holds release %s; %s needs %s", src.Name(), who, strings.Join(hint.Releases, ", "), as.Site, as.Pin),
 			Hint: "ask the central team for a bundle with release " + as.Pin,
 		}
+		return f.In("other_release", "bundle", src.Name(), "releases", strings.Join(hint.Releases, ", "), "site", as.Site, "pin", as.Pin)
 	}
 	return untrusted(fmt.Errorf("no source has release %s: %w", as.Pin, err))
 }

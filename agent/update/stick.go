@@ -17,11 +17,12 @@ func (m *Manager) buildsOn(ctx context.Context, src bundle.Source, good *Good) e
 		return nil
 	}
 	here, advice := runsHere(good)
-	return &change.Failure{
+	f := &change.Failure{
 		Class: change.ClassTrust, Code: api.CodeRefused,
 		Err:  fmt.Errorf("%s holds what is new since %s, and here %s", src.Name(), since, here),
 		Hint: advice,
 	}
+	return f.In("since_missing", "bundle", src.Name(), "since", since)
 }
 
 // runsHere says what runs at this site, and which bundle to ask for.

@@ -66,6 +66,9 @@ func (a *asked) source(name string, content []byte, have map[string]*i18n.Messag
 			if from, says := sayers[method.Sel.Name]; says && literal && keyShape.MatchString(first) {
 				a.said(where, first, n.Args, from, have)
 			}
+			if x, ok := method.X.(*ast.Ident); ok && x.Name == "api" && method.Sel.Name == "Say" && literal { // of package api: the kind of a Said
+				a.said(where, "said."+first, n.Args, 1, have)
+			}
 			if method.Sel.Name == "In" && literal {
 				a.failed(where, first, n, method, have)
 			}
@@ -291,6 +294,7 @@ func f() {
 	api.Fail(api.CodeRefused, "see: "+x, "it is lost").In("lost")
 	e.In("full")
 	f.In("none")
+	api.Say("over")
 	refuse("free some", "the disk is full").In("full", "disk", d)
 }
 `), have)
@@ -310,7 +314,8 @@ x.go:12:2: there is no sentence hint.lost
 x.go:13:2: there is no sentence error.lost
 x.go:14:2: error.full needs the argument disk
 x.go:15:2: there is no sentence error.none
-x.go:16:2: error.full says "the disk {{.disk}} is full" in English, and Fail "the disk is full"
+x.go:16:2: there is no sentence said.over
+x.go:17:2: error.full says "the disk {{.disk}} is full" in English, and Fail "the disk is full"
 x.html: there is no sentence page.body
 page.idle`
 	if got != want {

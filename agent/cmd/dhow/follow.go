@@ -14,6 +14,7 @@ type outcome struct {
 	Change  uint64      `json:"change,omitempty"`
 	Result  string      `json:"result"` // done, rolled back, refused, failed, ready or nothing
 	Message string      `json:"message,omitempty"`
+	Said    *api.Said   `json:"said,omitempty"` // the message for other languages
 	Note    string      `json:"note,omitempty"` // what the release that runs now says of itself
 	Update  *api.Update `json:"update,omitempty"`
 	Backup  *api.Backup `json:"backup,omitempty"`
@@ -78,7 +79,7 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 
 // outcomeOf sums up the last event of a change.
 func outcomeOf(last api.Event, err error) outcome {
-	o := outcome{Change: last.Change, Message: last.Message, Update: last.Update, Backup: last.Backup, Bundle: last.Bundle, Error: last.Error}
+	o := outcome{Change: last.Change, Message: last.Message, Said: last.Said, Update: last.Update, Backup: last.Backup, Bundle: last.Bundle, Error: last.Error}
 	if err != nil {
 		o.Error = explain(err)
 	}
@@ -123,13 +124,13 @@ func (s *shell) tell(o outcome) {
 	}
 	switch {
 	case (o.Result == resultNothing || o.Result == resultReady) && o.Message != "":
-		s.printf("%s\n", sentence(o.Message))
+		s.printf("%s\n", sentence(s.message(o)))
 	case o.Result == resultNothing:
 		s.sayln("cli.nothing_to_do")
 	case o.Result == resultReady:
 		s.sayln("cli.ready_now", "command", s.command("update --now"))
 	case o.Result == api.ResultDone && o.Update == nil:
-		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), sentence(o.Message))
+		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), sentence(s.message(o)))
 	case o.Result == api.ResultDone:
 		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), s.doneText(o.Update))
 		if o.Note != "" {
@@ -138,6 +139,14 @@ func (s *shell) tell(o outcome) {
 	case o.Result == api.ResultRolledBack && o.Update != nil:
 		s.printf("%s %s\n", p.paint(31, s.say("cli.failed."+o.Update.Kind)), s.asBefore(o.Update))
 	}
+}
+
+// message is how a change ended, in the reader's language where that is known.
+func (s *shell) message(o outcome) string {
+	if o.Said == nil || s.words.Language() == "en" || !s.words.Has("said."+o.Said.Kind) {
+		return o.Message
+	}
+	return s.words.Map("said."+o.Said.Kind, o.Said.Args)
 }
 
 func (s *shell) doneText(u *api.Update) string {
