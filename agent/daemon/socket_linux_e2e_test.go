@@ -3,14 +3,11 @@
 package daemon
 
 import (
-	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestWhoReachesTheSocket asks as real users of the system: root, one of the group, and one who is not.
@@ -34,7 +31,7 @@ func TestWhoReachesTheSocket(t *testing.T) {
 		out, _ := exec.Command("setpriv", args...).CombinedOutput()
 		return string(out)
 	}
-	const answer, refused = `"site":"kin-001"`, "Could not connect to server"
+	const answer, refused = `"site":"kin-001"`, "Couldn't connect to server"
 	for _, c := range []struct {
 		who  []string
 		want string
@@ -45,15 +42,8 @@ func TestWhoReachesTheSocket(t *testing.T) {
 		{[]string{"--reuid=news", "--regid=news", "--clear-groups"}, refused},
 		{[]string{"--reuid=nobody", "--regid=nogroup", "--clear-groups"}, refused},
 	} {
-		if got := ask(c.who...); !strings.Contains(got, c.want) && !(c.want == refused && strings.Contains(got, "Permission denied")) {
+		if got := ask(c.who...); !strings.Contains(got, c.want) {
 			t.Errorf("as %s: %s", strings.Join(c.who, " "), got)
 		}
-	}
-	// There is no other way in: nothing listens on the network.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	if c, err := (&net.Dialer{}).DialContext(ctx, "unix", "@"+paths.Socket()); err == nil {
-		_ = c.Close()
-		t.Error("an abstract socket answers")
 	}
 }

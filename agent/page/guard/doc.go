@@ -4,7 +4,7 @@
 //
 // The page is on the loopback addresses of this computer, 127.0.0.1:8910 and [::1]:8910, in plain HTTP. On the network it is only where
 // dhow.yaml says so (page.listen), and then only with TLS and once a PIN is set; else the network is refused with a warning and the loopback
-// addresses stay. A connection counts as "here" when both its ends are loopback addresses; everything else is the network, also on a listener
+// addresses stay. Plain HTTP from the network is sent on to https and gets nothing else. A connection counts as "here" when both its ends are loopback addresses; everything else is the network, also on a listener
 // for all addresses. The configuration is followed without a restart, and a port that is taken is tried again.
 //
 // # What reaches the handler

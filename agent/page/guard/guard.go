@@ -97,10 +97,12 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	who.here = g.here(local.Addr(), remote.Addr())
 	r = who.in(r)
 	switch {
-	case !who.here && r.TLS == nil: // no listener lets this happen
-		g.refuse(w, r, http.StatusForbidden, "guard.host")
+	case !who.here && r.TLS == nil && g.rightPlainHost(r, local):
+		// Nothing is told or done in plain on the network, but where it is.
+		w.Header().Set("Connection", "close")
+		http.Redirect(w, r, "https://"+r.Host+"/", http.StatusPermanentRedirect)
 		return
-	case !g.rightHost(r, local, who.here):
+	case !who.here && r.TLS == nil || !g.rightHost(r, local, who.here):
 		g.refuse(w, r, http.StatusMisdirectedRequest, "guard.host", "address", "http://"+LocalAddress(g.o.Config().Page))
 		return
 	}

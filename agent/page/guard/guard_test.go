@@ -76,6 +76,16 @@ func echo(w http.ResponseWriter, r *http.Request) {
 // open starts a guard that also listens on 127.0.0.2 when lan is set.
 func open(t *testing.T, lan bool) *house {
 	t.Helper()
+	return openWith(t, nil, func(c *site.Config, port string) {
+		if lan {
+			c.Page.Listen = "127.0.0.2:" + port
+		}
+	})
+}
+
+// openWith starts a guard with metrics and a configuration. There is a PIN when it is for the network.
+func openWith(t *testing.T, metrics http.Handler, change func(c *site.Config, port string)) *house {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -83,16 +93,14 @@ func open(t *testing.T, lan bool) *house {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	_ = l.Close()
 	h := &house{port: port, log: &shout{}, config: site.Config{Site: "kin-001", Page: site.Page{Listen: "127.0.0.1:" + port, Hosts: []string{"emr.local"}}}}
-	if lan {
-		h.config.Page.Listen = "127.0.0.2:" + port
-	}
+	change(&h.config, port)
 	dir := t.TempDir()
-	if lan {
+	if !strings.HasPrefix(h.config.Page.Listen, "127.0.0.1:") {
 		if err := SetPIN(dir, rightPIN); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.Guard = New(Options{Dir: dir, Config: h.now, Log: slog.New(slog.NewTextHandler(h.log, nil))}, http.HandlerFunc(echo))
+	h.Guard = New(Options{Dir: dir, Config: h.now, Metrics: metrics, Log: slog.New(slog.NewTextHandler(h.log, nil))}, http.HandlerFunc(echo))
 	h.isLoopback = func(a netip.Addr) bool { return a.String() == "127.0.0.1" || a.String() == "::1" }
 	h.lookEvery = 20 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
@@ -357,16 +365,30 @@ func TestNetwork(t *testing.T) {
 	if status, _, _ := h.ask(t, true, "POST", "/details?pin="+rightPIN, "", nil); status != 403 {
 		t.Errorf("a PIN in the address: %d", status)
 	}
-	// Plain HTTP gets nothing from the page.
-	c, err := net.Dial("tcp", "127.0.0.2:"+h.port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: 127.0.0.2:%s\r\n\r\n", h.port)
-	answer, _ := io.ReadAll(c)
-	if !strings.HasPrefix(string(answer), "HTTP/1.0 400 Bad Request\r\n") || strings.Contains(string(answer), "needs=") {
-		t.Errorf("plain HTTP on the network is answered with\n%s", answer)
+	// Plain HTTP is told where the page is, when it asks for the right one, and nothing else.
+	for request, want := range map[string]string{
+		"GET /x HTTP/1.1\r\nHost: 127.0.0.2:PORT\r\n\r\n":   "HTTP/1.1 308 Permanent Redirect\r\n",
+		"GET / HTTP/1.1\r\nHost: EMR.local:PORT\r\n\r\n":    "HTTP/1.1 308 Permanent Redirect\r\n",
+		"GET / HTTP/1.1\r\nHost: evil.example:PORT\r\n\r\n": "HTTP/1.1 421 Misdirected Request\r\n",
+		"GET / HTTP/1.1\r\nHost: 127.0.0.2\r\n\r\n":         "HTTP/1.1 421 Misdirected Request\r\n",
+		"POST / HTTP/1.1\r\nHost: 127.0.0.2:PORT\r\nSec-Fetch-Site: same-origin\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
+			"Content-Length: 10\r\n\r\npin=" + rightPIN: "HTTP/1.1 421 Misdirected Request\r\n",
+		"\x00": "HTTP/1.1 400 Bad Request\r\n",
+	} {
+		c, err := net.Dial("tcp", "127.0.0.2:"+h.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, strings.ReplaceAll(request, "PORT", h.port))
+		_ = c.(*net.TCPConn).CloseWrite()
+		answer, _ := io.ReadAll(c)
+		if !strings.HasPrefix(string(answer), want) || strings.Contains(string(answer), "needs=") || strings.Contains(string(answer), "evil") {
+			t.Errorf("%q is answered with\n%s", request, answer)
+		}
+		if strings.Contains(want, "308") && !strings.Contains(strings.ToLower(string(answer)), "\nlocation: https://"+strings.ToLower(strings.Fields(strings.ReplaceAll(request, "PORT", h.port))[4])+"/\r\n") {
+			t.Errorf("%q is sent to\n%s", request, answer)
+		}
 	}
 	// And this computer needs no TLS, by the address of the network either way.
 	if status, _, body := h.ask(t, false, "GET", "/", "", nil); status != 200 || !strings.Contains(body, "needs=false trusted=true") {

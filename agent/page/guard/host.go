@@ -15,9 +15,16 @@ import (
 // that name, and browsers then think that it may read the answers: nothing but the exact list is answered.
 func (g *Guard) rightHost(r *http.Request, local netip.AddrPort, here bool) bool {
 	host, port := splitHost(r)
-	if port != local.Port() {
-		return false
-	}
+	return port == local.Port() && g.rightName(host, local, here)
+}
+
+// rightPlainHost is rightHost for who came from the network without TLS, and shall be sent on: the port must be there, as the other scheme has another one.
+func (g *Guard) rightPlainHost(r *http.Request, local netip.AddrPort) bool {
+	_, _, err := net.SplitHostPort(r.Host)
+	return err == nil && r.Method != http.MethodPost && g.rightHost(r, local, false)
+}
+
+func (g *Guard) rightName(host string, local netip.AddrPort, here bool) bool {
 	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil && addr.Unmap() == local.Addr() {
 		return true
 	}

@@ -148,7 +148,9 @@ func (g *Guard) openMissing(ctx context.Context, want map[place]bool, open map[p
 		srv := g.server(at)
 		open[at] = srv
 		g.o.Log.Info("the page is open", "address", l.Addr().String())
-		go func() { _ = srv.Serve(door{l, g, at.metric}) }()
+		d := newDoor(l, g, at.metric)
+		go d.run()
+		go func() { _ = srv.Serve(d) }()
 	}
 	return trouble
 }
@@ -178,34 +180,6 @@ func (g *Guard) metricsOnly() http.Handler {
 		}
 		g.o.Metrics.ServeHTTP(w, r)
 	})
-}
-
-// door closes at once what is more than the guard may hold, and puts TLS around everything that does not come from this computer.
-type door struct {
-	net.Listener
-	g     *Guard
-	plain bool
-}
-
-func (d door) Accept() (net.Conn, error) {
-	for {
-		conn, err := d.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		local, remote := addrPort(conn.LocalAddr().String()).Addr(), addrPort(conn.RemoteAddr().String()).Addr()
-		here := d.g.here(local, remote)
-		leave := d.g.conns.enter(remote, here)
-		if leave == nil {
-			_ = conn.Close()
-			continue
-		}
-		conn = leaving{conn, leave}
-		if here || d.plain {
-			return conn, nil
-		}
-		return tls.Server(conn, &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: d.g.certificate}), nil
-	}
 }
 
 var errNoCertificate = errors.New("there is no certificate")
