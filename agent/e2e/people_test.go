@@ -20,7 +20,7 @@ import (
 	"dhow/agent/site"
 )
 
-// hooked makes a site run a hook, and returns what that was told, but for "ready": an update that a person orders may begin before anybody could be told.
+// hooked makes a site run a hook, and returns what that was told of updates, but for "ready": one that a person orders may begin before anybody could be told.
 func (s *Site) hooked() (told func() []string) {
 	s.t.Helper()
 	out := filepath.Join(s.prefix, "told")
@@ -36,7 +36,9 @@ echo "$DHOW_EVENT $DHOW_FROM $DHOW_TO $DHOW_RECEIPT $DHOW_REASON_KIND" | sed 's/
 		if err != nil && !os.IsNotExist(err) {
 			s.t.Fatal(err)
 		}
-		return slices.DeleteFunc(strings.Split(strings.TrimSpace(string(data)), "\n"), func(l string) bool { return strings.HasPrefix(l, "ready ") })
+		return slices.DeleteFunc(strings.Split(strings.TrimSpace(string(data)), "\n"), func(l string) bool {
+			return strings.HasPrefix(l, "ready ") || strings.HasPrefix(l, "needs-you ")
+		})
 	}
 }
 

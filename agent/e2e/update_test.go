@@ -70,7 +70,14 @@ func TestClinic(t *testing.T) {
 	step(t, "back to 1.0 by hand, keeping the data")
 	backKeeping(t, s)
 	step(t, "what a hook was told")
-	want := strings.Split("", "\n")
+	var want []string
+	for _, u := range slices.Backward(s.history()) {
+		kind := map[string]string{api.ResultDone: "done", api.ResultRolledBack: "rolled-back"}[u.Result]
+		want = append(want, fmt.Sprintf("started %s %s", u.From, u.To), fmt.Sprintf("%s %s %s %s", kind, u.From, u.To, u.Receipt))
+	}
+	if len(want) != 12 {
+		t.Errorf("%d lines of history, want 6", len(want)/2)
+	}
 	poll(t, time.Minute, "the hook", func() (bool, string) { return slices.Equal(told(), want), strings.Join(told(), "\n") })
 }
 
