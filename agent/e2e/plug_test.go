@@ -170,7 +170,6 @@ func TestSticks(t *testing.T) {
 	s.sane("1.1.0")
 	before.after("1.1.0").same(t, s.ledger(), "the ledger")
 	s.found(ext4.path, "")
-	s.found(fat, "updates/emr-1.0.0.tgz older")
 
 	step(t, "the report for the centre")
 	ext4.plug()
