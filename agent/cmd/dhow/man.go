@@ -20,7 +20,7 @@ func (s *shell) manCommand() *cobra.Command {
 					{Title: "Environment", Items: [][2]string{
 						{"DHOW_PREFIX", "keep everything under this folder, as with --prefix"},
 						{"DOCKER_HOST", "the Docker Engine; dhow.yaml wins"},
-						{"NO_COLOR", "no colours, whatever its value"},
+						{"NO_COLOR", "when it is not empty: no colours"},
 						{"HTTP_PROXY, HTTPS_PROXY, NO_PROXY", "the way out, for the agent"},
 					}},
 					{Title: "Files", Items: [][2]string{

@@ -24,7 +24,7 @@ type meter struct {
 
 func (s *shell) newMeter(what string) *meter {
 	out := s.err
-	return &meter{out: out, words: s.words, what: what, live: terminal(out), began: time.Now(), base: -1}
+	return &meter{out: out, words: s.words, what: what, live: draws(out), began: time.Now(), base: -1}
 }
 
 // set says that done bytes of total are there; 0 for a total that nobody knows.

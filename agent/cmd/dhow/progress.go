@@ -33,7 +33,7 @@ type progress struct {
 }
 
 func (s *shell) newProgress(out io.Writer) *progress {
-	p := &progress{out: out, words: s.words, live: terminal(out), now: time.Now, width: func() int { return 80 }}
+	p := &progress{out: out, words: s.words, live: draws(out), now: time.Now, width: func() int { return 80 }}
 	if f, ok := out.(*os.File); ok && p.live {
 		p.color = os.Getenv("NO_COLOR") == ""
 		p.width = func() int {

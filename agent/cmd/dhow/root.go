@@ -197,3 +197,6 @@ func terminal(v any) bool {
 	f, ok := v.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// draws reports whether a line can be drawn again and again there.
+func draws(v any) bool { return terminal(v) && os.Getenv("TERM") != "dumb" }

@@ -78,7 +78,7 @@ func progress(w io.Writer, what string) (show func(done, total int64), end func(
 
 // status replaces the last line of a terminal. It does nothing elsewhere.
 func status(w io.Writer, text string) {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
 		fmt.Fprint(f, "\r\033[K"+text)
 	}
 }
