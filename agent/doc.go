@@ -50,6 +50,7 @@
 // update/errands.go is what is done with backups, update/thrift.go how a thin line is spared. update/facts.go is what a site remembers. update/apply.go and update/doors.go are what users feel.
 // words holds every sentence for people in seven languages; what the agent says to them travels as a kind and arguments (api.Need, Offer, Said, Error) and becomes
 // words where it is shown.
+// Package installer makes the agent a service, and says what may go wrong with it there; cmd/dhow/install.go is the order in which a computer becomes a site.
 // crash/doc.go says what a power cut may leave on the disk; its tests try that on everything that is kept there.
 //
 // # Rules that every handler keeps

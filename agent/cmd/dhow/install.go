@@ -70,7 +70,7 @@ func (s *shell) installCommand() *cobra.Command {
 func (s *shell) install(ctx context.Context, in installation) error {
 	paths := s.paths()
 	if s.prefix == "" && os.Geteuid() > 0 {
-		return api.Fail(api.CodeUsage, "try it with sudo", "only root can make this computer a site")
+		return api.Fail(api.CodeUsage, "try it with sudo", "only root can make this computer a site").In("install-root")
 	}
 	var begin *beginning
 	var err error

@@ -136,9 +136,11 @@ func (s *shell) offerAdopt(ctx context.Context, docker *engine.Engine, config *s
 		return "", nil
 	case !asked:
 		return "", api.Fail(api.CodeNotConfirmed, "take it over without restarting it: --adopt "+list[i].WorkingDir+"; or stop it first: docker compose down",
-			"a stack %q runs here already, from %s; nothing was done", project, list[i].WorkingDir)
+			"a stack %q runs here already, from %s; nothing was done", project, list[i].WorkingDir).
+			In("install-running", "project", project, "folder", list[i].WorkingDir)
 	case answer != "" && !yes(answer):
-		return "", api.Fail(api.CodeNotConfirmed, "stop it first (docker compose down), or take it over", "the stack %q would be in the way; nothing was done", project)
+		return "", api.Fail(api.CodeNotConfirmed, "stop it first (docker compose down), or take it over", "the stack %q would be in the way; nothing was done", project).
+			In("install-in_way", "project", project)
 	}
 	return list[i].WorkingDir, nil
 }
@@ -165,7 +167,8 @@ func (s *shell) askSettings(settings map[string]string, next ahead) error {
 			value, err := term.ReadPassword(int(f.Fd()))
 			s.printf("\n")
 			if err != nil {
-				return api.Fail(api.CodeNotConfirmed, "give it with --settings FILE", "the setting %s has no value; nothing was done", name)
+				return api.Fail(api.CodeNotConfirmed, "give it with --settings FILE", "the setting %s has no value; nothing was done", name).
+					In("install-setting", "name", name)
 			}
 			settings[name] = string(value)
 		}

@@ -63,7 +63,7 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 
 func noEngine() error {
 	return api.Fail(api.CodeRefused, "start it (sudo systemctl start docker), or install it (sudo apt-get install docker.io)",
-		"the Docker Engine does not answer")
+		"the Docker Engine does not answer").In("install-no_engine")
 }
 
 // bringEngine installs or starts the engine when the command line or a person says so.
@@ -75,12 +75,13 @@ func (s *shell) bringEngine(ctx context.Context, in installation) error {
 		answer, asked := s.ask(s.say("install.ask_engine") + " [y/N] ")
 		if !asked || !yes(answer) {
 			return api.Fail(api.CodeRefused, "start it (sudo systemctl start docker), or install it from the distribution: add --with-docker",
-				"the Docker Engine does not answer")
+				"the Docker Engine does not answer").In("install-engine")
 		}
 	}
 	s.line("engine", "install.engine")
 	if err := installer.InstallEngine(ctx, s.err); err != nil {
-		return api.Fail(api.CodeRefused, "install a Docker Engine by hand, then repeat this command; it needs the network", "cannot install the Docker Engine: %v", err)
+		return api.Fail(api.CodeRefused, "install a Docker Engine by hand, then repeat this command; it needs the network", "cannot install the Docker Engine: %v", err).
+			In("install-cannot", "problem", err.Error())
 	}
 	return nil
 }

@@ -43,11 +43,12 @@ func (s *shell) checkRoot(ctx context.Context, dir string, config *site.Config, 
 	if err != nil {
 		return nil, err
 	}
-	s.printf("%s\n", s.lineOf("trust", "root fingerprint "+o.print+o.note))
+	s.printf("%s\n", s.lineOf("trust", s.say("install.fingerprint", "fingerprint", o.print)+o.note))
 	switch {
 	case in.fingerprint != "" && in.fingerprint != o.print:
 		return nil, api.Fail(api.CodeNotTrusted, "do not go on; ask the central team for the right root file and fingerprint",
-			"the fingerprint of %s is %s, not %s", o.from, o.print, in.fingerprint)
+			"the fingerprint of %s is %s, not %s", o.from, o.print, in.fingerprint).
+			In("install-fingerprint", "from", o.from, "is", o.print, "want", in.fingerprint)
 	case there:
 		return nil, nil
 	case in.fingerprint != "" || in.yes && in.root != "":
@@ -57,9 +58,9 @@ func (s *shell) checkRoot(ctx context.Context, dir string, config *site.Config, 
 	switch {
 	case !asked:
 		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+o.print+", or --yes",
-			"nobody has confirmed the root fingerprint %s; nothing was done", o.print)
+			"nobody has confirmed the root fingerprint %s; nothing was done", o.print).In("install-nobody", "fingerprint", o.print)
 	case !yes(answer):
-		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done")
+		return nil, api.Fail(api.CodeNotConfirmed, "call the central team and compare", "not confirmed; nothing was done").In("install-declined")
 	}
 	return o.root, nil
 }

@@ -46,7 +46,7 @@ func (s *shell) uninstall(ctx context.Context, r removal) error {
 	}
 	if s.prefix == "" {
 		if os.Geteuid() > 0 {
-			return api.Fail(api.CodeUsage, "try it with sudo", "only root can uninstall dhow")
+			return api.Fail(api.CodeUsage, "try it with sudo", "only root can uninstall dhow").In("install-unroot")
 		}
 		switch err := installer.Uninstall(); {
 		case errors.Is(err, installer.ErrNoInit):
@@ -118,11 +118,13 @@ func (s *shell) everything(ctx context.Context, r removal) (*everything, error) 
 	if answer == "" {
 		var asked bool
 		if answer, asked = s.ask(s.say("install.un_ask", "site", config.Site) + " "); !asked {
-			return nil, api.Fail(api.CodeNotConfirmed, "add --confirm "+config.Site, "all data of site %s would be removed; not confirmed, nothing was done", config.Site)
+			return nil, api.Fail(api.CodeNotConfirmed, "add --confirm "+config.Site, "all data of site %s would be removed; not confirmed, nothing was done", config.Site).
+				In("install-remove", "site", config.Site)
 		}
 	}
 	if answer != config.Site {
-		return nil, api.Fail(api.CodeNotConfirmed, "type the name of the site exactly: "+config.Site, "not confirmed; nothing was done")
+		return nil, api.Fail(api.CodeNotConfirmed, "type the name of the site exactly: "+config.Site, "not confirmed; nothing was done").
+			In("install-name", "site", config.Site)
 	}
 	return all, nil
 }
