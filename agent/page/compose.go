@@ -139,11 +139,16 @@ func (c *composer) need(n api.Need) {
 }
 
 func (c *composer) needText(n api.Need) string {
-	args := map[string]string{}
-	for name, value := range n.Args {
-		args[name] = plain(value, longText)
+	return c.Say.Map("need."+n.Kind, harmless(n.Args))
+}
+
+// harmless are the arguments of a sentence as they may be shown.
+func harmless(args map[string]string) map[string]string {
+	out := make(map[string]string, len(args))
+	for name, value := range args {
+		out[name] = plain(value, longText)
 	}
-	return c.Say.Map("need."+n.Kind, args)
+	return out
 }
 
 func (c *composer) done(u *api.Update) {
@@ -152,7 +157,18 @@ func (c *composer) done(u *api.Update) {
 		c.line(c.Say.Say("page.news", "note", note))
 	}
 	c.receipt(u)
+	c.reported()
 	c.Primary = c.ok(u)
+}
+
+// reported says what became of the report for the central team on a stick.
+func (c *composer) reported() {
+	for _, o := range c.s.Offers {
+		if o.Report != "" {
+			c.line(c.Say.Say("offer.report-" + o.Report))
+			return
+		}
+	}
 }
 
 func (c *composer) failed(u *api.Update) {
@@ -170,6 +186,7 @@ func (c *composer) failed(u *api.Update) {
 	}
 	c.help(u.Receipt)
 	c.receipt(u)
+	c.reported()
 	c.Primary = c.ok(u)
 }
 
@@ -236,11 +253,7 @@ func (c *composer) stick(o *api.Offer) {
 
 // badStick says why a stick is of no use here, or that it is being looked at.
 func (c *composer) badStick(o *api.Offer) {
-	args := map[string]string{}
-	for name, value := range o.Args {
-		args[name] = plain(value, longText)
-	}
-	c.State, c.Title = stateNeeds, c.Say.Map("offer."+o.Kind, args)
+	c.State, c.Title = stateNeeds, c.Say.Map("offer."+o.Kind, harmless(o.Args))
 	if o.Kind == api.OfferLooking {
 		c.State, c.Refresh = stateStick, soon
 		c.line(c.Say.Say("page.wait"))
@@ -346,7 +359,8 @@ func (c *composer) current() {
 		c.line(c.Say.Say("page.tocome", "release", plain(c.s.Pinned, shortText)))
 	}
 	if len(c.s.Offers) > 0 && c.s.Offers[0].Kind == api.OfferCurrent {
-		c.line(c.Say.Map("offer."+c.s.Offers[0].Kind, c.s.Offers[0].Args))
+		c.line(c.Say.Map("offer."+c.s.Offers[0].Kind, harmless(c.s.Offers[0].Args)))
+		c.reported()
 	}
 	switch c.s.State {
 	case api.StateBackup:

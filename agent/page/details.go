@@ -60,7 +60,7 @@ func newDetails(s snapshot, say *words.Reader, now time.Time) Details {
 }
 
 func historyLine(u api.Update, say *words.Reader, now time.Time) Line {
-	l := Line{ID: u.Receipt, When: say.Date(u.Started, now), What: plain(u.To, shortText), Text: plain(u.Reason, longText)}
+	l := Line{ID: plain(u.Receipt, shortText), When: say.Date(u.Started, now), What: plain(u.To, shortText), Text: plain(u.Reason, longText)}
 	if u.From != "" {
 		l.What = say.Say("page.fromto", "from", plain(u.From, shortText), "to", plain(u.To, shortText))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -200,10 +199,12 @@ func chosen(r *http.Request) string {
 
 // plainSource is a source without what may be a password in it.
 func plainSource(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || !strings.Contains(s, "://") {
+	scheme, rest, found := strings.Cut(s, "://")
+	if !found {
 		return s
 	}
-	u.User, u.RawQuery, u.Fragment = nil, "", ""
-	return u.String()
+	rest, _, _ = strings.Cut(rest, "?")
+	host, path, _ := strings.Cut(rest, "/")
+	host = host[strings.LastIndex(host, "@")+1:]
+	return strings.TrimSuffix(scheme+"://"+host+"/"+path, "/")
 }
