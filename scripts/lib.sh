@@ -24,6 +24,8 @@ gofumpt_version=v0.12.0
 staticcheck_version=v0.8.2
 nfpm_version=v2.45.0 # newer ones need modules that are not to be had everywhere
 versitygw_version=v1.8.0
+axe_version=4.14.1
+axe_sha256=e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -298,6 +300,24 @@ other_compose() {
 
 # s3_server builds an S3 server into the cache, once, and prints its path. Debian has none.
 s3_server() { tool versitygw github.com/versity/versitygw/cmd/versitygw $versitygw_version; }
+
+# axe_script fetches axe-core, which looks for what keeps people from using a page, from the npm registry into the cache, once, and prints its path.
+axe_script() {
+	local out=$cache/tools/axe-core-$axe_version/axe.min.js
+	if [ ! -e "$out" ]; then
+		packages npm=npm >&2
+		mkdir -p "${out%/*}" "$work/axe"
+		(cd "$work/axe" && npm pack --silent "axe-core@$axe_version") >"$work/axe.log" 2>&1 || {
+			tail -3 "$work/axe.log" >&2
+			fail "cannot fetch axe-core $axe_version from the npm registry"
+		}
+		echo "$axe_sha256  $work/axe/axe-core-$axe_version.tgz" | sha256sum --check --quiet >&2 ||
+			fail "axe-core $axe_version from the npm registry is not the one that was tried"
+		tar -xzf "$work/axe/axe-core-$axe_version.tgz" -C "$work/axe" package/axe.min.js
+		mv "$work/axe/package/axe.min.js" "$out"
+	fi
+	printf %s "$out"
+}
 
 # setup prepares engine, registry and images.
 setup() {

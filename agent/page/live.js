@@ -2,7 +2,7 @@
 "use strict";
 var body = document.body, url = body.getAttribute("data-live"), edition = body.getAttribute("data-edition");
 var now = document.getElementById("now"), lost = document.getElementById("lost"), details = document.querySelector(".details");
-var was = {}, source = null, silence = 0, again = 0;
+var was = {}, source = null, silence = 0, again = 0, failing = false;
 function show(gone) {
 now.hidden = gone;
 lost.hidden = !gone;
@@ -10,7 +10,7 @@ if (details) { details.hidden = gone; }
 }
 function wait(ms) {
 clearTimeout(silence);
-silence = setTimeout(function () { show(true); open(); }, ms);
+silence = setTimeout(function () { show(true); open(); wait(25000); }, ms);
 }
 function put(id, html) {
 var at = document.getElementById(id), had = document.activeElement, fresh, focus;
@@ -33,6 +33,7 @@ print();
 heard();
 }
 function heard() {
+failing = false;
 show(false);
 wait(25000);
 }
@@ -47,7 +48,7 @@ source = new EventSource(url);
 source.addEventListener("page", take);
 source.addEventListener("beat", heard);
 source.onerror = function () {
-wait(5000);
+if (!failing) { failing = true; wait(5000); }
 if (source.readyState === 2) { clearTimeout(again); again = setTimeout(look, 3000); }
 };
 }
