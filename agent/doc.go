@@ -51,6 +51,8 @@
 // words holds every sentence for people in seven languages; what the agent says to them travels as a kind and arguments (api.Need, Offer, Said, Error) and becomes
 // words where it is shown.
 // Package installer makes the agent a service, and says what may go wrong with it there; cmd/dhow/install.go is the order in which a computer becomes a site.
+// cmd/dhow/doctor.go is the table of what the doctor looks at, database/locks.go what a killed migration leaves; support/support.go says what leaves a site for the
+// central team, and what never does.
 // crash/doc.go says what a power cut may leave on the disk; its tests try that on everything that is kept there.
 //
 // # Rules that every handler keeps

@@ -69,7 +69,7 @@ func TestChangeImportsOnlyTheStandardLibrary(t *testing.T) {
 func TestAdaptersKnowNeitherChangesNorEachOther(t *testing.T) {
 	adapters := []string{
 		"agent/engine", "agent/stack", "agent/backup", "agent/backup/archive", "agent/database", "agent/health", "agent/doors",
-		"agent/site", "agent/offsite", "agent/stick", "agent/self", "bundle/fetch", "manifest/trust",
+		"agent/site", "agent/offsite", "agent/support", "agent/stick", "agent/self", "bundle/fetch", "manifest/trust",
 	}
 	for _, name := range adapters {
 		p := one(t, name)

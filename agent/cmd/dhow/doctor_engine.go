@@ -17,14 +17,14 @@ func checkEngine(ctx context.Context, p *patient) []finding {
 	if s == nil {
 		return nil // the configuration says where the engine is, and can't be read
 	}
-	if s.at.Address == "" || errors.Is(s.err, site.ErrRemote) {
+	if s.docker == nil {
 		return failed(isBad, "engine.address", explain(s.err))
 	}
 	if s.err != nil {
 		if errors.Is(s.err, engine.ErrNotRunning) {
 			return said(isBad, "engine.away", s.err.Error(), "doctor.engine.start")
 		}
-		return said(isBad, "engine.away", s.err.Error(), "doctor.engine.access", "address", s.at)
+		return said(isBad, "engine.away", s.err.Error(), "doctor.engine.access", "address", s.at.Address)
 	}
 	if old, needed := update.OldEngine(s.info.API); old {
 		return bad("doctor.engine.old", "doctor.engine.newer", "version", s.info.Version, "api", s.info.API, "needed", needed)
