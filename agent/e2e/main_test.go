@@ -57,7 +57,7 @@ func runAll(m *testing.M) int {
 	world.dhow, world.dhowctl = filepath.Join(world.temp, "dhow"), filepath.Join(world.temp, "dhowctl")
 	built := time.Now().AddDate(0, 0, -1).UTC().Format(time.RFC3339)
 	for out, args := range map[string][]string{
-		world.dhow:    {"-tags", "faults", "-ldflags", "-X main.version=1.0.0-e2e -X main.built=" + built, "dhow/agent/cmd/dhow"},
+		world.dhow:    {"-tags", "faults", "-ldflags", "-s -w -X main.version=1.0.0-e2e -X main.settle=5s -X main.limit=30s -X main.built=" + built, "dhow/agent/cmd/dhow"},
 		world.dhowctl: {"-ldflags", "-X main.version=1.0.0-e2e", "dhow/manifest/cmd/dhowctl"},
 	} {
 		build := exec.Command("go", append([]string{"build", "-trimpath", "-o", out}, args...)...)

@@ -96,7 +96,7 @@ func (m *Manager) startAgent() (*change.Change, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c, err := m.unfinished(); err != nil || c != nil || time.Now().Before(m.agentNext) {
+	if c, err := m.unfinished(); err != nil || c != nil || version == m.agentLast && time.Now().Before(m.agentNext) {
 		return nil, err
 	}
 	if have, err := m.candidate(); err != nil || have != nil && have.Version == version {
@@ -108,6 +108,21 @@ func (m *Manager) startAgent() (*change.Change, error) {
 		}
 	}
 	return m.runner.Start(KindAgent, agentPlan{From: m.Self.Version(), Version: version}, nil)
+}
+
+// pauseAgent keeps a change that has failed from coming every minute.
+func (m *Manager) pauseAgent(c *change.Change) error {
+	var p agentPlan
+	if err := c.ReadPlan(&p); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.agentLast, m.agentNext = p.Version, time.Now().Add(agentPause)
+	if polite(c.Cause.Class) {
+		m.agentNext = time.Now().Add(shortLook)
+	}
+	return nil
 }
 
 func (m *Manager) candidate() (*candidate, error) {

@@ -78,7 +78,8 @@ type Manager struct {
 	key   ed25519.PrivateKey // see siteKey
 
 	leaving   bool      // nothing begins any more: another program is tried
-	agentNext time.Time // no program of the agent is fetched before, by the monotonic clock
+	agentLast string    // the program of the agent that could not be fetched last,
+	agentNext time.Time // and is not fetched before, by the monotonic clock
 	handNext  time.Time // and none is tried, likewise
 
 	restless since     // data that do not hold still; only the runner's
@@ -299,12 +300,9 @@ func (m *Manager) after(c *change.Change) error {
 		return err
 	}
 	if c.Kind == KindAgent && c.Cause != nil {
-		m.mu.Lock()
-		m.agentNext = time.Now().Add(agentPause)
-		if polite(c.Cause.Class) {
-			m.agentNext = time.Now().Add(shortLook)
+		if err := m.pauseAgent(c); err != nil {
+			return err
 		}
-		m.mu.Unlock()
 	}
 	if c.Kind != KindFetch {
 		return m.forget()

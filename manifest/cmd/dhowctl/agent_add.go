@@ -24,7 +24,7 @@ import (
 )
 
 func (a *app) agentAdd() *cobra.Command {
-	var named []string
+	var named, from []string
 	var none bool
 	c := a.command("add VERSION [DIST] [--platform linux/amd64=FILE]…", "Add a version of dhow itself, for sites to run", cobra.RangeArgs(1, 2),
 		func(ctx context.Context, args []string) error {
@@ -32,14 +32,16 @@ func (a *app) agentAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.addAgent(ctx, args[0], files, none)
+			return a.addAgent(ctx, args[0], files, from, none)
 		})
 	c.Long = "Adds the programs of a version of dhow, by platform: those of a folder that scripts/release has made, or files by name. Each is looked\n" +
-		"at (is it a program for that platform, and whole?) and none is run. Deltas are made from the two versions before, so that sites\n" +
-		"fetch a few per cent of it.\n\n" +
+		"at (is it a program for that platform, and whole?) and none is run. Deltas are made from the two versions before and from those that are\n" +
+		"pinned, so that sites fetch a few per cent of it.\n\n" +
 		"Nothing changes at sites before it is pinned: dhowctl agent pin VERSION [--ring RING], then publish."
 	c.Flags().StringArrayVar(&named, "platform", nil, "a program, as PLATFORM=FILE; may be given more than once")
+	c.Flags().StringSliceVar(&from, "deltas-from", nil, "versions from which sites come, in place of the two before and those that are pinned")
 	c.Flags().BoolVar(&none, "no-deltas", false, "make no deltas")
+	c.MarkFlagsMutuallyExclusive("deltas-from", "no-deltas")
 	return c
 }
 
@@ -89,7 +91,7 @@ func programFiles(dist, named []string) (map[string]string, error) {
 	return files, nil
 }
 
-func (a *app) addAgent(ctx context.Context, version string, files map[string]string, noDeltas bool) error {
+func (a *app) addAgent(ctx context.Context, version string, files map[string]string, from []string, noDeltas bool) error {
 	v, err := manifest.ParseVersion(version)
 	if err != nil {
 		return usage(err)
@@ -107,7 +109,7 @@ func (a *app) addAgent(ctx context.Context, version string, files map[string]str
 	}
 	var older []*manifest.Agent
 	if !noDeltas {
-		if older, err = agentsBefore(r, v); err != nil {
+		if older, err = agentsBefore(r, v, from); err != nil {
 			return err
 		}
 	}
@@ -166,19 +168,30 @@ func checkProgram(path, platform string) error {
 	return nil
 }
 
-// agentsBefore are the two versions before one, the newest first.
-func agentsBefore(r *sign.Repository, version string) (list []*manifest.Agent, err error) {
-	all, err := r.Agents()
-	if err != nil {
-		return nil, err
-	}
-	all = slices.DeleteFunc(all, func(v string) bool { return manifest.CompareVersions(v, version) >= 0 })
-	for _, v := range slices.Backward(all[max(0, len(all)-sign.KeepBefore):]) {
-		o, err := r.Agent(v)
+// agentsBefore are the versions that deltas begin with, the newest first: those that are named, or the two before and those that are pinned.
+func agentsBefore(r *sign.Repository, version string, from []string) (list []*manifest.Agent, err error) {
+	if len(from) == 0 {
+		all, err := r.Agents()
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, o)
+		pinned := r.Fleet().Fleet().AgentsOf()
+		all = slices.DeleteFunc(all, func(v string) bool { return manifest.CompareVersions(v, version) >= 0 })
+		first := max(0, len(all)-sign.KeepBefore)
+		for n, v := range all {
+			if n >= first || slices.Contains(pinned, v) {
+				from = append(from, v)
+			}
+		}
+	}
+	for _, v := range slices.Backward(from) {
+		o, err := r.Agent(v)
+		if err != nil {
+			return nil, unknownAgent(err)
+		}
+		if o.Version != version {
+			list = append(list, o)
+		}
 	}
 	return list, nil
 }
