@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,6 +111,8 @@ func TestAgentUpdatesItself(t *testing.T) {
 	s := newSite(t, centre, "heal")
 	c := &Clinic{t: t, site: s, stick: filepath.Join(s.prefix, "stick")}
 	source := folderSource(t)
+	web := httptest.NewServer(http.FileServer(http.Dir(source))) // as a line, so that deltas count
+	t.Cleanup(web.Close)
 	if err := os.MkdirAll(c.stick, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +125,7 @@ func TestAgentUpdatesItself(t *testing.T) {
 	closed := time.Now().Add(6 * time.Hour)
 	c.Run(t, "sh", "-c", fmt.Sprintf(
 		"%s/dhow install --yes --site %s --source %s --root %s --project %s --from %s/1.0.0.tar --set LEDGER_PORT=%d --set LEDGER_OWNER=Kemba --backup never --window %s-%s",
-		c.stick, s.name, source, centre.root(), s.project, c.stick, s.port, closed.Format("15:04"), closed.Add(time.Minute).Format("15:04")))
+		c.stick, s.name, web.URL, centre.root(), s.project, c.stick, s.port, closed.Format("15:04"), closed.Add(time.Minute).Format("15:04")))
 	if st := c.settles(time.Minute); st.Release != "1.0.0" || st.Agent == nil || st.Agent.Version != "1.0.0-e2e" {
 		t.Fatalf("installed: %+v %+v", st, st.Agent)
 	}
@@ -160,12 +164,15 @@ func TestAgentUpdatesItself(t *testing.T) {
 	if state := c.show("ActiveState") + c.show("NRestarts"); state != "active0" {
 		t.Errorf("the service is %s; it was process %s", state, pid)
 	}
-	if log := c.Run(t, "journalctl", "--no-pager", "--unit", installer.Name); strings.Contains(log, "agent fetched") {
-		for _, l := range lines(log) {
-			if strings.Contains(l, "agent fetched") {
-				figure(t, "self-update: %s", l[strings.Index(l, "agent fetched"):])
-			}
+	var fetched int64
+	for _, l := range lines(c.Run(t, "journalctl", "--no-pager", "--unit", installer.Name)) {
+		if _, n, ok := strings.Cut(l, "agent fetched\" version=1.4.0-e2e bytes="); ok {
+			_, _ = fmt.Sscan(n, &fetched)
 		}
+	}
+	figure(t, "self-update of the agent by a delta: %d bytes", fetched)
+	if fetched == 0 || fetched > 100_000 {
+		t.Errorf("%d bytes were fetched of a program that differs in its version", fetched)
 	}
 	ledger.same(t, s.ledger(), "the ledger after three agents")
 
