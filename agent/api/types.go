@@ -160,6 +160,7 @@ type RollbackPlan struct {
 	Data      string    `json:"data"`
 	DataSince time.Time `json:"data_since,omitzero"` // the moment to which restored data goes back
 	Loss      []string  `json:"loss,omitempty"`      // sentences
+	Said      []Said    `json:"said,omitempty"`      // the same for other languages, one for each
 	Backup    string    `json:"backup,omitempty"`    // the one to be restored, when one was named
 	Site      string    `json:"site"`
 }

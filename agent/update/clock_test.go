@@ -301,7 +301,8 @@ func TestLossWithAWrongClock(t *testing.T) {
 		ago bool
 	}{{floor, true}, {time.Unix(0, 0), false}} {
 		*now = c.now
-		if text := m.loss(t.Context(), Good{Release: "1.1.0", Project: "emr"}, made, nil)[0]; strings.Contains(text, "(2h0m0s ago)") != c.ago {
+		lines, said := m.loss(t.Context(), Good{Release: "1.1.0", Project: "emr"}, made, nil)
+		if text := lines[0]; len(said) != len(lines) || strings.Contains(text, "(2h0m0s ago)") != c.ago {
 			t.Errorf("at %s: %s", c.now, text)
 		}
 	}

@@ -71,7 +71,7 @@ func (m *Manager) planRestore(ctx context.Context, name string, good *Good) (api
 			return fail(api.Fail(api.CodeRefused, "choose another one: dhow backup list", "backup %s can't be used: its release is not kept here", b.Name).In("backup_release_gone", "backup", b.Name))
 		}
 		do.To, do.ReturnTo, rows = past[i].Good, b.Name, s.Rows
-		plan.Loss = m.loss(ctx, *good, b.Made, rows)
+		plan.Loss, plan.Said = m.loss(ctx, *good, b.Made, rows)
 		return plan, do, nil
 	}
 	record, err := m.Archive.Read(b.Name)
@@ -93,7 +93,7 @@ func (m *Manager) planRestore(ctx context.Context, name string, good *Good) (api
 			b.Name, info.Good.Release).In("backup_release_away", "backup", b.Name, "release", info.Good.Release))
 	}
 	do.To = runs[i]
-	plan.Loss = m.loss(ctx, *good, b.Made, rows)
+	plan.Loss, plan.Said = m.loss(ctx, *good, b.Made, rows)
 	return plan, do, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,6 +76,7 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 	do := applyPlan{From: good, To: to.Good, ByHand: true}
 	if data == "keep" {
 		plan.Loss = []string{fmt.Sprintf("Nothing is taken back: %s must be able to work on data that %s has changed.", to.Release, good.Release)}
+		plan.Said = []api.Said{*api.Say("nothing_back", "release", to.Release, "from", good.Release)}
 		return plan, do, nil
 	}
 	snapshot, err := backup.Read(m.backupDir(to.Backup))
@@ -84,24 +86,25 @@ func (m *Manager) planRollback(ctx context.Context, req api.RollbackRequest) (ap
 	}
 	do.ReturnTo = to.Backup
 	plan.DataSince = snapshot.Made
-	plan.Loss = m.loss(ctx, *good, snapshot.Made, snapshot.Rows)
+	plan.Loss, plan.Said = m.loss(ctx, *good, snapshot.Made, snapshot.Rows)
 	return plan, do, nil
 }
 
 // loss says what will not be in the running system when the data go back to a snapshot.
-func (m *Manager) loss(ctx context.Context, good Good, made time.Time, then map[string]int64) []string {
+func (m *Manager) loss(ctx context.Context, good Good, made time.Time, then map[string]int64) (lines []string, said []api.Said) {
 	since := made.Local().Format("2 Jan 2006 15:04")
 	if ago := m.stamp().Sub(made).Round(time.Minute); ago >= 0 && !m.clockWrong() {
 		since += fmt.Sprintf(" (%s ago)", ago)
 	}
-	lines := []string{fmt.Sprintf("Everything that was entered since %s will not be in the running system; it stays in a backup that is made first.", since)}
+	lines = []string{fmt.Sprintf("Everything that was entered since %s will not be in the running system; it stays in a backup that is made first.", since)}
+	said = []api.Said{*api.Say("loss_since", "since", made.Local().Format("2006-01-02 15:04"))}
 	containers, err := m.Engine.Containers(ctx, good.Project)
 	if err != nil {
-		return lines
+		return lines, said
 	}
 	rows, err := m.rows(ctx, applyPlan{From: &good, To: good}, containers)
 	if err != nil || len(rows) == 0 {
-		return lines
+		return lines, said
 	}
 	var changed int64
 	tables := 0
@@ -112,9 +115,10 @@ func (m *Manager) loss(ctx context.Context, good Good, made time.Time, then map[
 		}
 	}
 	if tables == 0 {
-		return append(lines, "No table has more or fewer rows than then; rows may have been altered.")
+		return append(lines, "No table has more or fewer rows than then; rows may have been altered."), append(said, *api.Say("loss_unseen"))
 	}
-	return append(lines, fmt.Sprintf("The number of rows differs by %d in %d tables.", changed, tables))
+	return append(lines, fmt.Sprintf("The number of rows differs by %d in %d tables.", changed, tables)),
+		append(said, *api.Say("loss_rows", "rows", strconv.FormatInt(changed, 10), "tables", strconv.Itoa(tables)))
 }
 
 // Rollback goes back to an earlier release, when it is confirmed with the site's name.

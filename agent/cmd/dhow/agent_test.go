@@ -136,6 +136,7 @@ func (a actor) PlanRollback(_ context.Context, r api.RollbackRequest) (api.Rollb
 	}
 	return api.RollbackPlan{
 		From: "1.1.0", To: "1.0.0", Data: "restore", DataSince: noon.AddDate(-1, 0, 0), Loss: []string{"61 changed rows in 4 tables will be lost"}, Site: "kin-001",
+		Said: []api.Said{*api.Say("loss_rows", "rows", "61", "tables", "4")},
 	}, nil
 }
 

@@ -124,13 +124,13 @@ func (s *shell) tell(o outcome) {
 	}
 	switch {
 	case (o.Result == resultNothing || o.Result == resultReady) && o.Message != "":
-		s.printf("%s\n", sentence(s.message(o)))
+		s.printf("%s\n", sentence(s.message(o.Message, o.Said)))
 	case o.Result == resultNothing:
 		s.sayln("cli.nothing_to_do")
 	case o.Result == resultReady:
 		s.sayln("cli.ready_now", "command", s.command("update --now"))
 	case o.Result == api.ResultDone && o.Update == nil:
-		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), sentence(s.message(o)))
+		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), sentence(s.message(o.Message, o.Said)))
 	case o.Result == api.ResultDone:
 		s.printf("%s %s\n", p.paint(32, s.say("cli.done")), s.doneText(o.Update))
 		if o.Note != "" {
@@ -141,12 +141,12 @@ func (s *shell) tell(o outcome) {
 	}
 }
 
-// message is how a change ended, in the reader's language where that is known.
-func (s *shell) message(o outcome) string {
-	if o.Said == nil || s.words.Language() == "en" || !s.words.Has("said."+o.Said.Kind) {
-		return o.Message
+// message puts a sentence of the agent into the reader's language where it is known in it.
+func (s *shell) message(english string, said *api.Said) string {
+	if said == nil || s.words.Language() == "en" || !s.words.Has("said."+said.Kind) {
+		return english
 	}
-	return s.words.Map("said."+o.Said.Kind, o.Said.Args)
+	return s.words.Map("said."+said.Kind, said.Args)
 }
 
 func (s *shell) doneText(u *api.Update) string {

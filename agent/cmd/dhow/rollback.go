@@ -59,7 +59,10 @@ func (s *shell) tellPlan(p api.RollbackPlan, now time.Time) {
 	if p.Data == "restore" && !p.DataSince.IsZero() {
 		s.sayln("cli.back_to_data", "moment", s.clock(p.DataSince, now))
 	}
-	for _, line := range p.Loss {
+	for i, line := range p.Loss {
+		if i < len(p.Said) {
+			line = s.message(line, &p.Said[i])
+		}
 		s.printf("%s\n", sentence(line))
 	}
 }
