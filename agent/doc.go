@@ -29,6 +29,11 @@
 // the release author are not linked into dhow. words knows only sentences and may be imported by all.
 // page, metrics and notice tell people and programs how the site is, and what they order goes the way of the socket. imports_test.go enforces this.
 //
+// # The agent's own program
+//
+// What the service runs is replaced by package self: the program that is in place tries the next one as its child, and stays when that does not prove itself.
+// update/agent.go fetches it as a layer, update/handover.go says when nothing is under way and what became of it.
+//
 // # Which bytes
 //
 // The plan step asks the ladder (bundle/ladder) how each layer that is missing comes for the fewest bytes: by a delta from an image that is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"dhow/bundle/durable"
@@ -47,6 +48,9 @@ func (a *Agent) Start(ctx context.Context) Next {
 
 func (a *Agent) carryOn(ctx context.Context, s State) (Next, error) {
 	t := s.Trial
+	if strings.HasSuffix(a.o.Program, ".new") {
+		return Run, errors.New("this program is a candidate itself")
+	}
 	here, _, err := digestOf(a.o.Program)
 	switch {
 	case err != nil:
