@@ -84,8 +84,9 @@ func TestPackages(t *testing.T) {
 	if text, code := c.Try(t, "/media/usb/install"); code != 126 {
 		t.Errorf("a file of the stick can be run: %d %s", code, text)
 	}
+	shown := strings.Fields(s.centre.must(t, "root", "show")) // the file, then the fingerprint
 	begun := time.Now()
-	text := c.Run(t, "sh", "/media/usb/install", "--site", s.name, "--project", s.project, "--yes", "--set", "LEDGER_OWNER=x", "--set", fmt.Sprintf("LEDGER_PORT=%d", s.port))
+	text := c.Run(t, "sh", "/media/usb/install", "--site", s.name, "--project", s.project, "--fingerprint", shown[1], "--set", "LEDGER_OWNER=x", "--set", fmt.Sprintf("LEDGER_PORT=%d", s.port))
 	figure(t, "sudo sh install from a stick to a running release (ledger): %.1f s", time.Since(begun).Seconds())
 	t.Logf("\n%s", text)
 	if st := c.settles(time.Minute); st.Release != "1.0.0" {
