@@ -3,8 +3,8 @@
 //
 // # What is told
 //
-// An update is ready, has begun, is done, was rolled back; something needs a person (a Need of package api, or an update that is refused). See Events: it
-// compares what the site says now with what was told.
+// An update is ready, has begun, is done, was rolled back; something needs a person (a Need of package api, or an update that is refused); another version of Dhow itself
+// runs, or did not work here. See Events: it compares what the site says now with what was told.
 //
 // It is told once at most, also over restarts: what was told is kept before anything is told. An event that nobody could be told of, because the power went or
 // the hook failed, is not told again; the page and the history have it. A need is told when it has stood for a minute, and again only when it has been
@@ -13,7 +13,7 @@
 // # The hook
 //
 // It is run without a shell, in a process group of its own, with nothing of the agent's environment but PATH, and with DHOW_EVENT (ready, started, done,
-// rolled-back or needs-you), DHOW_SITE, DHOW_FROM, DHOW_TO, DHOW_RECEIPT, DHOW_REASON_KIND (the kind of a need, or "refused") and DHOW_TEXT (the sentence in the
+// rolled-back, needs-you, agent-done or agent-failed), DHOW_SITE, DHOW_FROM, DHOW_TO, DHOW_RECEIPT, DHOW_REASON_KIND (the kind of a need, or "refused") and DHOW_TEXT (the sentence in the
 // site's language). An Event as JSON is on its standard input. There are no secrets in either, and no causes from logs of the stack. After half a minute it is killed, with all that it
 // has started; the first bytes of what it printed go to the log. Events wait for each other; nothing waits for a hook.
 //

@@ -14,6 +14,9 @@ const (
 	Done       = "done"
 	RolledBack = "rolled-back"
 	NeedsYou   = "needs-you"
+	// Of Dhow itself: another version of it runs now, or did not work here.
+	AgentDone   = "agent-done"
+	AgentFailed = "agent-failed"
 )
 
 // Refused is the reason of a NeedsYou that is no Need: a check has stopped the update before any downtime.
@@ -43,6 +46,7 @@ type Told struct {
 	Started uint64   `json:"started,omitempty"` // the newest update
 	Ended   uint64   `json:"ended,omitempty"`   // the newest update
 	Needs   []string `json:"needs,omitempty"`   // kinds, sorted
+	Agent   string   `json:"agent,omitempty"`   // the receipt of the newest change of Dhow itself
 }
 
 // Events returns what is to be told when the site is as s and history (newest first) say, needs are what needs a person, and told is what was told before, nil
@@ -53,9 +57,14 @@ func Events(told *Told, s api.Status, history []api.Update, needs []api.Need) ([
 	if told != nil {
 		now = *told
 	}
+	if i := slices.IndexFunc(history, func(u api.Update) bool { return u.Kind == "agent" }); i >= 0 && history[i].Receipt != now.Agent {
+		if now.Agent = history[i].Receipt; told != nil {
+			list = append(list, agent(s.Site, history[i]))
+		}
+	}
 	for _, u := range slices.Backward(history) {
-		if u.Kind == "adopt" {
-			continue // nothing has changed for anybody
+		if u.Kind == "adopt" || u.Kind == "agent" {
+			continue // nothing has changed for anybody, or it is told above
 		}
 		if told == nil {
 			now.Started = max(now.Started, u.ID)
@@ -88,6 +97,15 @@ func Events(told *Told, s api.Status, history []api.Update, needs []api.Need) ([
 		now.Needs = kinds
 	}
 	return list, now
+}
+
+// agent tells how a change of Dhow itself has ended, which is never under way in the history.
+func agent(site string, u api.Update) Event {
+	e := Event{Kind: AgentFailed, Site: site, From: u.From, To: u.To, Receipt: u.Receipt}
+	if u.Result == api.ResultDone {
+		e.Kind = AgentDone
+	}
+	return e
 }
 
 // update tells what is new about one update.

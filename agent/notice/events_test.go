@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dhow/agent/api"
+	"dhow/agent/words"
 )
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -96,6 +97,14 @@ func TestEvents(t *testing.T) {
 			"new →1.0.0                                                              | ",
 			"idle adopted→1.0.0; 1 adopt →adopted done                               | ",
 		},
+		"Dhow itself": {
+			"idle 1.0.0→1.0.0; 4 agent 2.0.0→2.1.0 done; 3 apply →1.0.0 done        | ",
+			"idle 1.0.0→1.0.0; 6 agent 2.1.0→2.2.0 rolled back; 4 agent 2.0.0→2.1.0 done | agent-failed 2.1.0→2.2.0 KIN-001-0006-R",
+			"idle 1.0.0→1.0.0; 7 agent 2.1.0→2.3.0 refused; 6 agent 2.1.0→2.2.0 rolled back | agent-failed 2.1.0→2.3.0 KIN-001-0007-R",
+			"updating 1.0.0→1.1.0; 9 apply 1.0.0→1.1.0 runs; 7 agent 2.1.0→2.3.0 refused | started 1.0.0→1.1.0",
+			"idle 1.1.0→1.1.0; 9 apply 1.0.0→1.1.0 done; 8 agent 2.1.0→2.4.0 done; 7 agent 2.1.0→2.3.0 refused " +
+				"| agent-done 2.1.0→2.4.0 KIN-001-0008, done 1.0.0→1.1.0 KIN-001-0009",
+		},
 		"needs": {
 			"idle 1.0.0→1.0.0; !disk                                                 | needs-you 1.0.0→ disk",
 			"idle 1.0.0→1.0.0; !disk !clock                                          | needs-you 1.0.0→ clock",
@@ -179,5 +188,21 @@ func TestSteady(t *testing.T) {
 	}
 	if got := s.of(nil, []string{"disk"}, goes); len(got) != 0 {
 		t.Errorf("an hour after a restart: %v", got)
+	}
+}
+
+// TestDhowIsNotTheSystem: what is said of Dhow itself does not sound as if the system had been away.
+func TestDhowIsNotTheSystem(t *testing.T) {
+	t.Parallel()
+	r := words.For("en")
+	for _, c := range []struct{ kind, want string }{
+		{AgentDone, "Dhow, which looks after updates, was renewed itself: version 2.1.0. Nothing else has changed. The system went on running."},
+		{AgentFailed, "Version 2.1.0 of Dhow, which looks after updates, did not work on this computer. " +
+			"Version 2.0.0 of Dhow goes on. The system was not touched, and no data was lost."},
+	} {
+		e := Event{Kind: c.kind, From: "2.0.0", To: "2.1.0", Receipt: "KIN-001-0004-R"}
+		if got := e.title(r) + " " + e.body(r); got != c.want || e.urgent() {
+			t.Errorf("%s: %s", c.kind, got)
+		}
 	}
 }

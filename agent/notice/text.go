@@ -7,13 +7,17 @@ import (
 )
 
 func same(a, b Told) bool {
-	return a.Ready == b.Ready && a.Refused == b.Refused && a.Started == b.Started && a.Ended == b.Ended && slices.Equal(a.Needs, b.Needs)
+	return a.Ready == b.Ready && a.Refused == b.Refused && a.Started == b.Started && a.Ended == b.Ended && a.Agent == b.Agent && slices.Equal(a.Needs, b.Needs)
 }
 
 // title is what has happened.
 func (e Event) title(r *words.Reader) string {
 	args := []any{"from", e.From, "to", e.To}
 	switch {
+	case e.Kind == AgentDone:
+		return r.Say("notice.agent.done", args...)
+	case e.Kind == AgentFailed:
+		return r.Say("notice.agent.failed", args...)
 	case e.Kind == Ready:
 		return r.Say("notice.ready", args...)
 	case e.Kind == Started && e.back:
@@ -35,6 +39,10 @@ func (e Event) title(r *words.Reader) string {
 // body is what to know or do about it.
 func (e Event) body(r *words.Reader) string {
 	switch {
+	case e.Kind == AgentDone:
+		return r.Say("notice.agent.nothing")
+	case e.Kind == AgentFailed:
+		return r.Say("notice.agent.goes_on", "from", e.From)
 	case e.Kind == Ready:
 		return r.Say("notice.see")
 	case e.Kind == Started:
