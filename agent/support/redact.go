@@ -12,9 +12,10 @@ import (
 	"unicode"
 )
 
-// vocabularyText has the words that may be in a sentence, one to a line. It was taken from the texts in the sources of Dhow, and from what databases, the
-// engine and systems say when they fail (see TestVocabulary).
+// vocabularyText has the words that may be in a sentence, one to a line. It is made from the texts in the sources of Dhow, and from what databases, the
+// engine and systems say when they fail: whoever writes a sentence makes it anew (see TestVocabularyIsOfTheSources).
 //
+//go:generate go test -run TestVocabularyIsOfTheSources -update
 //go:embed vocabulary.txt
 var vocabularyText string
 
