@@ -22,7 +22,10 @@ import (
 
 const passphrase = "a passphrase for the benchmark"
 
-var versions = []string{"1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"}
+var (
+	versions = []string{"1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"}
+	agents   = []string{"1.0.0", "1.1.0"} // that of the fleet, and of the pilot
+)
 
 // fleet is a fleet repository with many sites, and the folder where it is published.
 type fleet struct {
@@ -58,9 +61,31 @@ func newFleet(dir, web string, sites int) (*fleet, error) {
 			return nil, err
 		}
 	}
+	for _, v := range agents {
+		if err := f.repo.SaveAgent(program(v)); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.write(); err != nil {
+		return nil, err
+	}
 	var err error
 	f.store, err = bundle.OpenStore(filepath.Join(dir, "store"))
 	return f, err
+}
+
+// program is a version of dhow itself, for what scripts/release makes, with deltas from two versions.
+func program(version string) *manifest.Agent {
+	a := &manifest.Agent{Format: manifest.AgentFormat, Fleet: "drc-emr", Version: version}
+	for _, platform := range []string{"linux/amd64", "linux/arm64", "linux/arm/v7", "windows/amd64"} {
+		d := func(what string) digest.Digest { return digest.FromString(version + platform + what) }
+		p := manifest.AgentProgram{Platform: platform, Digest: d(""), Size: 40_652_962, Full: manifest.Blob{Digest: d("zstd"), Size: 12_889_327}}
+		for _, from := range []string{"0.8.0", "0.9.0"} {
+			p.Deltas = append(p.Deltas, manifest.Delta{Blob: manifest.Blob{Digest: d("from " + from), Size: 3_978_221}, Base: d(from), From: from})
+		}
+		a.Platforms = append(a.Platforms, p)
+	}
+	return a
 }
 
 // names looks like names of health centres: a kind, and syllables of places.
@@ -99,10 +124,14 @@ func (f *fleet) ring(i int) string {
 // write makes fleet.yaml anew.
 func (f *fleet) write() error {
 	var b strings.Builder
-	b.WriteString("format: 1\nname: drc-emr\npolicy:\n  fetch: \"0 * * * *\"\n  window: \"21:00-05:00\"\n  timeZone: Africa/Kinshasa\n" +
+	b.WriteString("format: 1\nname: drc-emr\nagent: " + agents[0] + "\npolicy:\n  fetch: \"0 * * * *\"\n  window: \"21:00-05:00\"\n  timeZone: Africa/Kinshasa\n" +
 		"  contact: +243 000 000 000\n  keep: 3\nrings:\n")
 	for _, ring := range []string{"pilot", "wave1", "wave2"} {
-		fmt.Fprintf(&b, "  %s: {pin: %s, settings: {OMRS_LOCALE: fr}}\n", ring, f.rings[ring])
+		own := ""
+		if ring == "pilot" {
+			own = ", agent: " + agents[1]
+		}
+		fmt.Fprintf(&b, "  %s: {pin: %s%s, settings: {OMRS_LOCALE: fr}}\n", ring, f.rings[ring], own)
 	}
 	b.WriteString("sites:\n")
 	for i, name := range f.sites {
