@@ -81,7 +81,9 @@ type Agent struct {
 	Wanted  string `json:"wanted,omitempty"`  // what the manifest asks for, when that is another one and will be taken
 	Ready   bool   `json:"ready,omitempty"`   // Wanted is here, and is tried when nothing is under way
 	Trial   bool   `json:"trial,omitempty"`   // Version is on trial: orders are not taken
-	Trouble string `json:"trouble,omitempty"` // why what the manifest asks for is not taken
+	Asked   string `json:"asked,omitempty"`   // what the manifest asks for, when that is another one, whether or not it will be taken
+	Trouble string `json:"trouble,omitempty"` // why it is not taken
+	Kind    string `json:"kind,omitempty"`    // of the trouble: failed (it did not work here) or older (without permission)
 }
 
 // Update is one line of the history: an ended (or running) apply or rollback. Finished is zero while it runs. All but backup is always

@@ -64,6 +64,9 @@ func historyLine(u api.Update, say *words.Reader, now time.Time) Line {
 	if u.From != "" {
 		l.What = say.Say("page.fromto", "from", plain(u.From, shortText), "to", plain(u.To, shortText))
 	}
+	if u.Kind == "agent" {
+		l.What = say.Say("page.itself", "change", l.What)
+	}
 	switch u.Result {
 	case "":
 		l.Result = say.Say("page.result.running")
@@ -125,5 +128,9 @@ func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
 		moment("page.machine.drill", &d.When)
 	}
 	add("page.machine.version", s.Machine.Version)
+	if a := st.Agent; a != nil {
+		add("page.machine.asked", a.Asked)
+		add("page.machine.trouble", a.Trouble)
+	}
 	return rows
 }

@@ -365,3 +365,28 @@ func TestStreams(t *testing.T) {
 	resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
 }
+
+// TestDhowItself: the details say which version of Dhow runs, which is asked for, and why it does not run; and what a line of the history is about.
+func TestDhowItself(t *testing.T) {
+	by := map[string]pagetest.State{}
+	for _, s := range pagetest.States() {
+		by[s.Name] = s
+	}
+	s := by["current"]
+	s.Status.Agent = &api.Agent{Version: "1.0.0", Asked: "1.4.0", Trouble: "agent 1.4.0 did not work here: <b>it ended</b>", Kind: "failed"}
+	u := s.History[0]
+	u.Kind, u.From, u.To, u.Result = "agent", "1.0.0", "1.4.0", api.ResultRolledBack
+	s.History = append([]api.Update{u}, s.History...)
+	got := shown(t, s, "/details")
+	for _, want := range []string{
+		"Version of the agent asked for by the central team", "1.4.0", "Why that one does not run", "agent 1.4.0 did not work here: &lt;b&gt;it ended&lt;/b&gt;",
+		"Dhow itself, 1.0.0 → 1.4.0",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the details do not say %q", want)
+		}
+	}
+	if got := shown(t, by["current"], "/details"); strings.Contains(got, "Why that one does not run") || strings.Contains(got, "Dhow itself") {
+		t.Error("the details speak of another version when none is asked for")
+	}
+}

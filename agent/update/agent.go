@@ -53,29 +53,45 @@ const (
 	lately      = 24 * time.Hour
 )
 
-// wantedAgent is the version that the manifest asks for when it is another than the one that runs, "" for none. Why says in words why a wanted one
-// is not taken.
-func (m *Manager) wantedAgent() (version, why string) {
+// wish is what the manifest asks for of the agent.
+type wish struct {
+	asked string // another version than the one that runs; empty for none
+	take  string // the same, when it is to be taken
+	why   string // it is not, in words
+	kind  string // of why: see api.Agent
+}
+
+// Kinds of why another version of the agent is not taken.
+const (
+	agentOlder  = "older"
+	agentFailed = "failed"
+)
+
+// wantedAgent says which version the manifest asks for, and whether it is to be taken: none that is older without permission, and none that has not worked
+// here.
+func (m *Manager) wantedAgent() wish {
 	if m.Self == nil {
-		return "", ""
+		return wish{}
 	}
 	current, err := m.Trust.Current()
 	if err != nil {
-		return "", ""
+		return wish{}
 	}
 	as, err := current.Fleet.Assignment(m.Config.Site)
 	if err != nil || as.Agent == "" || as.Agent == m.Self.Version() || as.Hold != nil {
-		return "", ""
+		return wish{}
 	}
 	if manifest.CompareVersions(as.Agent, m.Self.Version()) < 0 && !as.AgentDowngrade {
-		return "", fmt.Sprintf("the manifest asks for the older agent %s, and does not say that this site may go back to it", as.Agent)
+		why := fmt.Sprintf("the manifest asks for the older agent %s, and does not say that this site may go back to it", as.Agent)
+		return wish{asked: as.Agent, why: why, kind: agentOlder}
 	}
 	s, err := m.Self.State()
 	if err == nil && s.Failed != nil && s.Failed.Version == as.Agent && m.sameAgent(as.Agent, s.Failed.Digest) {
-		return "", fmt.Sprintf("agent %s did not work here on %s and is not tried again: %s",
+		why := fmt.Sprintf("agent %s did not work here on %s and is not tried again: %s",
 			as.Agent, s.Failed.When.Local().Format("2 Jan 15:04"), s.Failed.Reason)
+		return wish{asked: as.Agent, why: why, kind: agentFailed}
 	}
-	return as.Agent, ""
+	return wish{asked: as.Agent, take: as.Agent}
 }
 
 // sameAgent reports whether the program of a version for this computer is the one with that digest, as far as its document is here.
@@ -90,7 +106,7 @@ func (m *Manager) sameAgent(version string, d digest.Digest) bool {
 
 // startAgent begins to fetch another program when one is wanted. It returns nil when there is nothing to do.
 func (m *Manager) startAgent() (*change.Change, error) {
-	version, _ := m.wantedAgent()
+	version := m.wantedAgent().take
 	if version == "" {
 		return nil, nil
 	}
@@ -306,7 +322,7 @@ func (m *Manager) prepareAgent(ctx context.Context, t *change.Task) error {
 // takeAgent takes the agent from what a person has brought, beside the release, while it is there. Nothing that goes wrong with it stands in the
 // way of the release.
 func (m *Manager) takeAgent(ctx context.Context, t *change.Task, p fetchPlan) {
-	version, _ := m.wantedAgent()
+	version := m.wantedAgent().take
 	if version == "" || p.From == "" || m.agentHere(version) {
 		return
 	}
@@ -322,7 +338,7 @@ func (m *Manager) takeAgent(ctx context.Context, t *change.Task, p fetchPlan) {
 
 // keepAgent adds what a fetch of the agent that is not at its end needs.
 func (m *Manager) keepAgent(keep map[digest.Digest]bool) {
-	version, _ := m.wantedAgent()
+	version := m.wantedAgent().take
 	if version == "" {
 		return
 	}

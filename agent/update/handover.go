@@ -29,8 +29,7 @@ func (m *Manager) handOver(ctx context.Context) (bool, error) {
 	if have == nil {
 		return false, nil
 	}
-	version, _ := m.wantedAgent()
-	if version != have.Version {
+	if m.wantedAgent().take != have.Version {
 		return false, m.Journal.SetFact(factCandidate, nil) // the manifest has changed its mind
 	}
 	expect, sure, err := m.expect(ctx)
@@ -195,17 +194,17 @@ func (m *Manager) statusOfAgent(s *api.Status) error {
 	if m.Self == nil {
 		return nil
 	}
-	version, why := m.wantedAgent()
-	a := &api.Agent{Version: m.Self.Version(), Wanted: version, Trouble: why, Trial: m.Trial}
-	if why != "" {
-		s.Warnings = append(s.Warnings, why)
+	w := m.wantedAgent()
+	a := &api.Agent{Version: m.Self.Version(), Wanted: w.take, Trial: m.Trial, Asked: w.asked, Trouble: w.why, Kind: w.kind}
+	if w.why != "" {
+		s.Warnings = append(s.Warnings, w.why)
 	}
 	if a.Wanted != "" {
 		have, err := m.candidate()
 		if err != nil {
 			return err
 		}
-		a.Ready = have != nil && have.Version == version
+		a.Ready = have != nil && have.Version == a.Wanted
 	}
 	s.Agent = a
 	return nil

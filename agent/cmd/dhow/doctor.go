@@ -46,6 +46,7 @@ var checks = []struct {
 	after bool
 }{
 	{"agent", checkAgent, false},
+	{"dhow", checkDhow, false},
 	{"service", checkService, false},
 	{"settings", checkSettings, false},
 	{"language", checkLanguage, false},

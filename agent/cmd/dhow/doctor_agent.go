@@ -32,6 +32,23 @@ func checkAgent(_ context.Context, p *patient) []finding {
 	return list
 }
 
+// checkDhow looks which version of Dhow itself runs, and whether it is the one that the manifest asks for.
+func checkDhow(_ context.Context, p *patient) []finding {
+	if p.status == nil || p.status.Agent == nil {
+		return nil // the check of the agent says so
+	}
+	a := p.status.Agent
+	switch {
+	case a.Trouble != "" && a.Kind == "failed":
+		return said(isWarning, "dhow.failed", a.Trouble, "doctor.dhow.retry")
+	case a.Trouble != "":
+		return said(isWarning, "dhow.older", a.Trouble, "doctor.tell")
+	case a.Wanted != "":
+		return good("doctor.dhow.comes", "version", a.Version, "wanted", a.Wanted)
+	}
+	return good("doctor.dhow.good", "version", a.Version)
+}
+
 // checkService looks whether the agent is started by itself when the computer is. One below a prefix is started by hand.
 func checkService(ctx context.Context, p *patient) []finding {
 	if p.shell.prefix != "" {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"dhow/agent/api"
 	"dhow/agent/database"
 	"dhow/agent/engine"
 	"dhow/agent/site"
@@ -151,5 +152,42 @@ func TestDoctorLeavesBehindWhatHangs(t *testing.T) {
 	got := ids((&patient{}).bounded(ctx, func(context.Context, *patient) []finding { <-hang; return nil }))
 	if !slices.Equal(got, []string{"warning slow"}) || time.Since(began) > 20*time.Second {
 		t.Errorf("%q after %v", got, time.Since(began))
+	}
+}
+
+// TestDoctorOnDhowItself: which version runs, and why not the one that is asked for; what the agent warns of is said once.
+func TestDoctorOnDhowItself(t *testing.T) {
+	const trouble = "agent 1.4.0 did not work here on 2 Jan 15:04 and is not tried again: it ended by itself"
+	for name, c := range map[string]struct {
+		agent *api.Agent
+		want  string
+		text  string
+	}{
+		"no agent":  {nil, "", ""},
+		"the same":  {&api.Agent{Version: "1.3.0"}, "", "version 1.3.0"},
+		"a new one": {&api.Agent{Version: "1.3.0", Asked: "1.4.0", Wanted: "1.4.0"}, "", "version 1.3.0; 1.4.0 is asked for and comes by itself"},
+		"failed":    {&api.Agent{Version: "1.3.0", Asked: "1.4.0", Trouble: trouble, Kind: "failed"}, "warning dhow.failed", trouble},
+		"older":     {&api.Agent{Version: "1.3.0", Asked: "1.2.0", Trouble: "an older one", Kind: "older"}, "warning dhow.older", "an older one"},
+	} {
+		p := &patient{shell: &shell{words: words.For("en")}, status: &api.Status{State: api.StateIdle, Agent: c.agent}}
+		list := checkDhow(t.Context(), p)
+		if got := strings.Join(ids(list), ", "); got != c.want {
+			t.Errorf("%s: %s", name, got)
+		}
+		for _, f := range list {
+			if f.fill(); f.Text != c.text {
+				t.Errorf("%s: %s", name, f.Text)
+			}
+		}
+		if c.agent == nil {
+			continue
+		}
+		p.status.Warnings = []string{c.agent.Trouble}
+		if c.agent.Trouble == "" {
+			p.status.Warnings = nil
+		}
+		if list := ids(checkAgent(t.Context(), p)); len(list) != 0 {
+			t.Errorf("%s: said twice: %q", name, list)
+		}
 	}
 }

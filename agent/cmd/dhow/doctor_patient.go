@@ -69,6 +69,9 @@ func (s *shell) patient(ctx context.Context) (*patient, error) {
 
 // known reports whether an agent's warning is what another check says.
 func (p *patient) known(warning string) bool {
+	if p.status != nil && p.status.Agent != nil && warning == p.status.Agent.Trouble {
+		return true
+	}
 	if p.trust == nil {
 		return false
 	}
