@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -38,13 +40,18 @@ func Open(t testing.TB) *Tab {
 	return &Tab{t: t, ctx: ctx}
 }
 
-// Tab opens another tab of the same browser.
+// Tab opens a tab of the same browser, in a window of its own: what is behind another tab is not painted, and tests run beside each other.
 func (b *Tab) Tab(t testing.TB) *Tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx)
+	var id target.ID
+	b.Do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		id, err = target.CreateTarget("about:blank").WithNewWindow(true).Do(cdp.WithExecutor(ctx, chromedp.FromContext(ctx).Browser))
+		return err
+	}))
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
 	t.Cleanup(cancel)
 	tab := &Tab{t: t, ctx: ctx}
-	tab.Do(page.BringToFront()) // what is behind another tab is not painted
+	tab.Do(page.BringToFront())
 	return tab
 }
 

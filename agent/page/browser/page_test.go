@@ -87,60 +87,56 @@ const touch = `Array.from(document.querySelectorAll("a, button, input, summary")
 
 func TestPage(t *testing.T) {
 	browser := Open(t)
-	s := newStage(t)
+	for name, test := range map[string]func(*testing.T, *Tab, *stage){
+		"states-en": states("en", narrow, false, true), "states-ar": states("ar", narrow, true, true), "states-fr": states("fr", 1000, false, false),
+		"details": details, "keyboard": keyboard, "live": live, "without scripts": withoutScripts, "lost": lost,
+	} {
+		// What one waits for, the others use.
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, browser.Tab(t), newStage(t)) })
+	}
+}
 
-	t.Run("states", func(t *testing.T) {
-		tab := browser.Tab(t)
-		for _, look := range []struct {
-			language string
-			width    int64
-			dark     bool
-			axe      bool
-		}{{"en", narrow, false, true}, {"ar", narrow, true, true}, {"fr", 1000, false, false}} {
-			tab.Look(look.width, look.dark)
-			for _, state := range append(pagetest.States(), pagetest.HostileState("ready"), pagetest.HostileState("failed")) {
-				s.Play(state)
-				name := state.Name + "-" + look.language
-				tab.Do(chromedp.Navigate(s.url("/?lang="+look.language)), chromedp.WaitReady("#title"))
-				if got := Eval[string](tab, "document.body.className"); got != "s-"+state.Want {
-					t.Errorf("%s is shown as %s", name, got)
-				}
-				if w := Eval[int64](tab, "document.documentElement.scrollWidth"); w > look.width {
-					t.Errorf("%s is %d pixels wide on a screen of %d", name, w, look.width)
-				}
-				for _, small := range Eval[[]string](tab, touch) {
-					t.Errorf("%s: too small: %s", name, small)
-				}
-				if title := Eval[string](tab, "document.title"); strings.Contains(title, "owned") && !strings.Contains(title, "document.title") {
-					t.Errorf("%s ran a script from outside", name)
-				}
-				if look.axe {
-					for _, v := range tab.Axe() {
-						t.Errorf("%s: %s", name, v)
-					}
-				}
-				tab.Shot(name)
+// states shows every state in a language, so many pixels wide, and looks for what is wrong with it.
+func states(language string, width int64, dark, axe bool) func(*testing.T, *Tab, *stage) {
+	return func(t *testing.T, tab *Tab, s *stage) {
+		tab.Look(width, dark)
+		for _, state := range append(pagetest.States(), pagetest.HostileState("ready"), pagetest.HostileState("failed")) {
+			s.Play(state)
+			name := state.Name + "-" + language
+			tab.Do(chromedp.Navigate(s.url("/?lang="+language)), chromedp.WaitReady("#title"))
+			if got := Eval[string](tab, "document.body.className"); got != "s-"+state.Want {
+				t.Errorf("%s is shown as %s", name, got)
 			}
-		}
-	})
-
-	t.Run("details", func(t *testing.T) {
-		tab := browser.Tab(t)
-		for _, dark := range []bool{false, true} {
-			tab.Look(narrow, dark)
-			s.Play(state(t, "failed"))
-			tab.Do(chromedp.Navigate(s.url("/details?lang=en")), chromedp.WaitReady("#title"))
-			for _, v := range tab.Axe() {
-				t.Errorf("dark %v: %s", dark, v)
+			if w := Eval[int64](tab, "document.documentElement.scrollWidth"); w > width {
+				t.Errorf("%s is %d pixels wide on a screen of %d", name, w, width)
 			}
-			tab.Shot(fmt.Sprintf("details-dark-%v", dark))
+			for _, small := range Eval[[]string](tab, touch) {
+				t.Errorf("%s: too small: %s", name, small)
+			}
+			if title := Eval[string](tab, "document.title"); strings.Contains(title, "owned") && !strings.Contains(title, "document.title") {
+				t.Errorf("%s ran a script from outside", name)
+			}
+			if axe {
+				for _, v := range tab.Axe() {
+					t.Errorf("%s: %s", name, v)
+				}
+			}
+			tab.Shot(name)
 		}
-	})
+	}
+}
 
-	t.Run("keyboard", func(t *testing.T) { keyboard(t, browser.Tab(t), s) })
-	t.Run("live", func(t *testing.T) { live(t, browser.Tab(t), s) })
-	t.Run("without scripts", func(t *testing.T) { withoutScripts(t, browser.Tab(t), s) })
-	t.Run("lost", func(t *testing.T) { lost(t, browser.Tab(t), s) })
+// details is the page with everything on it.
+func details(t *testing.T, tab *Tab, s *stage) {
+	for _, dark := range []bool{false, true} {
+		tab.Look(narrow, dark)
+		s.Play(state(t, "failed"))
+		tab.Do(chromedp.Navigate(s.url("/details?lang=en")), chromedp.WaitReady("#title"))
+		for _, v := range tab.Axe() {
+			t.Errorf("dark %v: %s", dark, v)
+		}
+		tab.Shot(fmt.Sprintf("details-dark-%v", dark))
+	}
 }
 
 // keyboard walks through the page with the keys only, and presses a button.
