@@ -19,7 +19,7 @@ import (
 // maxFile bounds the configuration and the settings, in bytes.
 const maxFile = 1 << 20
 
-// Config is the content of dhow.yaml. Empty fields mean what the package comment says.
+// Config is the content of dhow.yaml. Empty fields mean what Keys says.
 type Config struct {
 	Site     string            `yaml:"site"`
 	Sources  []string          `yaml:"sources,omitempty"`

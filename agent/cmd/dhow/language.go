@@ -127,7 +127,7 @@ func (s *shell) usage(cmd *cobra.Command) error {
 		b.WriteString("\n  " + cmd.CommandPath() + " [command]")
 		heading("help.heading.commands")
 		for _, c := range cmd.Commands() {
-			if c.IsAvailableCommand() || c.Name() == "help" {
+			if c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() || c.Name() == "help" {
 				b.WriteString("\n  " + c.Name() + strings.Repeat(" ", max(0, c.NamePadding()-len(c.Name()))) + " " + c.Short)
 			}
 		}
