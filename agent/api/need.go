@@ -10,7 +10,7 @@ type Need struct {
 // Kinds of Need.
 const (
 	NeedClock   = "clock"   // the clock is wrong for certain; args: now
-	NeedDisk    = "disk"    // too little disk for what is to be done; args: missing (a size in words)
+	NeedDisk    = "disk"    // too little disk for what is to be done, or for the agent itself; args: missing (a size in words)
 	NeedOffline = "offline" // no source has answered for days; args: days
 	NeedEngine  = "engine"  // the Docker Engine does not answer
 	NeedHealth  = "health"  // the release that should run does not run well; args: release

@@ -22,6 +22,14 @@ type Service struct {
 	OneShot                        bool
 }
 
+// Done reports whether it is meant to end, and has ended well.
+func (s Service) Done() bool {
+	return s.OneShot && s.ExitCode == 0 && (s.State == "exited" || s.State == "dead")
+}
+
+// Ill reports whether it does not do its work now. What starts is not ill.
+func (s Service) Ill() bool { return !s.Done() && (s.State != "running" || s.Health == "unhealthy") }
+
 // Options of Wait. Within is the time for the whole stack (default 10 minutes); Settle is how long a service without a health
 // check must run without a restart (default 5 seconds).
 type Options struct {
@@ -136,7 +144,7 @@ func (w *watch) judge(s Service, key string) (failed, waiting *Failure) {
 	h.now = true
 	ended := s.State == "exited" || s.State == "dead"
 	switch {
-	case ended && s.OneShot && s.ExitCode == 0:
+	case s.Done():
 		h.ended = true
 		return nil, nil
 	case ended:

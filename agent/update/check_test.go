@@ -11,6 +11,7 @@ import (
 
 	"dhow/agent/change"
 	"dhow/agent/engine"
+	"dhow/agent/health"
 	"dhow/agent/stack"
 	"dhow/manifest"
 )
@@ -101,6 +102,37 @@ func TestNeedsOnOneDiskAreAddedUp(t *testing.T) {
 	}
 	if want := " more is needed in " + here + " for the images and a safe copy ("; !strings.Contains(err.Error(), want) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// TestHowAServiceIs: the page and the doctor judge a container alike, and what somebody has stopped is not well although it ended with 0.
+func TestHowAServiceIs(t *testing.T) {
+	project := loaded(t, `services:
+  web: {image: web, restart: unless-stopped, depends_on: {migrate: {condition: service_completed_successfully}}}
+  migrate: {image: migrate, restart: unless-stopped}
+  job: {image: job}
+`)
+	for _, tt := range []struct {
+		c     engine.Container
+		state string // of the stack, as far as the container itself tells it
+		ill   bool   // by the project
+	}{
+		{engine.Container{Service: "web", State: "running", RestartPolicy: "unless-stopped"}, "healthy", false},
+		{engine.Container{Service: "web", State: "running", Health: "starting", RestartPolicy: "unless-stopped"}, "starting", false},
+		{engine.Container{Service: "web", State: "running", Health: "unhealthy", RestartPolicy: "unless-stopped"}, "unhealthy", true},
+		{engine.Container{Service: "web", State: "exited", RestartPolicy: "unless-stopped"}, "unhealthy", true},
+		{engine.Container{Service: "web", State: "exited", ExitCode: 1, RestartPolicy: "unless-stopped"}, "unhealthy", true},
+		{engine.Container{Service: "web", State: "restarting", RestartPolicy: "unless-stopped"}, "unhealthy", true},
+		{engine.Container{Service: "migrate", State: "exited", RestartPolicy: "no"}, "healthy", false},
+		{engine.Container{Service: "migrate", State: "exited", ExitCode: 1, RestartPolicy: "no"}, "unhealthy", true},
+		{engine.Container{Service: "job", State: "exited", RestartPolicy: "no"}, "healthy", false},
+	} {
+		if got := healthOf([]health.Service{ServiceOf(tt.c, nil)}); got != tt.state {
+			t.Errorf("%+v: %s, want %s", tt.c, got, tt.state)
+		}
+		if got := ServiceOf(tt.c, project).Ill(); got != tt.ill {
+			t.Errorf("%+v: ill is %v", tt.c, got)
+		}
 	}
 }
 

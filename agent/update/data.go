@@ -260,7 +260,7 @@ func progressOf(t *change.Task) func(done, total int64) {
 	return func(done, total int64) { t.Progress(change.Progress{Done: done, Total: total}) }
 }
 
-// services lists the stack for package health. Without a project nothing is known of restart policies.
+// services lists the stack for package health.
 func (m *Manager) services(ctx context.Context, name string, project *stack.Project) ([]health.Service, error) {
 	containers, err := m.Engine.Containers(ctx, name)
 	if err != nil {
@@ -271,17 +271,23 @@ func (m *Manager) services(ctx context.Context, name string, project *stack.Proj
 		if c.OneOff {
 			continue
 		}
-		s := health.Service{
-			Name: c.Service, State: c.State, Health: c.Health, HealthLog: c.HealthLog, ExitCode: c.ExitCode, Restarts: c.Restarts,
-		}
-		endedWell := c.State == "exited" && c.ExitCode == 0
-		s.OneShot = endedWell && project == nil
-		if project != nil {
-			s.OneShot = project.OneShot(c.Service) || endedWell && !comesBack(project.Restart(c.Service), 0)
-		}
-		list = append(list, s)
+		list = append(list, ServiceOf(c, project))
 	}
 	return list, nil
+}
+
+// ServiceOf describes a container for package health. Its service is meant to end when others wait for that, or when it has ended well and nothing
+// starts it again: so says the project, and the container itself where there is none. What somebody has stopped is none of these.
+func ServiceOf(c engine.Container, project *stack.Project) health.Service {
+	policy, awaited := c.RestartPolicy, false
+	if project != nil {
+		policy, awaited = project.Restart(c.Service), project.OneShot(c.Service)
+	}
+	endedWell := c.State == "exited" && c.ExitCode == 0
+	return health.Service{
+		Name: c.Service, State: c.State, Health: c.Health, HealthLog: c.HealthLog, ExitCode: c.ExitCode, Restarts: c.Restarts,
+		OneShot: awaited || endedWell && !comesBack(policy, 0),
+	}
 }
 
 // comesBack reports whether a restart policy starts a container again that has ended with a code.

@@ -16,6 +16,13 @@ import (
 // offlineDays is how many days without an answer of any source are too many.
 const offlineDays = 7
 
+// Free space, in bytes, at the folder of the agent and at that of the engine, below which something should be done, and below which not even the
+// journal is safe. The doctor goes by them, too.
+const (
+	LittleSpace = 2_000_000_000
+	NoSpace     = 200_000_000
+)
+
 // needs are what a person must see to, the worst first. It reads what Status has found out by then; gone says that the engine does not answer.
 func (m *Manager) needs(s *api.Status, gone bool) (list []api.Need) {
 	add := func(kind string, args ...string) {
@@ -54,19 +61,21 @@ func (m *Manager) needs(s *api.Status, gone bool) (list []api.Need) {
 	return list
 }
 
-// missingRoom is how many bytes must be freed before what failed for want of space can go on, 0 for none.
-func (m *Manager) missingRoom() int64 {
+// missingRoom is how many bytes must be freed, on the agent's disk for its own safety, or before what failed for want of space can go on; 0 for none.
+func (m *Manager) missingRoom() (missing int64) {
+	if free, err := site.Free(m.Paths.State()); err == nil {
+		missing = max(0, NoSpace-free)
+	}
 	m.mu.Lock()
 	short := m.short
 	m.mu.Unlock()
 	if short == nil {
-		return 0
+		return missing
 	}
-	free, err := site.Free(short.where)
-	if err != nil {
-		return 0
+	if free, err := site.Free(short.where); err == nil {
+		missing = max(missing, short.bytes-free)
 	}
-	return max(0, short.bytes-free)
+	return missing
 }
 
 // configMistake is why the configuration can't be used as it stands now, nil when it can.

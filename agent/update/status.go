@@ -230,8 +230,7 @@ func healthOf(list []health.Service) string {
 		if s.State == "running" && s.Health == "starting" {
 			return "starting"
 		}
-		done := s.OneShot && s.State == "exited" && s.ExitCode == 0
-		if !done && (s.State != "running" || s.Health == "unhealthy") {
+		if s.Ill() {
 			return "unhealthy"
 		}
 	}

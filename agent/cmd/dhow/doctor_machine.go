@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
+	"slices"
 
+	"dhow/agent/api"
 	"dhow/agent/site"
-)
-
-// Free space, in bytes, below which something should be done, and below which not even the journal is safe.
-const (
-	littleSpace = 2_000_000_000
-	noSpace     = 200_000_000
+	"dhow/agent/update"
 )
 
 // Memory, in bytes, that should be available, and files that should still find room.
@@ -33,15 +30,30 @@ func checkDisk(ctx context.Context, p *patient) (list []finding) {
 		switch {
 		case err != nil:
 			list = append(list, said(isBad, "disk.unknown", err.Error(), "doctor.disk.look")...)
-		case free < noSpace:
+		case free < update.NoSpace:
 			list = append(list, bad("doctor.disk.full", "doctor.disk.room", "free", size(free), "folder", dir)...)
-		case free < littleSpace:
+		case free < update.LittleSpace:
 			list = append(list, warn("doctor.disk.little", "doctor.disk.room", "free", size(free), "folder", dir)...)
 		default:
 			list = append(list, good("doctor.disk.good", "free", size(free))...)
 		}
 	}
+	full := func(f finding) bool { return f.Result == isBad }
+	if n := p.need(api.NeedDisk); n != nil && !slices.ContainsFunc(list, full) { // only the agent knows what an update that has failed still needs
+		list = append(list, finding{Result: isBad, ID: "disk.short", text: "need.disk", remedy: "need.do.disk", args: []any{"missing", n.Args["missing"]}})
+	}
 	return list
+}
+
+// need is what the agent says that a person must see to, nil when it says nothing of that kind.
+func (p *patient) need(kind string) *api.Need {
+	if p.status == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(p.status.Needs, func(n api.Need) bool { return n.Kind == kind }); i >= 0 {
+		return &p.status.Needs[i]
+	}
+	return nil
 }
 
 func checkInodes(ctx context.Context, p *patient) (list []finding) {

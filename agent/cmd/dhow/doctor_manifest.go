@@ -25,11 +25,7 @@ func checkManifest(_ context.Context, p *patient) []finding {
 	}
 	now := p.trust.Time()
 	if text := trust.FreshnessWarning("the manifest", current.Expires, now); text != "" {
-		result := isWarning
-		if now.After(current.Expires) {
-			result = isBad
-		}
-		return said(result, "manifest.expires", text, "doctor.manifest.publish")
+		return said(expiring(current.Expires, now), "manifest.expires", text, "doctor.manifest.publish")
 	}
 	return good("doctor.manifest.good", "number", current.Number, "until", current.Expires.Format(time.DateOnly))
 }
@@ -44,11 +40,15 @@ func checkRootExpiry(_ context.Context, p *patient) []finding {
 	}
 	now := p.trust.Time()
 	if text := trust.ExpiryWarning("the fleet's root", current.Root, now); text != "" {
-		result := isWarning
-		if now.After(current.Root) {
-			result = isBad
-		}
-		return said(result, "root.expires", text, "doctor.root.tell")
+		return said(expiring(current.Root, now), "root.expires", text, "doctor.root.tell")
 	}
 	return good("doctor.root.good", "until", current.Root.Format(time.DateOnly))
+}
+
+// expiring is how bad it is that something ends at a moment.
+func expiring(at, now time.Time) string {
+	if now.After(at) {
+		return isBad
+	}
+	return isWarning
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"dhow/agent/engine"
+	"dhow/agent/update"
 )
 
 // checkStack compares what runs with the release that should: what somebody has stopped, changed by hand or added.
@@ -57,15 +58,15 @@ func checkStack(ctx context.Context, p *patient) (list []finding) {
 // drift says what is wrong with a container of the release.
 func (p *patient) drift(c engine.Container, hash string) (list []finding) {
 	project := p.seen.running.Project
-	done := project.OneShot(c.Service) && c.State == "exited" && c.ExitCode == 0
+	service := update.ServiceOf(c, project) // as the agent judges it for the page
 	args := []any{"service", c.Service, "container", c.Name, "state", c.State, "code", c.ExitCode, "folder", p.seen.running.Dir, "n", c.Restarts}
 	switch {
-	case done:
+	case !service.Ill():
 	case c.State == "restarting":
 		list = append(list, bad("doctor.stack.restarting", "doctor.stack.logs", args...)...)
 	case c.State != "running":
 		list = append(list, bad("doctor.stack.stopped", "doctor.stack.start", args...)...)
-	case c.Health == "unhealthy":
+	default:
 		list = append(list, bad("doctor.stack.unhealthy", "doctor.stack.logs", args...)...)
 	}
 	want := p.imageOf(c.Service)
@@ -75,7 +76,7 @@ func (p *patient) drift(c engine.Container, hash string) (list []finding) {
 	case c.ConfigHash != hash && !project.Joins(c.Service):
 		list = append(list, warn("doctor.stack.changed", "doctor.stack.up", args...)...)
 	}
-	if policy, _, _ := strings.Cut(project.Restart(c.Service), ":"); policy != c.RestartPolicy && !done {
+	if policy, _, _ := strings.Cut(project.Restart(c.Service), ":"); policy != c.RestartPolicy && !service.Done() {
 		list = append(list, warn("doctor.stack.policy", "doctor.stack.policies", append(args, "policy", c.RestartPolicy, "want", policy)...)...)
 	}
 	return list
