@@ -72,6 +72,9 @@ const maxHealthLog = 300
 
 // Containers returns all containers of a compose project, in whatever state, one-off containers too, by name.
 func (e *Engine) Containers(ctx context.Context, project string) ([]Container, error) {
+	if _, err := e.alive(ctx); err != nil {
+		return nil, err
+	}
 	list, err := e.api().ContainerList(ctx, container.ListOptions{
 		All: true, Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+project)),
 	})

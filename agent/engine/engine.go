@@ -5,7 +5,9 @@
 //   - an image is known by its config digest, whatever the engine calls it (see image.go),
 //   - a load has worked only when the image is there afterwards and is the one that was meant,
 //   - memory stays constant whatever the size of an image or of an output,
-//   - stopping, starting and removing may be repeated, and a thing that is gone already is no error.
+//   - stopping, starting and removing may be repeated, and a thing that is gone already is no error,
+//   - an engine that is there and does not answer, because it hangs or was frozen, is ErrNotRunning like one that is gone: it is asked for a sign of
+//     life, and must give it within answersWithin.
 //
 // It knows nothing of releases, journals or compose documents; it reads the labels that compose puts on containers.
 // One Engine is made per process and shared; all methods may be called at once.
@@ -18,7 +20,9 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
@@ -35,6 +39,13 @@ var (
 	ErrInUse      = errors.New("a container uses the image")
 	ErrNoVolume   = errors.New("no such volume")
 	ErrHidden     = errors.New("the files of the volume cannot be reached from here")
+)
+
+// answersWithin is how long the engine may take to give a sign of life, and aliveEvery how often it is asked for one while somebody attends. It does
+// nothing for it, so that even an engine at hard work answers at once; shorter in tests.
+var (
+	answersWithin = 10 * time.Second
+	aliveEvery    = 10 * time.Second
 )
 
 // Engine is a connection to one Docker Engine.
@@ -107,11 +118,26 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 	}, nil
 }
 
-// Attend returns when the engine goes away, at once when it does not answer, or when ctx ends.
+// Attend returns when the engine goes away or hangs, at once when it does not answer, or when ctx ends.
 func (e *Engine) Attend(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// The stream of events lives as long as the engine; nothing is to come over it.
+	go func() {
+		defer cancel()
+		tick := time.NewTicker(aliveEvery)
+		defer tick.Stop()
+		for {
+			if _, err := e.alive(ctx); err != nil {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	// The stream of events lives as long as the engine; nothing is to come over it. One that is frozen keeps it open, or does not begin it.
 	nothing := filters.NewArgs(filters.Arg("type", "plugin"), filters.Arg("event", "none"))
 	messages, failed := e.api().Events(ctx, events.ListOptions{Filters: nothing})
 	for {
@@ -123,12 +149,29 @@ func (e *Engine) Attend(ctx context.Context) {
 	}
 }
 
+// alive asks the engine for a sign of life.
+func (e *Engine) alive(ctx context.Context) (types.Ping, error) {
+	if err := ctx.Err(); err != nil {
+		return types.Ping{}, err // which says nothing about the engine
+	}
+	limit, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	ping, err := e.api().Ping(limit)
+	if err != nil && errors.Is(limit.Err(), context.DeadlineExceeded) {
+		return ping, fmt.Errorf("cannot reach the engine: %w: %w", ErrNotRunning, limit.Err())
+	}
+	if err != nil {
+		return ping, failure("cannot reach the engine", err)
+	}
+	return ping, nil
+}
+
 // renegotiate makes a new client when the engine speaks another API version than before: the docker client only ever
 // lowers the version that it uses, and a newer engine may refuse the old one.
 func (e *Engine) renegotiate(ctx context.Context) error {
-	ping, err := e.api().Ping(ctx)
+	ping, err := e.alive(ctx)
 	if err != nil {
-		return failure("cannot reach the engine", err)
+		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config/configfile"
@@ -23,6 +24,9 @@ var (
 	ErrNotRunning = errors.New("the Docker Engine does not answer")
 	ErrNoImage    = errors.New("it is not in the engine")
 )
+
+// answersWithin is how long the engine may take to give a sign of life before it counts as one that does not answer. Nothing is to be done for it.
+const answersWithin = 10 * time.Second
 
 // Compose runs projects on one engine. It keeps one client, made when it is needed first. Its methods may be called
 // at once for different projects; for one project it is the caller who must see to their order.
@@ -62,7 +66,15 @@ func (c *Compose) dial() (*client.Client, error) {
 func (c *Compose) engine(ctx context.Context) (*client.Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ping, err := c.client.Ping(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, err // which says nothing about the engine
+	}
+	limit, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	ping, err := c.client.Ping(limit)
+	if err != nil && errors.Is(limit.Err(), context.DeadlineExceeded) {
+		return nil, fmt.Errorf("cannot reach the engine: %w: %w", ErrNotRunning, limit.Err())
+	}
 	if err != nil {
 		return nil, failure("cannot reach the engine", err)
 	}

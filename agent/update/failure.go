@@ -101,13 +101,19 @@ func asFailure(err error) error {
 	return &change.Failure{Class: change.ClassSite, Code: e.Code, Hint: e.Hint, Kind: e.Kind, Args: e.Args, Err: err}
 }
 
-// engineGone reports whether the engine does not answer now: then an error of the last call says nothing about the release.
+// infoWithin is how long the engine may take to say how it is when it gives a sign of life. Then it is not gone, however slow.
+const infoWithin = 30 * time.Second
+
+// engineGone reports whether the engine does not answer now, be it that it is gone or that it hangs: then an error of the last call says nothing
+// about the release.
 func (m *Manager) engineGone(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, infoWithin)
+	defer cancel()
 	_, err := m.Engine.Info(ctx)
 	return errors.Is(err, engine.ErrNotRunning)
 }
 
-// watchEngine remembers that the engine was away during a change, until ctx ends.
+// watchEngine remembers that the engine was away or hung during a change, until ctx ends.
 func (m *Manager) watchEngine(ctx context.Context, id uint64) {
 	for {
 		m.Engine.Attend(ctx)
