@@ -2,15 +2,26 @@
 "use strict";
 var body = document.body, url = body.getAttribute("data-live"), edition = body.getAttribute("data-edition");
 var now = document.getElementById("now"), lost = document.getElementById("lost"), details = document.querySelector(".details");
-var was = {}, source = null, silence = 0, again = 0, failing = false;
-function show(gone) {
+var was = {}, state = body.className, title = document.title, gone = false, failing = false;
+var source = null, asked = null, silence = 0, again = 0, looks = 0;
+function paint() {
 now.hidden = gone;
 lost.hidden = !gone;
 if (details) { details.hidden = gone; }
+body.className = gone ? "s-unknown" : state;
+document.title = gone ? lost.querySelector(".word").textContent + ": " + lost.querySelector("h1").textContent : title;
 }
 function wait(ms) {
 clearTimeout(silence);
-silence = setTimeout(function () { show(true); open(); wait(25000); }, ms);
+silence = setTimeout(function () { gone = true; paint(); open(); wait(25000); }, ms);
+}
+function heard() {
+failing = gone = false;
+paint();
+wait(document.hidden ? 150000 : 25000);
+}
+function failed() {
+if (!failing) { failing = true; wait(5000); }
 }
 function put(id, html) {
 var at = document.getElementById(id), had = document.activeElement, fresh, focus;
@@ -23,43 +34,62 @@ focus = had && at.contains(had) ? had.id : "";
 at.innerHTML = html;
 if (focus && document.getElementById(focus)) { document.getElementById(focus).focus(); }
 }
-function take(e) {
-var said = JSON.parse(e.data), id;
-if (said.edition !== edition) { location.reload(); return; }
-body.className = "s-" + said.state;
-document.title = said.title;
-for (id in said.parts) { put(id, said.parts[id]); }
-print();
-heard();
-}
-function heard() {
-failing = false;
-show(false);
-wait(25000);
-}
 function print() {
 var b = document.querySelector("[data-print]");
 if (b) { b.hidden = false; b.onclick = function () { window.print(); }; }
 }
-function open() {
+function take(said) {
+var id;
+if (said.edition !== edition) { location.reload(); return; }
+state = "s-" + said.state;
+title = said.title;
+for (id in said.parts) { put(id, said.parts[id]); }
+print();
+heard();
+}
+function stop() {
 clearTimeout(again);
-if (source) { source.close(); }
+if (source) { source.close(); source = null; }
+if (asked) { asked.onload = asked.onerror = asked.ontimeout = null; asked.abort(); asked = null; }
+}
+function open() {
+stop();
+looks = 12;
+if (document.hidden || !window.EventSource) { look(); return; }
 source = new EventSource(url);
-source.addEventListener("page", take);
+source.addEventListener("page", function (e) { take(JSON.parse(e.data)); });
 source.addEventListener("beat", heard);
 source.onerror = function () {
-if (!failing) { failing = true; wait(5000); }
-if (source.readyState === 2) { clearTimeout(again); again = setTimeout(look, 3000); }
+failed();
+if (this.readyState === 2) { look(); }
 };
 }
 function look() {
-var ask = new XMLHttpRequest();
-ask.open("GET", location.href);
-ask.timeout = 5000;
-ask.onload = function () { if (ask.status === 200) { location.reload(); } else { again = setTimeout(look, 5000); } };
-ask.onerror = ask.ontimeout = function () { show(true); again = setTimeout(look, 5000); };
-ask.send();
+stop();
+asked = new XMLHttpRequest();
+asked.open("GET", location.href);
+asked.responseType = "document";
+asked.timeout = 15000;
+asked.onload = function () { read(this.status === 200 && this.response); next(); };
+asked.onerror = asked.ontimeout = function () { failed(); next(); };
+asked.send();
 }
+function read(page) {
+var parts = {}, i, at, list = body.getAttribute("data-parts").split(" ");
+if (!page || !page.body.getAttribute("data-edition")) { failed(); return; }
+for (i = 0; i < list.length; i++) { at = page.getElementById(list[i]); if (at) { parts[list[i]] = at.innerHTML; } }
+take({edition: page.body.getAttribute("data-edition"), state: page.body.className.slice(2), title: page.title, parts: parts});
+}
+function next() {
+asked = null;
+looks--;
+again = setTimeout(document.hidden || looks > 0 ? look : open, document.hidden ? 60000 : 5000);
+}
+document.addEventListener("visibilitychange", function () {
+if (document.hidden) { stop(); looks = 12; next(); wait(150000); } else { open(); wait(10000); }
+});
+document.addEventListener("submit", stop);
 print();
-if (window.EventSource) { open(); wait(25000); } else { setTimeout(look, 30000); }
+open();
+wait(25000);
 }());

@@ -36,6 +36,9 @@ func (v *View) Script() template.JS { return template.JS(compact(liveJS)) }
 // Edition tells a browser whether the page that it shows is of this program.
 func (v *View) Edition() string { return edition }
 
+// Parts names what changes while somebody looks, for a browser that has to load the page again and again to follow it.
+func (v *View) Parts() string { return strings.Join(parts, " ") }
+
 // Heading is what stands in the tab.
 func (v *View) Heading() string { return v.Word + ": " + v.Title }
 

@@ -89,7 +89,7 @@ func TestPage(t *testing.T) {
 	browser := Open(t)
 	for name, test := range map[string]func(*testing.T, *Tab, *stage){
 		"states-en": states("en", narrow, false, true), "states-ar": states("ar", narrow, true, true), "states-fr": states("fr", 1000, false, false),
-		"details": details, "keyboard": keyboard, "live": live, "without scripts": withoutScripts, "lost": lost,
+		"details": details, "keyboard": keyboard, "live": live, "tabs": tabs, "without scripts": withoutScripts, "lost": lost,
 	} {
 		// What one waits for, the others use.
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, browser.Tab(t), newStage(t)) })
@@ -243,11 +243,14 @@ func lost(t *testing.T, tab *Tab, s *stage) {
 	tab.Until(5*time.Second, `document.querySelector("#lost").hidden`)
 	s.close()
 	tab.Until(20*time.Second, `!document.querySelector("#lost").hidden && document.querySelector("#now").hidden`)
+	if got := Eval[string](tab, `document.body.className + " " + document.title`); got != "s-unknown No answer: There is no answer from the agent. Please wait." {
+		t.Errorf("the lost page is %s", got)
+	}
 	tab.Shot("lost-en")
 	for _, v := range tab.Axe() {
 		t.Errorf("lost: %s", v)
 	}
 	s.Play(state(t, "needs-disk"))
 	s.open(s.addr)
-	tab.Until(20*time.Second, `document.querySelector("#lost").hidden && document.body.className === "s-needs"`)
+	tab.Until(20*time.Second, `document.querySelector("#lost").hidden && document.body.className === "s-needs" && document.title.startsWith("Please look: ")`)
 }

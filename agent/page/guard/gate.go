@@ -6,10 +6,11 @@ import (
 	"sync"
 )
 
-// Bounds of connections and of streams: in all from the network, of one address there, and from this computer.
+// Bounds of connections and of streams: in all from the network, of one address there, and from this computer. A browser opens six connections to one
+// server and no more: with fewer streams there is always one left for a button. Who gets no stream loads the page again and again.
 const (
 	maxConnections, maxOfOne, maxHere           = 48, 10, 48
-	maxStreams, maxStreamsOfOne, maxStreamsHere = 24, 4, 8
+	maxStreams, maxStreamsOfOne, maxStreamsHere = 24, 4, 4
 )
 
 // gate counts who is inside. This computer has places of its own.

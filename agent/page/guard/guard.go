@@ -125,6 +125,8 @@ func (g *Guard) read(w http.ResponseWriter, r *http.Request, from netip.Addr, wh
 		g.refuse(w, r, http.StatusRequestEntityTooLarge, "guard.large")
 	case r.URL.Path == metricsPath && g.o.Metrics != nil && g.o.Config().Metrics == "true" && who.here:
 		g.o.Metrics.ServeHTTP(w, r)
+	case r.URL.Path == streamPath && !ownStream(r):
+		g.refuse(w, r, http.StatusForbidden, "guard.foreign")
 	case r.URL.Path == streamPath && r.Method == http.MethodGet:
 		g.stream(w, r, from, who)
 	default:
@@ -199,6 +201,18 @@ func ownReferer(r *http.Request) bool {
 	}
 	u, err := url.Parse(r.Header.Get("Referer"))
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// ownStream says whether the page itself asks for a stream: the page of another site could not read it, but take all places.
+func ownStream(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "same-origin", "none":
+		return true
+	case "":
+		u, err := url.Parse(r.Header.Get("Origin")) // of old browsers, and only from another site
+		return err == nil && (u.String() == "" || strings.EqualFold(u.Host, r.Host))
+	}
+	return false
 }
 
 // here says whether a connection between two addresses stays in this computer.

@@ -440,3 +440,36 @@ func TestPortInUse(t *testing.T) {
 	}
 	await(t, "the port", func() bool { return h.Warning() == "" && reach(taken.Addr().String()) })
 }
+
+// TestForeignStream: the page of another site can't take the places of streams.
+func TestForeignStream(t *testing.T) {
+	t.Parallel()
+	h := open(t, false)
+	for _, tt := range []struct {
+		name, header, value string
+		want                int
+	}{
+		{"another site", "Sec-Fetch-Site", "cross-site", 403},
+		{"another port", "Sec-Fetch-Site", "same-site", 403},
+		{"an old browser, another site", "Origin", "http://evil.example", 403},
+		{"an old browser, a file", "Origin", "null", 403},
+		{"the page", "Sec-Fetch-Site", "same-origin", 200},
+		{"the address typed in", "Sec-Fetch-Site", "none", 200},
+		{"an old browser, the page", "Accept", "text/event-stream", 200},
+	} {
+		c, base := h.client(false)
+		req, err := http.NewRequest(http.MethodGet, base+"/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(tt.header, tt.value)
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, resp.StatusCode, tt.want)
+		}
+	}
+}

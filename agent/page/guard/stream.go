@@ -19,7 +19,7 @@ const (
 	writeTime  = 15 * time.Second
 )
 
-// stream lets one stream more run, within bounds. A browser that is refused falls back to loading the page again.
+// stream lets one stream more run, within bounds. The script of the page that gets none asks for the page itself again and again.
 func (g *Guard) stream(w http.ResponseWriter, r *http.Request, from netip.Addr, who reader) {
 	leave := g.live.enter(from, who.here)
 	if leave == nil {
