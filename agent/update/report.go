@@ -20,8 +20,11 @@ import (
 	"dhow/manifest/report"
 )
 
-// factReport is the number of the last report.
-const factReport = "report"
+// factReport is the number of the last report, factTold its file.
+const (
+	factReport = "report"
+	factTold   = "report-told"
+)
 
 // keyLine is what stands before the seed in the file of the site's key.
 const keyLine = "dhow-site-key 1 "
@@ -65,7 +68,8 @@ func (m *Manager) publicKey() string {
 	return report.Key(key.Public().(ed25519.PublicKey))
 }
 
-// Report is the signed report for the central team, as package manifest/report defines it.
+// Report is the signed report for the central team, as package manifest/report defines it. Who asks again while there is nothing new to tell gets the
+// same file: a number stands for what was told.
 func (m *Manager) Report(ctx context.Context) (json.RawMessage, error) {
 	r, err := m.telling(ctx)
 	if err != nil {
@@ -74,7 +78,7 @@ func (m *Manager) Report(ctx context.Context) (json.RawMessage, error) {
 	return m.signReport(r)
 }
 
-// signReport gives a report its number.
+// signReport gives a report its number, unless the last one tells the same.
 func (m *Manager) signReport(r report.Report) ([]byte, error) {
 	key, err := m.siteKey()
 	if err != nil {
@@ -82,6 +86,13 @@ func (m *Manager) signReport(r report.Report) ([]byte, error) {
 	}
 	m.keyMu.Lock()
 	defer m.keyMu.Unlock()
+	var last []byte
+	if _, err := m.Journal.Fact(factTold, &last); err != nil {
+		return nil, err
+	}
+	if old, by, err := report.Parse(last); err == nil && by == report.Key(key.Public().(ed25519.PublicKey)) && old.Same(r) {
+		return last, nil
+	}
 	if _, err := m.Journal.Fact(factReport, &r.Number); err != nil {
 		return nil, err
 	}
@@ -89,7 +100,11 @@ func (m *Manager) signReport(r report.Report) ([]byte, error) {
 	if err := m.Journal.SetFact(factReport, r.Number); err != nil {
 		return nil, err
 	}
-	return r.Sign(key)
+	data, err := r.Sign(key)
+	if err != nil {
+		return nil, err
+	}
+	return data, m.Journal.SetFact(factTold, data)
 }
 
 // telling is what a report says now. Reasons are left out: a service may have put anything into them.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -57,12 +58,41 @@ func TestReportHoldsNothingThatIsNobodysBusiness(t *testing.T) {
 	if len(r.Updates) != 2 || u.To != "1.2.0" || u.Result != api.ResultRefused || u.Step != stepPlan || u.Class != string(change.ClassRelease) || r.Agent != "1.0" || r.Fleet != "emr" {
 		t.Errorf("it says %+v", r)
 	}
-	again, err := m.Report(t.Context())
-	if err != nil {
+}
+
+// Reading a report takes no number, as long as it tells the same.
+func TestAReportIsTheSameUntilThereIsNews(t *testing.T) {
+	m, _ := stickSite(t)
+	m.Log = slog.New(slog.DiscardHandler)
+	ask := func() (string, report.Report) {
+		t.Helper()
+		data, err := m.Report(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := report.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data), r
+	}
+	first, r := ask()
+	now := m.Now()
+	m.Now = func() time.Time { return now.Add(time.Hour) }
+	if again, _ := ask(); again != first {
+		t.Errorf("asked again: %s, was %s", again, first)
+	}
+	m.ended(t, 1, "1.1.0", nil)
+	second, next := ask()
+	if next.Number != r.Number+1 || next.Same(r) || !next.Made.After(r.Made) {
+		t.Errorf("after an update: %+v, was %+v", next, r)
+	}
+	if err := os.Remove(m.Paths.SiteKey()); err != nil {
 		t.Fatal(err)
 	}
-	if next, _, err := report.Parse(again); err != nil || next.Number != r.Number+1 || !next.Same(r) {
-		t.Errorf("the next one: %+v, %v", next, err)
+	m.key = nil
+	if again, other := ask(); again == second || other.Number != next.Number+1 || !other.Same(next) {
+		t.Errorf("with another key: %s, was %s", again, second)
 	}
 }
 
