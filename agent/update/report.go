@@ -181,6 +181,11 @@ func (m *Manager) bringReport(ctx context.Context, b *brought, told *reported) b
 		m.Log.Warn("there is no report", "error", m.masked(err.Error()))
 		return true
 	}
+	if !told.once { // it was pulled out once while a report was written
+		if err := durable.CleanIn(root, report.FileName(m.Config.Site)); err != nil {
+			m.Log.Warn("leftovers stay on a stick", "path", b.place.Path, "error", err)
+		}
+	}
 	how := api.ReportWritten
 	if !found || !now.Same(before) {
 		how = m.writeReport(root, now, b.place.Path)

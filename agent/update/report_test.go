@@ -167,9 +167,21 @@ func TestWhichSticksGetAReport(t *testing.T) {
 	}
 
 	b, path = place(true)
+	left, others := filepath.Join(filepath.Dir(path), ".dhow-tmp-"+filepath.Base(path)+"-0a1b"), filepath.Join(filepath.Dir(path), ".dhow-tmp-0a1b")
+	for _, f := range []string{left, others} {
+		if err := os.WriteFile(f, []byte("half a rep"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	told = reported{}
 	m.bringReport(t.Context(), b, &told)
 	first := number(path)
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("what was left when the stick was pulled out is still there: %v", err)
+	}
+	if _, err := os.Stat(others); err != nil {
+		t.Errorf("what somebody else writes is gone: %v", err)
+	}
 	m.bringReport(t.Context(), b, &told)
 	told = reported{} // plugged in again
 	m.bringReport(t.Context(), b, &told)
