@@ -47,6 +47,8 @@
 //     seen for a working program, so two attempts and it is set aside. Wrong architecture, truncation and a wrong version are mostly found
 //     before, by the digest, the ELF header and a bounded run of "dhow version --json": then no trial begins.
 //   - a crash within the trial: the same. Settle is two minutes, so a crash in its second minute counts.
+//   - a crash after the trial: it is not taken back. The service manager starts the program again, and the proven one of before stands in .dhow.old for
+//     people: with the agent stopped, put it over the program. The next start sees that it is another one.
 //   - a hang, never ready or a deadlock later: Limit (10 minutes) passes without Settle being reached; it is killed and set aside.
 //   - no source answers the candidate: after Limit the old one runs, and the trial is repeated when the old one has just reached a source; after
 //     three of these it is set aside.
