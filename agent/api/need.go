@@ -16,6 +16,15 @@ const (
 	NeedHealth  = "health"  // the release that should run does not run well; args: release
 	NeedStuck   = "stuck"   // going back can't finish; args: code
 	NeedConfig  = "config"  // dhow.yaml can't be used; args: file, line, column, problem
+	// What follows says that something is not known, or too old, or was refused or failed: whoever tells people that all is well rests on it.
+	NeedUnknown    = "unknown"    // the engine answers, and yet nobody can tell how the release runs; args: release
+	NeedTrouble    = "trouble"    // the agent can't go on, and tries again
+	NeedManifest   = "manifest"   // there is no signed manifest here, so nobody knows what this site should run
+	NeedUnassigned = "unassigned" // the manifest does not name this site
+	NeedExpired    = "expired"    // the manifest counts no longer; args: day
+	NeedUntrusted  = "untrusted"  // a source has answered, and what it sends is refused
+	NeedBackup     = "backup"     // the last backup could not be made, or is damaged, or too old
+	NeedDrill      = "drill"      // the last trial restore has failed; args: backup
 )
 
 // Offer is a bundle on a stick, or in a watched folder, that was found and looked at. Kind says what it is good for.

@@ -83,7 +83,8 @@ var states = []string{
 }
 
 var needs = []string{
-	api.NeedClock, api.NeedDisk, api.NeedOffline, api.NeedEngine, api.NeedHealth, api.NeedStuck, api.NeedConfig,
+	api.NeedClock, api.NeedDisk, api.NeedOffline, api.NeedEngine, api.NeedHealth, api.NeedStuck, api.NeedConfig, api.NeedUnknown, api.NeedTrouble,
+	api.NeedManifest, api.NeedUnassigned, api.NeedExpired, api.NeedUntrusted, api.NeedBackup, api.NeedDrill,
 }
 
 // Describe sends nothing: which series there are depends on the site.

@@ -14,8 +14,8 @@
 //
 // It is run without a shell, in a process group of its own, with nothing of the agent's environment but PATH, and with DHOW_EVENT (ready, started, done,
 // rolled-back, needs-you, agent-done or agent-failed), DHOW_SITE, DHOW_FROM, DHOW_TO, DHOW_RECEIPT, DHOW_REASON_KIND (the kind of a need, or "refused") and DHOW_TEXT (the sentence in the
-// site's language). An Event as JSON is on its standard input. There are no secrets in either, and no causes from logs of the stack. After half a minute it is killed, with all that it
-// has started; the first bytes of what it printed go to the log. Events wait for each other; nothing waits for a hook.
+// site's language). An Event as JSON is on its standard input. There are no secrets in either, and no causes from logs of the stack. After half a minute it is killed, with all of
+// its process group (what it has put into a session of its own goes on); the first bytes of what it printed go to the log. Events wait for each other; nothing waits for a hook.
 //
 // # The desktop
 //

@@ -125,7 +125,11 @@ func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
 	moment("page.machine.backup", st.LastBackup)
 	moment("page.machine.nextbackup", st.NextBackup)
 	if d := st.LastDrill; d != nil {
-		moment("page.machine.drill", &d.When)
+		text := say.Date(d.When, now)
+		if !d.OK {
+			text = say.Say("page.machine.drill.failed", "when", text)
+		}
+		add("page.machine.drill", text)
 	}
 	add("page.machine.version", s.Machine.Version)
 	if a := st.Agent; a != nil {

@@ -28,6 +28,14 @@ func (m *Manager) clock() trust.Clock {
 // clockWrong reports whether the computer's clock is behind a moment that has certainly passed.
 func (m *Manager) clockWrong() bool { return m.clock().Wrong() }
 
+// clockOrNone is now, zero while the clock is wrong.
+func (m *Manager) clockOrNone() time.Time {
+	if m.clockWrong() {
+		return time.Time{}
+	}
+	return m.now()
+}
+
 // windowOpen reports whether the facility allows downtime now. While the clock is wrong no hours can be told; who has given none needs none.
 func (m *Manager) windowOpen() bool {
 	w := m.window()

@@ -23,5 +23,9 @@
 // A full disk is no failure of a release: what is missing where is added up (room.go), and what failed for want of it goes on by itself when
 // there is room (shortage.go); so does a fetch that would move many more bytes for want of room. An engine that is stopped in the middle is held against nobody.
 //
+// Whoever tells people that all is well says so only when Status has no Needs, and Status has one whenever a fact behind that is unknown, too old,
+// refused or failed: how the release runs, what the site should run, what the sources say, the backups and their trial, the disk, the clock, the
+// configuration, and whether the agent itself goes on (needs.go).
+//
 // This package leaves to others: the socket and the schedule (daemon), the order of do and undo (change), durability (journal).
 package update

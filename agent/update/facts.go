@@ -102,6 +102,31 @@ func (b Bad) text() string {
 type Poll struct {
 	Last  time.Time `json:"last,omitzero"` // when a source last answered
 	Error string    `json:"error,omitempty"`
+	// First is when a source was first asked and did not answer, while none ever has. Refused is set when the last answer was not trusted: the kind
+	// of that failure in package words.
+	First   time.Time `json:"first,omitzero"`
+	Refused string    `json:"refused,omitempty"`
+}
+
+// failed notes that a look has ended without a good answer at a moment, zero when no clock could tell. A last answer that lies ahead of it was
+// written by a clock that was wrong, and would never grow old.
+func (p *Poll) failed(text string, now time.Time) {
+	p.Error = text
+	switch {
+	case now.IsZero():
+	case p.Last.IsZero() && (p.First.IsZero() || p.First.After(now)):
+		p.First = now
+	case p.Last.After(now.Add(time.Hour)):
+		p.Last = now
+	}
+}
+
+// since is when it began that no source answers; zero when nobody knows.
+func (p *Poll) since() time.Time {
+	if p.Last.IsZero() {
+		return p.First
+	}
+	return p.Last
 }
 
 // good returns the known-good release, or nil on a new site.

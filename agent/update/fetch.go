@@ -2,6 +2,7 @@ package update
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,7 +182,10 @@ func (m *Manager) ask(ctx context.Context, p fetchPlan) (note refreshNote, facts
 		if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
 			return note, nil, err
 		}
-		poll.Error = text
+		poll.failed(text, m.clockOrNone())
+		if behind {
+			poll.Refused = "stale"
+		}
 	}
 	if p.From == "" {
 		m.reached(note.Unreachable != "")
@@ -359,6 +363,9 @@ func (m *Manager) fetchEnded(c *change.Change) map[string]any {
 	if _, err := m.Journal.Fact(factPoll, &poll); err != nil || c.Cause.Class == change.ClassReplaced {
 		return nil
 	}
-	poll.Error = c.Cause.Message
+	poll.failed(c.Cause.Message, m.clockOrNone())
+	if p.From == "" && c.Cause.Class == change.ClassTrust {
+		poll.Refused = cmp.Or(c.Cause.Kind, "forged")
+	}
 	return map[string]any{factPoll: poll}
 }

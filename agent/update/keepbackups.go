@@ -166,13 +166,19 @@ func (m *Manager) deleteBackup(ctx context.Context, t *change.Task) error {
 }
 
 // statusOfBackups fills in what a person should know of the backups.
-func (m *Manager) statusOfBackups(ctx context.Context, s *api.Status) error {
+func (m *Manager) statusOfBackups(ctx context.Context, k *found) error {
+	s := k.Status
 	list, err := m.Backups(ctx)
 	if err != nil {
+		k.unreadable = true
 		s.Warnings = append(s.Warnings, "the backups can't be read: "+err.Error())
 		return nil
 	}
 	for i := range list {
+		if list[i].Trouble != "" { // nothing could be restored from it
+			k.unreadable = k.unreadable || i == 0
+			continue
+		}
 		if !list[i].Made.After(m.stamp().Add(time.Hour)) { // one that was made by a clock that was ahead tells nothing
 			s.LastBackup = &list[i].Made
 			break
@@ -192,7 +198,7 @@ func (m *Manager) statusOfBackups(ctx context.Context, s *api.Status) error {
 	if err != nil {
 		return err
 	}
-	if r.Failed != "" {
+	if k.failed = r.Failed; r.Failed != "" {
 		s.Warnings = append(s.Warnings, "the last backup could not be made: "+r.Failed)
 	}
 	if r.Untidy != "" {

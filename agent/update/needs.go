@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -11,10 +12,15 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/engine"
 	"dhow/agent/site"
+	"dhow/manifest/trust"
 )
 
-// offlineDays is how many days without an answer of any source are too many.
-const offlineDays = 7
+const (
+	// offlineDays is how many days without a good answer of any source are too many.
+	offlineDays = 7
+	// backupLate is how long after its hour a backup may be missing: a computer may be off over the weekend.
+	backupLate = 3 * 24 * time.Hour
+)
 
 // Free space, in bytes, at the folder of the agent and at that of the engine, below which something should be done, and below which not even the
 // journal is safe. The doctor goes by them, too.
@@ -23,8 +29,28 @@ const (
 	NoSpace     = 200_000_000
 )
 
-// needs are what a person must see to, the worst first. It reads what Status has found out by then; gone says that the engine does not answer.
-func (m *Manager) needs(s *api.Status, gone bool) (list []api.Need) {
+// found is what Status has found out, and what stands behind it. Zero means that all is well, but for the fields of Status.
+type found struct {
+	*api.Status
+	now        time.Time // zero while the clock is wrong
+	says       string    // the clock that is wrong
+	gone       bool      // the engine does not answer
+	mistake    *site.ConfigError
+	missing    int64 // bytes that must be freed
+	trouble    string
+	manifest   error     // why there is none
+	assignment error     // why it does not name this site
+	expires    time.Time // the manifest
+	poll       Poll
+	far        bool   // there are sources beyond this computer
+	failed     string // why the last backup could not be made
+	unreadable bool   // the backups can't be read, or the newest one is damaged
+	due        time.Time
+}
+
+// needs are what a person must see to, the worst first. Whatever people are told rests on these: when a fact behind "all is well" is unknown, too
+// old, refused or failed, there is a need (see the package comment).
+func (k found) needs() (list []api.Need) {
 	add := func(kind string, args ...string) {
 		n := api.Need{Kind: kind}
 		for i := 0; i+1 < len(args); i += 2 {
@@ -35,30 +61,76 @@ func (m *Manager) needs(s *api.Status, gone bool) (list []api.Need) {
 		}
 		list = append(list, n)
 	}
-	if s.State == api.StateStuck {
-		add(api.NeedStuck, "code", s.Code)
+	changing := k.State == api.StateUpdating || k.State == api.StateUndoing || k.State == api.StateStuck
+	if k.State == api.StateStuck {
+		add(api.NeedStuck, "code", k.Code)
 	}
-	if e := configMistake(m.Paths); e != nil {
+	if e := k.mistake; e != nil {
 		add(api.NeedConfig, "file", e.Path, "line", strconv.Itoa(max(1, e.Line)), "column", strconv.Itoa(max(1, e.Column)), "problem", e.Message)
 	}
-	if gone {
+	switch {
+	case k.gone:
 		add(api.NeedEngine)
+	case changing || k.Release == "":
+	case k.Health == "unhealthy" || k.Health == "stopped":
+		add(api.NeedHealth, "release", k.Release)
+	case k.Health != "healthy" && k.Health != "starting":
+		add(api.NeedUnknown, "release", k.Release)
 	}
-	changing := s.State == api.StateUpdating || s.State == api.StateUndoing || s.State == api.StateStuck
-	if !gone && !changing && (s.Health == "unhealthy" || s.Health == "stopped") {
-		add(api.NeedHealth, "release", s.Release)
+	if k.trouble != "" {
+		add(api.NeedTrouble)
 	}
-	if missing := m.missingRoom(); missing > 0 {
-		add(api.NeedDisk, "missing", size(missing))
+	if k.missing > 0 {
+		add(api.NeedDisk, "missing", size(k.missing))
 	}
-	if m.clockWrong() {
-		add(api.NeedClock, "now", m.now().Local().Format("2006-01-02 15:04"))
-	} else if s.LastCheck != nil && slices.ContainsFunc(m.config().Sources, func(s string) bool { return !onThisComputer(s) }) {
-		if days := int(m.now().Sub(*s.LastCheck) / (24 * time.Hour)); days >= offlineDays {
-			add(api.NeedOffline, "days", strconv.Itoa(days))
-		}
+	if k.says != "" {
+		add(api.NeedClock, "now", k.says)
+	}
+	switch {
+	case k.manifest != nil && k.Release == "" && errors.Is(k.manifest, trust.ErrNothing): // a new computer, which is said anyway
+	case k.manifest != nil:
+		add(api.NeedManifest)
+	case k.assignment != nil:
+		add(api.NeedUnassigned)
+	case !k.now.IsZero() && !k.expires.IsZero() && k.now.After(k.expires):
+		add(api.NeedExpired, "day", k.expires.Format(time.DateOnly))
+	}
+	days := 0
+	if since := k.poll.since(); !since.IsZero() && !k.now.IsZero() {
+		days = int(k.now.Sub(since) / (24 * time.Hour))
+	}
+	switch late := k.far && days >= offlineDays; {
+	// A registry that lags behind a stick is no attack, until it goes on for long.
+	case k.poll.Refused != "" && (k.poll.Refused != "stale" || late):
+		add(api.NeedUntrusted)
+	case late:
+		add(api.NeedOffline, "days", strconv.Itoa(days))
+	}
+	if k.Release != "" && (k.failed != "" || k.unreadable || !k.now.IsZero() && !k.due.IsZero() && k.now.Sub(k.due) > backupLate) {
+		add(api.NeedBackup)
+	}
+	if d := k.LastDrill; d != nil && !d.OK {
+		add(api.NeedDrill, "backup", d.Backup)
 	}
 	return list
+}
+
+// far reports whether a source lies beyond this computer.
+func (m *Manager) far() bool {
+	return slices.ContainsFunc(m.config().Sources, func(s string) bool { return !onThisComputer(s) })
+}
+
+// backupExpected is when the schedule should have made a backup after the newest one that is good; zero when it has none to make.
+func (m *Manager) backupExpected(s *api.Status, good *Good) time.Time {
+	expr := cmp.Or(m.config().Backup.At, site.DefaultBackup)
+	if good == nil || expr == site.Never {
+		return time.Time{}
+	}
+	last := good.Since
+	if s.LastBackup != nil {
+		last = *s.LastBackup
+	}
+	return m.nextOf(expr, last)
 }
 
 // missingRoom is how many bytes must be freed, on the agent's disk for its own safety, or before what failed for want of space can go on; 0 for none.

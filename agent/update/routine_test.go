@@ -136,7 +136,7 @@ func TestCopiesFollowBackups(t *testing.T) {
 		t.Fatalf("tried again at once: %q", got)
 	}
 	var s api.Status
-	if err := m.statusOfBackups(t.Context(), &s); err != nil || len(s.Warnings) != 1 ||
+	if err := m.statusOfBackups(t.Context(), &found{Status: &s}); err != nil || len(s.Warnings) != 1 ||
 		s.Warnings[0] != "no copy of the backups in /media/backup: the stick is away" {
 		t.Fatalf("%v %v", s.Warnings, err)
 	}

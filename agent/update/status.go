@@ -26,9 +26,15 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	} else {
 		s.State = api.StateNew
 	}
-	if current, err := m.Trust.Current(); err == nil {
-		s.Fleet, s.Manifest = current.Fleet.Name, current.Number
-		if as, err := current.Fleet.Assignment(m.Config.Site); err == nil {
+	k := found{Status: &s, now: m.clockOrNone(), mistake: configMistake(m.Paths), missing: m.missingRoom(), far: m.far()}
+	if k.now.IsZero() {
+		k.says = m.now().Local().Format("2006-01-02 15:04")
+	}
+	current, err := m.Trust.Current()
+	if k.manifest = err; err == nil {
+		s.Fleet, s.Manifest, k.expires = current.Fleet.Name, current.Number, current.Expires
+		as, err := current.Fleet.Assignment(m.Config.Site)
+		if k.assignment = err; err == nil {
 			s.Pinned = as.Pin
 			if as.Hold != nil {
 				s.Hold = as.Hold.Reason
@@ -63,19 +69,18 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if err := m.statusOfChanges(&s); err != nil {
 		return s, err
 	}
-	var poll Poll
-	if _, err := m.Journal.Fact(factPoll, &poll); err != nil {
+	if _, err := m.Journal.Fact(factPoll, &k.poll); err != nil {
 		return s, err
 	}
-	s.LastError = poll.Error
-	if !poll.Last.IsZero() {
-		s.LastCheck = &poll.Last
+	s.LastError = k.poll.Error
+	if !k.poll.Last.IsZero() {
+		s.LastCheck = &k.poll.Last
 	}
 	m.mu.Lock()
-	trouble := m.trouble
+	k.trouble = m.trouble
 	m.mu.Unlock()
-	if trouble != "" {
-		s.Warnings = append(s.Warnings, "the agent can't go on and tries again: "+trouble)
+	if k.trouble != "" {
+		s.Warnings = append(s.Warnings, "the agent can't go on and tries again: "+k.trouble)
 	}
 	if err := m.statusOfAgent(&s); err != nil {
 		return s, err
@@ -86,13 +91,17 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	if err := m.statusOfTime(&s); err != nil {
 		return s, err
 	}
-	s.Needs = m.needs(&s, m.engineAway(ctx, good != nil, answer))
+	if err := m.statusOfBackups(ctx, &k); err != nil {
+		return s, err
+	}
+	k.due = m.backupExpected(&s, good)
+	k.gone = m.engineAway(ctx, good != nil, answer)
+	s.Needs = k.needs()
 	s.Offers = m.offers()
 	if s.Key = m.publicKey(); s.Key != "" {
 		s.KeyPrint = report.Fingerprint(s.Key)
 	}
-	err = m.statusOfBackups(ctx, &s)
-	return s, err
+	return s, nil
 }
 
 // statusOfChanges fills in the change at work and the last one that ended.

@@ -27,8 +27,10 @@ func (r *Reader) Moment(t, now time.Time) string {
 		return r.Say("time.this_night", "hour", hour)
 	case ago >= 0 && ago < 12*time.Hour:
 		return r.Count("time.hours_ago", int(ago/time.Hour))
-	case days == 0 && t.Hour() >= evening && ago < 0, days == 1 && t.Hour() < morning && now.Hour() >= morning:
+	case days == 0 && t.Hour() >= evening && ago < 0:
 		return r.Say("time.tonight", "hour", hour)
+	case days == 1 && t.Hour() < morning && now.Hour() >= morning:
+		return r.Say("time.after_midnight", "hour", hour) // which few languages call this evening
 	case days == 0:
 		return r.Say("time.today", "hour", hour)
 	case days == 1:

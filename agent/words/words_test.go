@@ -132,7 +132,7 @@ func TestMoments(t *testing.T) {
 		{now.AddDate(-1, 0, 0), "on 21 Nov 2025 at 15:00", "le 21 nov. 2025 à 15:00", "21 Nov 2025 15:00"},
 		{now.Add(time.Hour), "today at 16:00", "aujourd’hui à 16:00", "16:00"},
 		{now.Add(6 * time.Hour), "tonight at 21:00", "ce soir à 21:00", "21:00"},
-		{now.Add(11 * time.Hour), "tonight at 02:00", "ce soir à 02:00", "22 Nov 02:00"},
+		{now.Add(11 * time.Hour), "in the night at 02:00", "cette nuit à 02:00", "22 Nov 02:00"},
 		{now.Add(16 * time.Hour), "tomorrow at 07:00", "demain à 07:00", "22 Nov 07:00"},
 		{now.AddDate(0, 0, 3), "on 24 Nov at 15:00", "le 24 nov. à 15:00", "24 Nov 15:00"},
 	} {
