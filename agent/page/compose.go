@@ -48,6 +48,8 @@ func (c *composer) state(note *api.Update) {
 		c.nothing()
 	case c.s.Paused != nil:
 		c.paused()
+	case c.doubt() != nil:
+		c.need(*c.doubt())
 	default:
 		c.current()
 	}
@@ -60,6 +62,17 @@ func (c *composer) urgent() *api.Need {
 		if slices.Contains([]string{api.NeedEngine, api.NeedConfig, api.NeedHealth}, n.Kind) {
 			return &c.s.Needs[i]
 		}
+	}
+	return nil
+}
+
+// doubt is why nobody may be told that all is well although the agent names no need: how the release runs, or what should run, is not known.
+func (c *composer) doubt() *api.Need {
+	switch {
+	case c.s.Health != "healthy" && c.s.Health != "starting":
+		return &api.Need{Kind: api.NeedUnknown, Args: map[string]string{"release": c.s.Release}}
+	case c.s.Pinned == "" && c.s.Hold == "":
+		return &api.Need{Kind: api.NeedManifest}
 	}
 	return nil
 }
@@ -349,7 +362,7 @@ func (c *composer) current() {
 		c.Title = c.Say.Say("page.runs", "release", c.release())
 		c.line(c.Say.Say("page.hold", "reason", plain(c.s.Hold, longText)))
 		return
-	case c.s.Pinned == "" || c.s.Pinned == c.s.Release:
+	case c.s.Pinned == c.s.Release:
 		c.line(c.Say.Say("page.runs", "release", c.release()))
 	case u != nil && u.To == c.s.Pinned && u.Result != api.ResultDone:
 		c.Title = c.Say.Say("page.runs", "release", c.release())

@@ -4,6 +4,7 @@
 //
 //   - that it says what the agent says now, or that there is no answer: with JavaScript a stream that fell silent is said at once, without it the browser's
 //     own refresh fails visibly;
+//   - that it is green only when the agent names no need and says how the release runs and what should run;
 //   - that it works without JavaScript, in old browsers, with keyboard, screen reader and at 400 % (WCAG 2.2 AA), in every language of package words and
 //     both directions of writing;
 //   - that the whole is one document of at most MaxBytes, with one style sheet and one script that its content security policy names by their
