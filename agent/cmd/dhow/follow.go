@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -70,6 +71,9 @@ func (s *shell) follow(ctx context.Context, asJSON bool, start func(*api.Client)
 		}
 	} else {
 		s.tell(o)
+		if status, err := c.Status(ctx); err == nil {
+			s.tellMistake(status)
+		}
 	}
 	if o.Error != nil {
 		return o.Error
@@ -138,6 +142,15 @@ func (s *shell) tell(o outcome) {
 		}
 	case o.Result == api.ResultRolledBack && o.Update != nil:
 		s.printf("%s %s\n", p.paint(31, s.say("cli.failed."+o.Update.Kind)), s.asBefore(o.Update))
+	}
+}
+
+// tellMistake says that the configuration can't be used, whatever was ordered: what somebody has just written into it did not count.
+func (s *shell) tellMistake(st api.Status) {
+	for _, n := range st.Needs {
+		if n.Kind == api.NeedConfig {
+			fmt.Fprintf(s.err, "%s: %s\n  %s\n", s.say("cli.label.warning"), s.words.Map("need."+n.Kind, n.Args), s.say("need.do."+n.Kind))
+		}
 	}
 }
 
