@@ -253,6 +253,46 @@ func TestTheBestComesFirst(t *testing.T) {
 	}
 }
 
+// TestTenBundlesOnTwoSticks: of many signed bundles the newest meant one is offered, the rest is told, and a second stick changes nothing of that.
+func TestTenBundlesOnTwoSticks(t *testing.T) {
+	m, f := stickSite(t)
+	m.Log = slog.New(slog.DiscardHandler)
+	visited := func(name string, fill func(dir string)) {
+		t.Helper()
+		dir := filepath.Join(t.TempDir(), name)
+		fill(dir)
+		if !m.lookAt(t.Context(), m.sticks.enter(stick.Place{ID: dir, Path: dir, Label: name}), map[string]find{}) {
+			t.Fatal("it was not looked at")
+		}
+	}
+	hint := func(version string) bundle.Hint { return bundle.Hint{Fleet: "emr", Releases: []string{version}} }
+	visited("many", func(dir string) {
+		first, second := asks(f, "1.1.0"), asks(f, "1.2.0")
+		for i := range 8 { // the first manifest asked for 1.1.0
+			bundleOf(t, filepath.Join(dir, fmt.Sprintf("old-%d", i)), first, hint("1.1.0"))
+		}
+		bundleOf(t, filepath.Join(dir, "a-newest"), second, hint("1.2.0"))
+		bundleOf(t, filepath.Join(dir, "without"), second, hint("1.1.0"))
+	})
+	visited("second", func(dir string) {
+		bundleOf(t, filepath.Join(dir, "z-foreign"), manifesttest.New(t, "other").Publish(), hint("9.0.0"))
+	})
+	list := m.offers()
+	if len(list) != 11 {
+		t.Fatalf("%d of 11 are told: %+v", len(list), list)
+	}
+	if o := list[0]; o.Kind != api.OfferInstall || o.Release != "1.2.0" || filepath.Base(o.Path) != "a-newest" {
+		t.Errorf("offered first: %+v", o)
+	}
+	kinds := map[string]int{}
+	for _, o := range list {
+		kinds[o.Kind+" "+o.Release]++
+	}
+	if want := map[string]int{"install 1.2.0": 1, "install 1.1.0": 8, "nothing ": 1, "foreign ": 1}; !maps.Equal(kinds, want) {
+		t.Errorf("told are %v, want %v", kinds, want)
+	}
+}
+
 // A place that does not answer is said so, and nobody waits for it.
 func TestAStickThatHangs(t *testing.T) {
 	m := &Manager{}
