@@ -37,6 +37,10 @@ func (s *shell) uninstallCommand() *cobra.Command {
 }
 
 func (s *shell) uninstall(ctx context.Context, r removal) error {
+	// Without its agent a site in the middle of an update stays closed to its users.
+	if err := s.idle(ctx, 0, time.Second); api.Code(err) == api.CodeBusy {
+		return api.Fail(api.CodeBusy, "wait for its end: dhow status; or stop the agent first", "an update or a backup is under way; nothing was removed").In("install-busy")
+	}
 	var all *everything
 	if r.data {
 		var err error
