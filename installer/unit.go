@@ -10,8 +10,9 @@ import (
 // Whoever may talk to the engine is root in all but name, so the hardening does not stop somebody who has taken the agent over; it bounds
 // what a mistake in it, or in what it reads from the line, can do to the computer. What is not there:
 //
-//   - ProtectSystem=full or strict, ProtectHome=, PrivateTmp=: data of a stack may lie in any folder of the computer and are put back there; root's
-//     login to a registry is in /root; "dhow update --from /tmp/emr.tgz" names a file in everybody's /tmp.
+//   - ProtectSystem=full or strict, ProtectHome=, PrivateTmp=: data of a stack may lie in any folder of the computer and are put back there, but for
+//     /boot, /efi and /usr without /usr/local: update refuses to begin with data there. Root's login to a registry is in /root;
+//     "dhow update --from /tmp/emr.tgz" names a file in everybody's /tmp.
 //   - PrivateMounts=, MountFlags=: a stick that is plugged in later must appear for the agent too. The namespace that the lines below make receives mounts.
 //   - PrivateDevices=, DevicePolicy=, ProtectClock=: they forbid making device nodes, and what a volume holds is put back as it was.
 //   - RestrictSUIDSGID=, UMask=: likewise, files come back with their set-user-ID bits; containers read what the agent writes for them.
@@ -50,8 +51,8 @@ EnvironmentFile=-/etc/sysconfig/dhow
 
 NoNewPrivileges=yes
 ProtectSystem=yes
-# The agent replaces its own program (see agent/self).
-ReadWritePaths=-@FOLDER@
+# The agent replaces its own program (see agent/self); a stack may have data in /usr/local.
+ReadWritePaths=-@FOLDER@ -/usr/local
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes

@@ -57,6 +57,10 @@ func TestMissingSetting(t *testing.T) {
 	override := centre.file(t, "audit.yaml",
 		"services: {ledger: {environment: {AUDITOR: \"${LEDGER_AUDITOR:?who audits has no value}\"}}}\n")
 	centre.release(t, "1.1.0", "1.1.0", "-f", override)
+	closed := t.TempDir() // a folder of data that can be read only
+	shell(t, `mount -t tmpfs -o ro tmpfs "$1"`, closed)
+	t.Cleanup(func() { shell(t, `umount "$1"`, closed) })
+	centre.release(t, "1.2.0", "1.1.0", "-f", override, "-f", centre.file(t, "closed.yaml", "services: {ledger: {volumes: ['"+closed+":/more']}}\n"))
 	s, source := runningLedger(t, centre, "setting")
 	centre.pin(t, s.name, "1.1.0", source)
 	s.refusesBefore("1.0.0", "LEDGER_AUDITOR")
@@ -73,6 +77,11 @@ func TestMissingSetting(t *testing.T) {
 	if info, err := os.Stat(settings); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode of the settings: %v (%v), want 0600", info.Mode(), err)
 	}
+
+	step(t, "a folder whose data could not be put back")
+	centre.pin(t, s.name, "1.2.0", source)
+	s.refusesBefore("1.1.0", "can't write to the data folder "+closed, "read-only file system")
+	centre.pin(t, s.name, "1.1.0", source)
 
 	step(t, "a new site without a required value")
 	empty := newSite(t, centre, "setting-new")

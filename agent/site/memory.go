@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// Writable says why nothing can be written to a folder. Nothing is written to find out.
+func Writable(folder string) error { return writable(folder) }
+
 // Inodes returns how many more files the file system of path takes, and how many in all. Both are 0 where it has no such limit.
 func Inodes(path string) (left, all uint64, err error) {
 	left, all, err = inodes(path)

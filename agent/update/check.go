@@ -16,6 +16,7 @@ import (
 	"dhow/agent/change"
 	"dhow/agent/database"
 	"dhow/agent/engine"
+	"dhow/agent/site"
 	"dhow/agent/stack"
 	"dhow/bundle/durable"
 	"dhow/manifest"
@@ -78,6 +79,9 @@ func (m *Manager) checkSite(ctx context.Context, t *change.Task) error {
 	}
 	trees, _, err := m.data(ctx, containers, project, r)
 	if err != nil {
+		return err
+	}
+	if err := checkWritable(trees); err != nil {
 		return err
 	}
 	if err := m.checkDatabases(ctx, p, containers); err != nil {
@@ -151,6 +155,17 @@ func checkBinds(project *stack.Project, r *manifest.Release) error {
 		if !slices.ContainsFunc(r.Files, func(f manifest.File) bool { return f.Path == rel || strings.HasPrefix(f.Path, rel+"/") }) {
 			return refuse("the compose file should use a named volume for it, or an absolute path",
 				"service %s would keep data in ./%s, inside the folder of the release, where the next release can't find them", b.Service, rel).In("data_inside", "service", b.Service, "folder", rel)
+		}
+	}
+	return nil
+}
+
+// checkWritable refuses data that could be copied, but never put back: they lie on a disk that is mounted read-only, or where the service may not write.
+func checkWritable(trees []backup.Tree) error {
+	for _, t := range trees {
+		if err := site.Writable(t.Path); err != nil {
+			return refuse("mount it read-only in the compose file (:ro) if it holds no data, or move the data, to /srv for example",
+				"dhow can't write to the data folder %s, so it could not put the data back: %w", t.Path, err).In("folder_unwritable", "folder", t.Path, "cause", err.Error())
 		}
 	}
 	return nil

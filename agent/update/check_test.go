@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"dhow/agent/backup"
 	"dhow/agent/change"
 	"dhow/agent/engine"
 	"dhow/agent/health"
@@ -47,6 +48,19 @@ func TestDataInTheReleaseFolderIsRefused(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.volume, got, tt.want)
 		}
+	}
+}
+
+// TestDataThatCannotBePutBackAreRefused has a file system into which nobody may write, root neither.
+func TestDataThatCannotBePutBackAreRefused(t *testing.T) {
+	good := backup.Tree{Name: "data", Path: t.TempDir()}
+	if err := checkWritable([]backup.Tree{good}); err != nil {
+		t.Error(err)
+	}
+	const closed = "/proc/sys/kernel"
+	err := checkWritable([]backup.Tree{good, {Name: "closed", Path: closed}})
+	if err == nil || !strings.HasPrefix(err.Error(), "dhow can't write to the data folder "+closed+", so it could not put the data back: ") {
+		t.Errorf("got %v", err)
 	}
 }
 
