@@ -83,7 +83,7 @@ type Agent struct {
 	Trial   bool   `json:"trial,omitempty"`   // Version is on trial: orders are not taken
 	Asked   string `json:"asked,omitempty"`   // what the manifest asks for, when that is another one, whether or not it will be taken
 	Trouble string `json:"trouble,omitempty"` // why it is not taken
-	Kind    string `json:"kind,omitempty"`    // of the trouble: failed (it did not work here) or older (without permission)
+	Kind    string `json:"kind,omitempty"`    // of the trouble: failed (it did not work here), older (without permission) or waits (its trial can't go on)
 }
 
 // Update is one line of the history: an ended (or running) apply or rollback. Finished is zero while it runs. All but backup is always

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"dhow/agent/fault"
+	"dhow/bundle/durable"
 )
 
 // Options of an Agent. Program, Folder and Version are required.
@@ -35,11 +36,16 @@ type Options struct {
 // Agent is the agent as a file on the disk.
 type Agent struct {
 	o Options
+	// own is the program that runs: its file when the process began. It stays, whatever is put in its place.
+	own    digest.Digest
+	ownErr error
+	// stuck is why a trial that is pending could not go on at the start.
+	stuck error
 	// point is a place where tests let the power fail.
 	point func(string) error
 }
 
-// New fills in what is left open.
+// New fills in what is left open. It is to be called when the process begins, as it reads the program in place as the one that runs.
 func New(o Options) *Agent {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -58,7 +64,9 @@ func New(o Options) *Agent {
 			*d = or
 		}
 	}
-	return &Agent{o: o, point: func(name string) error { return fault.Point("self/" + name) }}
+	a := &Agent{o: o, point: func(name string) error { return fault.Point("self/" + name) }}
+	a.own, _, a.ownErr = digestOf(o.Program)
+	return a
 }
 
 // Executable is the file of the program that runs, links followed. It is to be asked when the process begins: later the file may be another.
@@ -74,7 +82,9 @@ func Executable() (string, error) {
 }
 
 // Files lists what may stand beside a program: whoever removes it removes them.
-func Files(program string) []string { return []string{candidateOf(program), oldOf(program)} }
+func Files(program string) []string {
+	return []string{candidateOf(program), oldOf(program), newlyOldOf(program)}
+}
 
 // The names are those of minio/selfupdate.
 func candidateOf(program string) string {
@@ -85,14 +95,21 @@ func oldOf(program string) string {
 	return filepath.Join(filepath.Dir(program), "."+filepath.Base(program)+".old")
 }
 
+// newlyOldOf is the name under which keepOld makes the second name; a power cut may leave it.
+func newlyOldOf(program string) string {
+	return filepath.Join(filepath.Dir(program), durable.TempPrefix+"old")
+}
+
 // Version is that of the program that runs.
 func (a *Agent) Version() string { return a.o.Version }
 
-// Running is the program in place.
+// Running is the program that runs. Another one may have been put in its place meanwhile.
 func (a *Agent) Running() (Program, error) {
-	d, _, err := digestOf(a.o.Program)
-	return Program{Version: a.o.Version, Digest: d}, err
+	return Program{Version: a.o.Version, Digest: a.own}, a.ownErr
 }
+
+// Stuck is why the trial that was pending at the start could not go on; nil when there is none. It is carried on by the next start.
+func (a *Agent) Stuck() error { return a.stuck }
 
 // Open opens the program in place, to begin deltas with.
 func (a *Agent) Open() (io.ReadCloser, error) { return os.Open(a.o.Program) }

@@ -2,8 +2,9 @@
 //
 // It promises: the program that the service runs is at every moment a whole one that has proven itself here; a new one that crashes, hangs,
 // can't be executed or can't fetch any more is set aside without a person, whatever moment the power fails at; it is not tried again until the manifest
-// names another one, or a person says --retry; nothing of the site (journal, store, trust) is written by a program that has not proven itself; one
-// process runs, two during a trial only. It leaves to others which program is wanted and whether it may be older (update, by the signed
+// names another one, or a person says --retry; a program on trial begins
+// and finishes nothing of the site: all that it writes into journal, store and trust is what opening them writes; one process runs, two during a
+// trial only. It leaves to others which program is wanted and whether it may be older (update, by the signed
 // fleet document and agent/VERSION.json), how its bytes come (bundle/ladder), when nothing else is under way (update), and the service itself (installer).
 //
 // # Files
@@ -11,7 +12,8 @@
 //	/usr/lib/dhow/dhow               the program: what the service runs (ExecStart=/usr/lib/dhow/dhow agent), and what people run
 //	/usr/bin/dhow                    a link to it: ../lib/dhow/dhow
 //	/usr/lib/dhow/.dhow.new          the candidate: whole, verified, executable; from its preparation to the end of its trial
-//	/usr/lib/dhow/.dhow.old          the program before the present one; kept for people
+//	/usr/lib/dhow/.dhow.old          the program before the present one
+//	/usr/lib/dhow/.dhow-tmp-old      the same, until it has that name
 //	/var/lib/dhow/agent/state.json   see State
 //
 // The folder of the program has to be writable for the service, and nothing else outside of /etc/dhow, /var/lib/dhow, /run/dhow and what the engine
@@ -55,10 +57,16 @@
 //   - a power cut: before the state says trial, nothing has happened. During it the attempt is counted, and the next start tries again; Attempts
 //     (5) in all. After "proven" the next start does the rename, or sees by the digest of the program that it was done.
 //     The rename is atomic and the folder is synced.
-//   - a full disk: an attempt that can't be counted is not made: the proven program runs, the trial waits for the next start.
+//   - a full disk: an attempt that can't be counted is not made: the proven program runs, the trial waits for the next start, or for --retry.
+//     Status says why.
+//   - a folder that can't be written any more, or without hard links, when the candidate has proven itself: the proven old program runs on, status says
+//     why, and the next start tries the rename again, or the agent by itself every six hours, or at --retry.
 //   - the starter killed: the candidate dies with it; the service manager starts the program again, and that is the proven one.
-//   - a package or a person that puts another program over it in the middle: its digest is neither the old nor the new one, so the trial is over. A
-//     package restarts the service after it, which stops starter and candidate together.
+//   - a package or a person that puts another program over it in the middle: its digest is neither the old nor the new one, so the trial is over. That is
+//     looked at when the service starts, and again in the instant before the rename; when it comes before the trial, none begins, and the agent
+//     executes what was put there. A package restarts the service after it, which stops starter and candidate together.
+//   - a state that is damaged, or newer: it counts as none, and the next trial writes it anew.
+//   - no /proc, so that a program can't find its own file: the agent runs and does not replace itself.
 //   - two updates in a row: a new trial begins only when none is pending.
 //   - a downgrade: update asks the manifest for permission; here a program that is older is tried like any other. One that can't read
 //     the journal fails its trial.
@@ -73,7 +81,8 @@
 //
 // None is needed. The pid stays the same over every change of program, as exec does that. For systemd: Type=notify, NotifyAccess=main: READY=1
 // comes from the main process in both roles; the starter says it when it begins a trial (which takes longer than TimeoutStartSec=), and
-// feeds the watchdog meanwhile; the candidate gets no NOTIFY_SOCKET. TimeoutStopSec= stays 60 s, KillMode= its default. With SysV, OpenRC or by
+// feeds the watchdog meanwhile; the candidate gets no NOTIFY_SOCKET. TimeoutStopSec= stays 60 s, KillMode=mixed lets the
+// starter end the candidate. With SysV, OpenRC or by
 // hand the same happens without those words. On Windows, where nothing can be executed in place, the agent ends with an error and the service
 // manager starts it again.
 package self

@@ -4,10 +4,17 @@ import (
 	"errors"
 
 	"github.com/minio/selfupdate"
+	"github.com/opencontainers/go-digest"
 )
 
 // replace puts the candidate in place in two steps: a program that runs can be renamed here, and not be written over.
-func (a *Agent) replace() error {
+// Fails with ErrReplaced when another one than from is there.
+func (a *Agent) replace(from digest.Digest) error {
+	if have, _, err := digestOf(a.o.Program); err != nil {
+		return err
+	} else if have != from {
+		return ErrReplaced
+	}
 	return selfupdate.CommitBinary(selfupdate.Options{TargetPath: a.o.Program, OldSavePath: oldOf(a.o.Program)})
 }
 

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"dhow/bundle/durable"
 )
@@ -17,6 +18,11 @@ const (
 	maxCrashes  = 2
 	maxUnproven = 3
 )
+
+// ErrReplaced means that the program in place is not the one that runs, nor the candidate: a package or a person has put it there.
+var ErrReplaced = errors.New("another program was put in place")
+
+const replacedReason = "another program was put in its place meanwhile"
 
 // Next is what a process that was started as the agent has to do.
 type Next int
@@ -42,6 +48,9 @@ func (a *Agent) Start(ctx context.Context) Next {
 	next, err := a.carryOn(ctx, s)
 	if err != nil {
 		a.o.Log.Error("the trial of the new program could not go on; the one in place runs", "error", err)
+		if s, serr := a.State(); serr == nil && s.Trial != nil {
+			a.stuck = err
+		}
 	}
 	return next
 }
@@ -58,7 +67,7 @@ func (a *Agent) carryOn(ctx context.Context, s State) (Next, error) {
 	case here == t.To.Digest: // the power failed after the rename
 		return Run, a.end(&s, Done, "")
 	case here != t.From.Digest:
-		return Run, a.end(&s, Replaced, "another program was put in its place meanwhile")
+		return Run, a.end(&s, Replaced, replacedReason)
 	}
 	if !t.Proven {
 		next, err := a.try(ctx, &s)
@@ -66,7 +75,10 @@ func (a *Agent) carryOn(ctx context.Context, s State) (Next, error) {
 			return next, err
 		}
 	}
-	if err := a.swap(t); err != nil {
+	switch err := a.swap(t); {
+	case errors.Is(err, ErrReplaced):
+		return Run, a.end(&s, Replaced, replacedReason)
+	case err != nil:
 		return Run, err
 	}
 	return Again, a.end(&s, Done, "")
@@ -147,12 +159,13 @@ func (a *Agent) end(s *State, result, reason string) error {
 	return a.dropCandidate()
 }
 
-// swap puts the candidate in the place of the program. It may be repeated.
+// swap puts the candidate in the place of the program. It may be repeated. Fails with ErrReplaced when the program is another one than that of
+// the trial.
 func (a *Agent) swap(t *Trial) error {
 	if have, _, err := digestOf(a.candidate()); err != nil || have != t.To.Digest {
 		return fmt.Errorf("cannot put the new program in place: its file is gone or damaged (%w)", errors.Join(err, a.abandon()))
 	}
-	if err := a.replace(); err != nil {
+	if err := a.replace(t.From.Digest); err != nil {
 		return fmt.Errorf("cannot put the new program in place: %w", err)
 	}
 	return nil
@@ -167,10 +180,9 @@ func (a *Agent) abandon() error {
 	return a.end(&s, Replaced, "its file is gone or damaged")
 }
 
-// keepOld gives the program that is in place a second name.
-func (a *Agent) keepOld() error {
-	old := oldOf(a.o.Program)
-	tmp := filepath.Join(filepath.Dir(old), durable.TempPrefix+"old")
+// keepOld gives the program that is in place a second name. Fails with ErrReplaced when it is another one than from.
+func (a *Agent) keepOld(from digest.Digest) error {
+	old, tmp := oldOf(a.o.Program), newlyOldOf(a.o.Program)
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -180,6 +192,12 @@ func (a *Agent) keepOld() error {
 	if err := a.point("link"); err != nil {
 		return err
 	}
+	if have, _, err := digestOf(tmp); err != nil || have != from {
+		if err == nil {
+			err = ErrReplaced
+		}
+		return errors.Join(err, os.Remove(tmp))
+	}
 	if err := durable.Rename(tmp, old); err != nil {
 		return err
 	}
@@ -187,7 +205,8 @@ func (a *Agent) keepOld() error {
 }
 
 // Begin writes the trial of the candidate that Prepare left; the next start carries it out. Nothing may be under way, and nothing may
-// begin after it. Fails when one is pending.
+// begin after it. Fails when one is pending, and with ErrReplaced when the program in place is not the one that runs: that one vouches for itself
+// alone.
 func (a *Agent) Begin(to Program, change uint64, expect Expect) error {
 	s, err := a.State()
 	if err != nil {
@@ -199,6 +218,11 @@ func (a *Agent) Begin(to Program, change uint64, expect Expect) error {
 	from, err := a.Running()
 	if err != nil {
 		return err
+	}
+	if have, _, err := digestOf(a.o.Program); err != nil {
+		return err
+	} else if have != from.Digest {
+		return ErrReplaced
 	}
 	s.Trial = &Trial{Change: change, From: from, To: to, Expect: expect, Begun: a.o.Now().UTC().Round(0)}
 	return a.save(s)
@@ -218,7 +242,7 @@ func (a *Agent) Unfit(p Program, reason string) error {
 func (a *Agent) Forgive() error {
 	s, err := a.State()
 	if err != nil || s.Failed == nil && s.Unproven == nil {
-		return err
+		return nil //nolint:nilerr // a state that can't be read says nothing, and keeps nothing from being tried
 	}
 	s.Failed, s.Unproven = nil, nil
 	return a.save(s)

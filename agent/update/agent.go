@@ -65,6 +65,7 @@ type wish struct {
 const (
 	agentOlder  = "older"
 	agentFailed = "failed"
+	agentWaits  = "waits"
 )
 
 // wantedAgent says which version the manifest asks for, and whether it is to be taken: none that is older without permission, and none that has not worked
@@ -85,8 +86,12 @@ func (m *Manager) wantedAgent() wish {
 		why := fmt.Sprintf("the manifest asks for the older agent %s, and does not say that this site may go back to it", as.Agent)
 		return wish{asked: as.Agent, why: why, kind: agentOlder}
 	}
-	s, err := m.Self.State()
-	if err == nil && s.Failed != nil && s.Failed.Version == as.Agent && m.sameAgent(as.Agent, s.Failed.Digest) {
+	if err := m.Self.Stuck(); err != nil {
+		why := fmt.Sprintf("the trial of another agent can't go on, and waits for the next start of the agent: %v", err)
+		return wish{asked: as.Agent, why: why, kind: agentWaits}
+	}
+	s := m.selfState()
+	if s.Failed != nil && s.Failed.Version == as.Agent && m.sameAgent(as.Agent, s.Failed.Digest) {
 		why := fmt.Sprintf("agent %s did not work here on %s and is not tried again: %s",
 			as.Agent, s.Failed.When.Local().Format("2 Jan 15:04"), s.Failed.Reason)
 		return wish{asked: as.Agent, why: why, kind: agentFailed}

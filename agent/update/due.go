@@ -168,7 +168,7 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 		if err := m.Self.Forgive(); err != nil {
 			return api.Started{}, err
 		}
-		m.agentLast, m.handNext = "", time.Time{}
+		m.agentLast, m.handNext, m.retryTrial = "", time.Time{}, true
 	}
 	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry})
 	if req.Now {

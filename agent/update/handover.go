@@ -19,11 +19,11 @@ func (m *Manager) handOver(ctx context.Context) (bool, error) {
 	if err != nil || m.Self == nil || !m.mayHandOver() {
 		return false, err
 	}
-	s, err := m.Self.State()
-	if err != nil {
-		return false, err
-	}
-	if s.Trial != nil { // it has proven itself, and could not be put in place
+	s := m.selfState()
+	if s.Trial != nil { // the start could not carry it out, see waitWithTrial
+		if !s.Trial.Proven && !m.tryAgain() {
+			return false, nil
+		}
 		return m.leave(swapPause)
 	}
 	if have == nil {
@@ -42,12 +42,41 @@ func (m *Manager) handOver(ctx context.Context) (bool, error) {
 	if left, err := m.leave(0); err != nil || !left {
 		return false, err
 	}
-	if err := m.Self.Begin(have.Program, have.Change, expect); err != nil {
+	err = m.Self.Begin(have.Program, have.Change, expect)
+	if errors.Is(err, self.ErrReplaced) { // it is executed, and says itself what it wants
+		m.Log.Warn("another program was put in the place of the agent: it takes over", "version", m.Self.Version())
+		return true, nil
+	}
+	if err != nil {
 		m.stay()
 		return false, err
 	}
 	m.Log.Info("the agent hands over to the new program for its trial", "from", m.Self.Version(), "to", have.Version)
 	return true, nil
+}
+
+// waitWithTrial keeps a process that was started with a trial pending, and could not carry it out, from executing itself for it again at once: what was
+// in the way (a folder that can't be written, a full disk) mostly still is, and the site has no agent meanwhile. One that has proven itself
+// is put in place by the next try, others begin only at a start or when a person says --retry.
+func (m *Manager) waitWithTrial() {
+	if m.Self != nil && m.selfState().Trial != nil {
+		m.handNext = m.begun.Add(swapPause)
+	}
+}
+
+// selfState is the state of the program. One that can't be read says nothing, as for package self, and is said once.
+func (m *Manager) selfState() self.State {
+	s, err := m.Self.State()
+	if err != nil {
+		m.badState.Do(func() { m.Log.Warn("nothing is known of trials of the agent", "error", err) })
+	}
+	return s
+}
+
+func (m *Manager) tryAgain() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.retryTrial
 }
 
 func (m *Manager) mayHandOver() bool {
@@ -131,11 +160,7 @@ func (m *Manager) tellTrial(context.Context) error {
 	if m.Self == nil {
 		return nil
 	}
-	s, err := m.Self.State()
-	if err != nil {
-		m.Log.Warn("nothing is known of trials of the agent", "error", err)
-		return nil
-	}
+	s := m.selfState()
 	if s.Last == nil {
 		return nil
 	}

@@ -82,6 +82,9 @@ type Manager struct {
 	agentNext time.Time // and is not fetched before, by the monotonic clock
 	handNext  time.Time // and none is tried, likewise
 
+	retryTrial bool      // a person wants a trial that waits to go on
+	badState   sync.Once // the state of the program can't be read: it is said
+
 	restless since     // data that do not hold still; only the runner's
 	begun    time.Time // when this process began, by the monotonic clock
 	backedUp time.Time // when it last began a backup
@@ -103,6 +106,7 @@ const (
 // New makes a manager. Nothing happens before Run.
 func New(p Parts) *Manager {
 	m := &Manager{Parts: p, wake: make(chan struct{}, 1), begun: time.Now()}
+	m.waitWithTrial()
 	m.hub.init()
 	m.runner = &change.Runner{
 		Kinds: m.kinds(), Journal: p.Journal, Now: m.stamp, Observer: m.hub.publish, Fault: fault.Step, Redact: m.masked,

@@ -33,9 +33,12 @@ func (s *shell) agentCommand() *cobra.Command {
 // -ldflags "-X main.settle=5s -X main.limit=20s".
 var settle, limit string
 
+// executable finds the file of this program. Tests replace it.
+var executable = self.Executable
+
 // itself is the agent as a file. It is to be asked before anything may have replaced that.
 func (s *shell) itself(log *slog.Logger) (*self.Agent, error) {
-	path, err := self.Executable()
+	path, err := executable()
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +56,12 @@ func (s *shell) proven(ctx context.Context) error {
 	expect, trial := self.OnTrial()
 	log := newLog(s.paths(), s.err)
 	itself, err := s.itself(log)
-	if err != nil {
+	if err != nil && trial {
 		return err
+	}
+	if err != nil { // a site without /proc must not lose its agent for it
+		log.Error("the agent runs and can't replace its own program", "error", err)
+		return s.agent(ctx, log, nil, nil)
 	}
 	if trial {
 		return s.onTrial(ctx, log, itself, expect)

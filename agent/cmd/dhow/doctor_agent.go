@@ -41,6 +41,8 @@ func checkDhow(_ context.Context, p *patient) []finding {
 	switch {
 	case a.Trouble != "" && a.Kind == "failed":
 		return said(isWarning, "dhow.failed", a.Trouble, "doctor.dhow.retry")
+	case a.Trouble != "" && a.Kind == "waits":
+		return said(isWarning, "dhow.waits", a.Trouble, "doctor.dhow.retry")
 	case a.Trouble != "":
 		return said(isWarning, "dhow.older", a.Trouble, "doctor.tell")
 	case a.Wanted != "":

@@ -167,6 +167,7 @@ func TestDoctorOnDhowItself(t *testing.T) {
 		"the same":  {&api.Agent{Version: "1.3.0"}, "", "version 1.3.0"},
 		"a new one": {&api.Agent{Version: "1.3.0", Asked: "1.4.0", Wanted: "1.4.0"}, "", "version 1.3.0; 1.4.0 is asked for and comes by itself"},
 		"failed":    {&api.Agent{Version: "1.3.0", Asked: "1.4.0", Trouble: trouble, Kind: "failed"}, "warning dhow.failed", trouble},
+		"waits":     {&api.Agent{Version: "1.3.0", Asked: "1.4.0", Trouble: trouble, Kind: "waits"}, "warning dhow.waits", trouble},
 		"older":     {&api.Agent{Version: "1.3.0", Asked: "1.2.0", Trouble: "an older one", Kind: "older"}, "warning dhow.older", "an older one"},
 	} {
 		p := &patient{shell: &shell{words: words.For("en")}, status: &api.Status{State: api.StateIdle, Agent: c.agent}}
