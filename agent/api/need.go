@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Need is something that a person must see to. Kind is one of the Need constants; Args fill its sentence, which stands in package words under
 // "need.KIND" in every language; the keys of Args are named beside each constant.
 type Need struct {
@@ -36,6 +38,7 @@ type Offer struct {
 	Release string            `json:"release,omitempty"` // what this site would run after it
 	Note    string            `json:"note,omitempty"`    // what that release says of itself, in the language of the site
 	Args    map[string]string `json:"args,omitempty"`    // fill the sentence "offer.KIND" of package words
+	Found   time.Time         `json:"found,omitzero"`    // when it was brought; zero when it was there before the agent began
 	// Report says how writing the report for the centre onto that stick ended: one of the Report constants, empty when none was written. Its
 	// sentence is "offer.report-REPORT".
 	Report string `json:"report,omitempty"`

@@ -46,6 +46,9 @@ type Status struct {
 	StepCount  int     `json:"step_count,omitempty"`
 	Health     string  `json:"health,omitempty"` // healthy, unhealthy or stopped, asked of the engine
 	LastUpdate *Update `json:"last_update"`      // nil before the first
+	// Bad is set while the pinned release is not taken by itself. Noted is the receipt of the update of whose end a person has taken note last.
+	Bad   *Bad   `json:"bad,omitempty"`
+	Noted string `json:"noted,omitempty"`
 	// LastCheck is when a source last answered; LastError why the newest attempt failed, in words.
 	LastCheck  *time.Time `json:"last_check,omitempty"`
 	LastError  string     `json:"last_error,omitempty"`
@@ -73,6 +76,13 @@ type Status struct {
 	Needs    []Need   `json:"needs,omitempty"` // the worst first
 	Warnings []string `json:"warnings,omitempty"`
 	Agent    *Agent   `json:"agent,omitempty"`
+}
+
+// Bad is a release that is not put in place by itself: it did not work here, or a person chose another one.
+type Bad struct {
+	Release string    `json:"release"`
+	When    time.Time `json:"when"`
+	ByHand  bool      `json:"by_hand,omitempty"` // a person chose another one
 }
 
 // Agent is what Status says of the agent's own program.
@@ -131,6 +141,8 @@ func Receipt(site string, id uint64, worked bool) string {
 type UpdateRequest struct {
 	From string `json:"from,omitempty"`
 	Now  bool   `json:"now,omitempty"`
+	// Release, when it is set, is what a person has been told that he orders: another one is not taken.
+	Release string `json:"release,omitempty"`
 	// Retry also takes a release that did not work here, or that a person left.
 	Retry bool `json:"retry,omitempty"`
 }

@@ -58,6 +58,13 @@ func (t told) Later(ctx context.Context, r api.LaterRequest) (api.Put, error) {
 	return t.Manager.Later(ctx, r)
 }
 
+func (t told) Noted(ctx context.Context, receipt string) error {
+	if t.busy != nil {
+		return t.busy
+	}
+	return t.Manager.Noted(ctx, receipt)
+}
+
 // Report gives no report while orders are not taken: it has a number, which is written down.
 func (t told) Report(ctx context.Context) (json.RawMessage, error) {
 	if t.busy != nil {

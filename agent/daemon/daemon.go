@@ -40,6 +40,8 @@ type Changer interface {
 	Pause(ctx context.Context, r api.PauseRequest) (api.Paused, error)
 	Resume(ctx context.Context) (api.Paused, error)
 	Later(ctx context.Context, r api.LaterRequest) (api.Put, error)
+	// Noted keeps that a person has taken note of how the update with a receipt ended.
+	Noted(ctx context.Context, receipt string) error
 	// Events sends the present state of a change and then what happens to it. The channel is closed after the event with End, or when
 	// ctx ends.
 	Events(ctx context.Context, change uint64) (<-chan api.Event, error)

@@ -86,6 +86,8 @@ func (f *fake) Later(context.Context, api.LaterRequest) (api.Put, error) {
 	return api.Put{Later: time.Unix(7, 0).UTC()}, f.note("later")
 }
 
+func (f *fake) Noted(_ context.Context, receipt string) error { return f.note("noted " + receipt) }
+
 func (f *fake) Resume(context.Context) (api.Paused, error) { return api.Paused{}, f.note("resume") }
 
 func (f *fake) Rollback(_ context.Context, r api.RollbackRequest) (api.Started, error) {

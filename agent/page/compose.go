@@ -20,8 +20,11 @@ func (c *composer) release() string { return plain(c.s.Release, shortText) }
 
 // state says the most important thing that there is to say: first what goes on, then what a person must do, then what one may do.
 func (c *composer) state(note *api.Update) {
-	urgent := c.urgent()
-	switch offer := c.offer(); {
+	urgent, offer := c.urgent(), c.offer()
+	if note != nil && offer != nil && offer.Found.After(note.Finished) {
+		note = nil // a person has just brought something, and waits for an answer
+	}
+	switch {
 	case c.s.State == api.StateStuck:
 		c.stuck()
 	case c.s.State == api.StateUndoing:
@@ -171,7 +174,20 @@ func (c *composer) done(u *api.Update) {
 	}
 	c.receipt(u)
 	c.reported()
+	c.beside()
 	c.Primary = c.ok(u)
+}
+
+// beside says what else a person should know while he is told how an update ended: what he must see to, and when the next one comes.
+func (c *composer) beside() {
+	for _, n := range c.s.Needs {
+		c.line(c.needText(n))
+		c.line(c.Say.Say("need.do." + n.Kind))
+	}
+	if c.ready() {
+		c.line(c.Say.Say("page.ready", "release", plain(c.s.Pinned, shortText)))
+		c.planned()
+	}
 }
 
 // reported says what became of the report for the central team on a stick.
@@ -200,6 +216,7 @@ func (c *composer) failed(u *api.Update) {
 	c.help(u.Receipt)
 	c.receipt(u)
 	c.reported()
+	c.beside()
 	c.Primary = c.ok(u)
 }
 
@@ -261,7 +278,7 @@ func (c *composer) stick(o *api.Offer) {
 	if o.Label != "" {
 		c.fact(c.Say.Say("page.stick.label", "label", plain(o.Label, shortText)))
 	}
-	c.Primary = &Button{ID: "install", Action: "update", Label: c.Say.Say("page.button.install"), Field: "from", Value: o.ID}
+	c.Primary = &Button{ID: "install", Action: "update", Label: c.Say.Say("page.button.install"), Field: "from", Value: o.ID, Release: plain(o.Release, shortText)}
 }
 
 // badStick says why a stick is of no use here, or that it is being looked at.
@@ -283,6 +300,13 @@ func (c *composer) readyNow() {
 	if note := plain(c.s.Note, longText); note != "" {
 		c.line(c.Say.Say("page.news", "note", note))
 	}
+	c.planned()
+	c.away()
+	c.updateButtons()
+}
+
+// planned says when the release that is ready is put in place.
+func (c *composer) planned() {
 	switch at := c.s.NextApply; {
 	case at == nil:
 		c.line(c.Say.Say("page.ready.ask"))
@@ -291,8 +315,6 @@ func (c *composer) readyNow() {
 	default:
 		c.line(c.Say.Say("page.ready.soon"))
 	}
-	c.away()
-	c.updateButtons()
 }
 
 // away says for how long the system is going to be away.
@@ -303,7 +325,7 @@ func (c *composer) away() {
 }
 
 func (c *composer) updateButtons() {
-	c.Primary = &Button{ID: "now", Action: "update", Label: c.Say.Say("page.button.now")}
+	c.Primary = &Button{ID: "now", Action: "update", Label: c.Say.Say("page.button.now"), Release: plain(c.s.Pinned, shortText)}
 	if c.s.Later == nil {
 		c.Secondary = &Button{ID: "later", Action: "later", Label: c.Say.Say("page.button.later")}
 	}
@@ -356,7 +378,6 @@ func (c *composer) nothing() {
 
 func (c *composer) current() {
 	c.State, c.Title = stateCurrent, c.Say.Say("page.current")
-	u := c.s.LastUpdate
 	switch {
 	case c.s.Hold != "":
 		c.Title = c.Say.Say("page.runs", "release", c.release())
@@ -364,9 +385,12 @@ func (c *composer) current() {
 		return
 	case c.s.Pinned == c.s.Release:
 		c.line(c.Say.Say("page.runs", "release", c.release()))
-	case u != nil && u.To == c.s.Pinned && u.Result != api.ResultDone:
+	case c.s.Bad != nil && c.s.Bad.ByHand:
 		c.Title = c.Say.Say("page.runs", "release", c.release())
-		c.line(c.Say.Say("page.bad", "release", plain(c.s.Pinned, shortText)))
+		c.line(c.Say.Say("page.left_alone", "release", plain(c.s.Bad.Release, shortText)))
+	case c.s.Bad != nil:
+		c.Title = c.Say.Say("page.runs", "release", c.release())
+		c.line(c.Say.Say("page.bad", "release", plain(c.s.Bad.Release, shortText)))
 	default:
 		c.Title = c.Say.Say("page.runs", "release", c.release())
 		c.line(c.Say.Say("page.tocome", "release", plain(c.s.Pinned, shortText)))

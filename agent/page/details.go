@@ -1,7 +1,7 @@
 package page
 
 import (
-	"fmt"
+	"path/filepath"
 	"time"
 
 	"dhow/agent/api"
@@ -48,15 +48,28 @@ func newDetails(s snapshot, say *words.Reader, now time.Time) Details {
 	for _, w := range s.Status.Warnings[:min(len(s.Status.Warnings), mostWarnings)] {
 		d.Warnings = append(d.Warnings, plain(w, longText))
 	}
-	for i, o := range s.Status.Offers[:min(len(s.Status.Offers), mostOffers)] {
-		if i > 0 && o.Kind == api.OfferInstall {
-			d.Offers = append(d.Offers, Button{
-				ID: fmt.Sprintf("offer-%d", i), Action: "update", Field: "from", Value: o.ID,
-				Label: say.Say("page.button.offer", "release", plain(o.Release, shortText), "label", plain(o.Label, shortText)),
-			})
-		}
-	}
+	d.Offers = offerButtons(s.Status.Offers, say)
 	return d
+}
+
+// offerButtons are for the bundles beside the first. Those that say the same are one.
+func offerButtons(list []api.Offer, say *words.Reader) (all []Button) {
+	told := map[string]bool{}
+	for i, o := range list {
+		release, from := plain(o.Release, shortText), plain(o.Label+": "+filepath.Base(o.Path), shortText)
+		if o.Kind != api.OfferInstall || told[release+"\x00"+from] {
+			continue
+		}
+		told[release+"\x00"+from] = true
+		if i == 0 || len(all) == mostOffers {
+			continue
+		}
+		all = append(all, Button{
+			ID: "offer-" + plain(o.ID, shortText), Action: "update", Field: "from", Value: o.ID, Release: release,
+			Label: say.Say("page.button.offer", "release", release, "label", from),
+		})
+	}
+	return all
 }
 
 func historyLine(u api.Update, say *words.Reader, now time.Time) Line {

@@ -13,8 +13,7 @@ const (
 	failedStays = 7 * 24 * time.Hour
 )
 
-// notes remembers which end of an update was seen. It is kept in memory only: after a restart of the agent a note comes back for the rest of its
-// time, which harms nobody.
+// notes remembers which end of an update was seen. The agent keeps it; here it stands in case that it can't.
 type notes struct {
 	mu      sync.Mutex
 	seen    string // receipt
@@ -22,9 +21,9 @@ type notes struct {
 	firstAt time.Time
 }
 
-// shows returns u while the page is to say how it ended, else nil. An end that lies in the future was written before the clock was set back: it
+// shows returns u while the page is to say how it ended, else nil; noted is the receipt that a person has taken note of. An end that lies in the future was written before the clock was set back: it
 // is shown for as long as any other, by the clock of this process.
-func (n *notes) shows(u *api.Update, now time.Time) *api.Update {
+func (n *notes) shows(u *api.Update, noted string, now time.Time) *api.Update {
 	if u == nil || u.Finished.IsZero() || u.Kind == "adopt" {
 		return nil
 	}
@@ -37,7 +36,7 @@ func (n *notes) shows(u *api.Update, now time.Time) *api.Update {
 	if u.Result != api.ResultDone {
 		stays = failedStays
 	}
-	if n.seen == u.Receipt || now.Sub(u.Finished) >= stays || time.Since(n.firstAt) >= stays {
+	if n.seen == u.Receipt || noted == u.Receipt || now.Sub(u.Finished) >= stays || time.Since(n.firstAt) >= stays {
 		return nil
 	}
 	return u

@@ -15,9 +15,6 @@ import (
 // MaxBytes is the most that the page takes, with everything that belongs to it.
 const MaxBytes = 60 << 10
 
-// maxForm bounds the body of a form, in bytes.
-const maxForm = 8 << 10
-
 // Agent is whom the page asks. The methods are those of the socket and answer at once.
 type Agent interface {
 	Status(ctx context.Context) (api.Status, error)
@@ -25,6 +22,7 @@ type Agent interface {
 	Backups(ctx context.Context) ([]api.Backup, error)
 	Update(ctx context.Context, r api.UpdateRequest) (api.Started, error)
 	Later(ctx context.Context, r api.LaterRequest) (api.Put, error)
+	Noted(ctx context.Context, receipt string) error
 }
 
 // Machine is what a technician wants to know beside it.
@@ -74,7 +72,7 @@ func New(o Options) http.Handler {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, r.Body, guard.MaxBody)
 	h.mux.ServeHTTP(w, r)
 }
 
@@ -95,7 +93,7 @@ func (h *handler) page(w http.ResponseWriter, r *http.Request) {
 func (h *handler) view(ctx context.Context, r *http.Request, age time.Duration) *View {
 	s := h.asks.look(ctx, age)
 	now := h.Now()
-	v := newView(s, h.reader(r, s.Status.Language), now, h.notes.shows(s.Status.LastUpdate, now))
+	v := newView(s, h.reader(r, s.Status.Language), now, h.notes.shows(s.Status.LastUpdate, s.Status.Noted, now))
 	v.meet(visitor{chosen: chosen(r), stranger: guard.NeedsPIN(r), trusted: guard.Trusted(r), nonce: guard.Nonce(r)})
 	return v
 }
@@ -125,15 +123,21 @@ func (h *handler) update(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
-	req := api.UpdateRequest{Now: true}
+	req := api.UpdateRequest{Now: true, Release: r.PostForm.Get("release")}
+	s := h.asks.look(ctx, 0)
+	is := s.Status.Pinned
 	if id := r.PostForm.Get("from"); id != "" {
-		s := h.asks.look(ctx, 0)
 		o := offered(s.Status.Offers, id)
 		if o == nil {
 			h.refuse(w, r, api.Fail(api.CodeUsage, "put it in again", "the stick is not there any more").In("page.gone"))
 			return
 		}
-		req.From = o.Path
+		req.From, is = o.Path, o.Release
+	}
+	if s.Error == nil && req.Release != "" && req.Release != plain(is, shortText) {
+		h.refuse(w, r, api.Fail(api.CodeRefused, "look at the page again, and choose anew", "the central team asks for %s now, not for %s", is, req.Release).
+			In("page.changed", "release", is, "shown", req.Release))
+		return
 	}
 	_, err := h.Agent.Update(ctx, req)
 	h.answer(w, r, err)
@@ -154,7 +158,13 @@ func (h *handler) seen(w http.ResponseWriter, r *http.Request) {
 	if !h.form(w, r) {
 		return
 	}
-	h.notes.see(r.PostForm.Get("note"))
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	receipt := r.PostForm.Get("note")
+	if err := h.Agent.Noted(ctx, receipt); err != nil {
+		h.Log.Warn("cannot keep that a person has taken note of an update", "receipt", plain(receipt, shortText), "error", err)
+	}
+	h.notes.see(receipt) // at least until the agent starts anew
 	h.answer(w, r, nil)
 }
 

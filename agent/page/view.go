@@ -49,6 +49,7 @@ type View struct {
 	Refused bool
 	// AskDetails is set when a stranger may see details with the PIN.
 	AskDetails bool
+	offers     []Button // also for who must not see the details
 	visitor
 }
 
@@ -71,6 +72,7 @@ type Bar struct {
 type Button struct {
 	ID, Action, Label string
 	Field, Value      string // hidden
+	Release           string // what it installs, hidden: another one is refused
 }
 
 // Row is a line of a table with two columns.
@@ -92,6 +94,7 @@ func newView(s snapshot, say *words.Reader, now time.Time, note *api.Update) *Vi
 		c := composer{View: v, s: s.Status, running: underWay(s.History), now: now}
 		c.state(note)
 		v.Details = newDetails(s, say, now)
+		v.offers = v.Details.Offers
 	}
 	v.Word = say.Say("page.word." + v.State)
 	return v
@@ -151,6 +154,11 @@ func (v *View) ask(what string) {
 	for _, b := range []*Button{v.Primary, v.Secondary} {
 		if b != nil && b.ID == what {
 			v.Ask = b
+		}
+	}
+	for i, b := range v.offers {
+		if b.ID == what {
+			v.Ask = &v.offers[i]
 		}
 	}
 	if what == "details" {

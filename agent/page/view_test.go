@@ -2,14 +2,17 @@ package page_test
 
 import (
 	"bytes"
+	"context"
 	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"dhow/agent/api"
@@ -76,6 +79,7 @@ func TestStates(t *testing.T) {
 		"current":         "Everything is up to date. Version 1.0.0 is running.",
 		"current-hold":    "Version 1.0.0 is running. The central team holds this site where it is: audit until June",
 		"current-bad":     "Version 1.0.0 is running. Version 1.1.0 did not work here and is not tried again by itself. The central team decides what comes next.",
+		"current-by-hand": "Version 1.0.0 is running. A person here chose another version: 1.1.0 is not put in place by itself. The central team decides what comes next.",
 		"current-to-come": "Version 1.0.0 is running. Version 1.1.0 is still to come.",
 		"current-backup":  "Everything is up to date. Version 1.0.0 is running. A backup is being looked after. You can go on working.",
 		"current-bundle":  "Everything is up to date. Version 1.0.0 is running. A bundle for other sites is being written. You can go on working.",
@@ -159,6 +163,14 @@ func TestTheMostImportantIsSaid(t *testing.T) {
 		{"done, and a stick with another one", by["done"], func(s *api.Status) { s.Offers = by["stick"].Status.Offers }, "done"},
 		{"done, and the system is ill", by["done"], func(s *api.Status) { s.Needs = by["needs-health"].Status.Needs }, "needs"},
 		{"failed for want of disk", by["failed"], func(s *api.Status) { s.Needs = by["needs-disk"].Status.Needs }, "failed"},
+		{"done, and a stick that was brought since", by["done"], func(s *api.Status) {
+			s.Offers = slices.Clone(by["stick"].Status.Offers)
+			s.Offers[0].Found = pagetest.Now
+		}, "stick"},
+		{"failed, and a foreign stick that was brought since", by["failed"], func(s *api.Status) {
+			s.Offers = slices.Clone(by["stick-foreign"].Status.Offers)
+			s.Offers[0].Found = pagetest.Now
+		}, "needs"},
 		{"no connection, and a stick", by["needs-offline"], func(s *api.Status) { s.Offers = by["stick"].Status.Offers }, "stick"},
 		{"ready, and no disk", by["ready"], func(s *api.Status) { s.Needs = by["needs-disk"].Status.Needs }, "needs"},
 		{"ready while paused", by["ready"], func(s *api.Status) { s.Paused = by["paused"].Status.Paused }, "ready"},
@@ -169,6 +181,87 @@ func TestTheMostImportantIsSaid(t *testing.T) {
 		tt.more(&s.Status)
 		if got := first(bodyClass, shown(t, s, "/")); got != tt.want {
 			t.Errorf("%s: shown as %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// The end of an update hides nothing that a person should know.
+func TestBesideTheEndOfAnUpdate(t *testing.T) {
+	by := map[string]pagetest.State{}
+	for _, s := range pagetest.States() {
+		by[s.Name] = s
+	}
+	soon := pagetest.Now.Add(time.Hour)
+	s := by["failed-refused"]
+	s.Status.Needs, s.Status.State, s.Status.NextApply = by["needs-disk"].Status.Needs, api.StateReady, &soon
+	want := "The update was not started. Version 1.0.0 is running as before. Code for whoever helps: KIN-001-0017-R Whom to call: Dr. Kalala, +243 81 555 0142 " +
+		"The disk is too full: 1.2 GB more must be free. Delete what is not needed, such as films and downloads, but nothing of the system. It goes on by itself. " +
+		"An update is ready: 1.1.0. It is planned for today at 15:00. [OK]"
+	if got := said(shown(t, s, "/?lang=en")); got != want {
+		t.Errorf("refused for want of disk, and tried again:\n%s\nwant\n%s", got, want)
+	}
+	s = by["done"]
+	s.Status.Pinned, s.Status.State, s.Status.NextApply, s.Status.Note = "1.2.0", api.StateReady, &soon, ""
+	want = "Done. Version 1.1.0 is running. An update is ready: 1.2.0. It is planned for today at 15:00. [OK]"
+	if got := said(shown(t, s, "/?lang=en")); got != want {
+		t.Errorf("done, and another one in an hour:\n%s\nwant\n%s", got, want)
+	}
+}
+
+// That a release is not tried again is known from the agent, not from what happened last.
+func TestBadOrToCome(t *testing.T) {
+	by := map[string]pagetest.State{}
+	for _, s := range pagetest.States() {
+		by[s.Name] = s
+	}
+	s := by["current-bad"]
+	s.Status.LastUpdate = by["current"].Status.LastUpdate // a restore came after it
+	if got := said(shown(t, s, "/?lang=en")); !strings.Contains(got, "Version 1.1.0 did not work here") {
+		t.Errorf("bad, and something else came last: %s", got)
+	}
+	s = by["current-bad"]
+	s.Status.Bad = nil // it was refused, or had rotted in the store
+	if got := said(shown(t, s, "/?lang=en")); !strings.Contains(got, "Version 1.1.0 is still to come.") {
+		t.Errorf("refused once: %s", got)
+	}
+}
+
+// Further bundles are told apart by their files, and who comes over the network is asked for the PIN before one is installed.
+func TestFurtherBundles(t *testing.T) {
+	a := &pagetest.Agent{}
+	for _, s := range pagetest.States() {
+		if s.Name == "stick-many" {
+			s.Status.Offers = append(slices.Clone(s.Status.Offers), s.Status.Offers[1])
+			s.Status.Offers[2].ID = "usb3"
+			a.Play(s)
+		}
+	}
+	h := a.Page()
+	for _, here := range []bool{true, false} {
+		got := ask(t, h, http.MethodPost, "/details?lang=en", nil, here, true).Body.String()
+		if strings.Count(got, "Install 1.2.0 from EMR MAY: emr-2.tgz") != 1 {
+			t.Errorf("here %v: the second bundle is missing, or told twice", here)
+		}
+		if form := strings.Contains(got, "<form"); form != here {
+			t.Errorf("here %v: form without the PIN %v", here, form)
+		}
+		if link := strings.Contains(got, `href="/?lang=en&amp;ask=offer-usb2"`); link == here {
+			t.Errorf("here %v: link to the form with the PIN %v", here, link)
+		}
+	}
+	form := ask(t, h, http.MethodGet, "/?lang=en&ask=offer-usb2", nil, false, false).Body.String()
+	for _, want := range []string{`name="pin"`, `name="from" value="usb2"`, `name="release" value="1.2.0"`} {
+		if !strings.Contains(form, want) {
+			t.Errorf("the form lacks %s", want)
+		}
+	}
+}
+
+// In a language that is written from the right the arrow of the history leads from the old version to the new one.
+func TestDirectionOfTheHistory(t *testing.T) {
+	for _, s := range pagetest.States() {
+		if s.Name == "failed" && !strings.Contains(shown(t, s, "/details?lang=ar"), `<b><bdi dir="rtl">`) {
+			t.Error("the history has no direction of its own")
 		}
 	}
 }
@@ -243,12 +336,26 @@ func TestOrders(t *testing.T) {
 		code                int
 		to, calls, says     string
 	}{
-		{"now", "ready", "/update", nil, nil, 303, "/", `update from="" now=true`, ""},
-		{"in a language", "ready", "/update?lang=fr", nil, nil, 303, "/?lang=fr", `update from="" now=true`, ""},
-		{"in no language", "ready", "/update?lang=%0d%0aX:y", nil, nil, 303, "/", `update from="" now=true`, ""},
-		{"pressed twice", "working", "/update", nil, busy, 303, "/", `update from="" now=true`, ""},
-		{"refused", "ready", "/update", nil, full, 422, "", `update from="" now=true`, "This was not done. the disk is full [Back]"},
-		{"from a stick", "stick", "/update", url.Values{"from": {"usb1"}}, nil, 303, "/", `update from="/media/usb/emr.tgz" now=true`, ""},
+		{"now", "ready", "/update", nil, nil, 303, "/", `update from="" release="" now=true`, ""},
+		{"in a language", "ready", "/update?lang=fr", nil, nil, 303, "/?lang=fr", `update from="" release="" now=true`, ""},
+		{"in no language", "ready", "/update?lang=%0d%0aX:y", nil, nil, 303, "/", `update from="" release="" now=true`, ""},
+		{"pressed twice", "working", "/update", nil, busy, 303, "/", `update from="" release="" now=true`, ""},
+		{"refused", "ready", "/update", nil, full, 422, "", `update from="" release="" now=true`, "This was not done. the disk is full [Back]"},
+		{"from a stick", "stick", "/update", url.Values{"from": {"usb1"}}, nil, 303, "/", `update from="/media/usb/emr.tgz" release="" now=true`, ""},
+		{"what was shown", "ready", "/update", url.Values{"release": {"1.1.0"}}, nil, 303, "/", `update from="" release="1.1.0" now=true`, ""},
+		{
+			"what is not asked for any more", "ready", "/update",
+			url.Values{"release": {"1.0.9"}},
+			nil, 422, "", "",
+			"This was not done. the central team asks for 1.1.0 now, not for 1.0.9 look at the page again, and choose anew [Back]",
+		},
+		{"what the stick holds", "stick", "/update", url.Values{"from": {"usb1"}, "release": {"1.3.0"}}, nil, 303, "/", `update from="/media/usb/emr.tgz" release="1.3.0" now=true`, ""},
+		{
+			"what the stick held before", "stick", "/update",
+			url.Values{"from": {"usb1"}, "release": {"1.2.9"}},
+			nil, 422, "", "",
+			"This was not done. the central team asks for 1.3.0 now, not for 1.2.9 look at the page again, and choose anew [Back]",
+		},
 		{"from a stick that is gone", "current", "/update", url.Values{"from": {"usb1"}}, nil, 400, "", "", "This was not done. the stick is not there any more put it in again [Back]"},
 		{"from a path of one's own", "stick", "/update", url.Values{"from": {"/etc/passwd"}}, nil, 400, "", "", "This was not done. the stick is not there any more put it in again [Back]"},
 		{"from a stick that is not ours", "stick-foreign", "/update", url.Values{"from": {"a"}}, nil, 400, "", "", "This was not done. the stick is not there any more put it in again [Back]"},
@@ -289,6 +396,10 @@ func TestSeen(t *testing.T) {
 	if got := see("KIN-001-0017"); got != "current" {
 		t.Errorf("after the note was seen the page shows %s", got)
 	}
+	h = a.Page() // the agent has started anew
+	if got := first(bodyClass, ask(t, h, http.MethodGet, "/", nil, true, false).Body.String()); got != "current" {
+		t.Errorf("after a restart the page shows %s again", got)
+	}
 }
 
 // Over the network nothing is told that is not on the front, and every button leads to a form with the PIN, which is not loaded anew.
@@ -303,7 +414,7 @@ func TestStranger(t *testing.T) {
 			}
 		}
 		for _, target := range []string{"/details", "/live"} {
-			if strings.Contains(ask(t, a.Page(), http.MethodGet, "/details", nil, false, false).Body.String(), "registry.example.org") {
+			if strings.Contains(part(t, a.Page(), target), "registry.example.org") {
 				t.Errorf("%s: %s shows a stranger details", s.Name, target)
 			}
 		}
@@ -328,6 +439,19 @@ func TestStranger(t *testing.T) {
 			t.Error("the PIN shows no details")
 		}
 	}
+}
+
+// part is the answer to a stranger; of the stream, which does not end, its beginning.
+func part(t *testing.T, h http.Handler, target string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, guard.As(httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil), false, false))
+	if !strings.Contains(w.Body.String(), "title") {
+		t.Errorf("%s says nothing: %s", target, w.Body)
+	}
+	return w.Body.String()
 }
 
 func TestStreams(t *testing.T) {

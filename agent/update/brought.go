@@ -21,12 +21,13 @@ type sticks struct {
 type brought struct {
 	place  stick.Place
 	finds  []find
-	slow   time.Duration      // how long listing took; only the visit's, as are the two below
-	quiet  map[string]bool    // what is not told
-	looked bool               // all that was there has been read once
-	report string             // how writing a report there ended, see api.Offer
-	since  time.Time          // when the call began that is under way there; zero when none is
-	stop   context.CancelFunc // ends reading; nil when nothing is read
+	slow   time.Duration        // how long listing took; only the visit's, as are the two below
+	quiet  map[string]bool      // what is not told
+	first  map[string]time.Time // when each of them was found
+	looked bool                 // all that was there has been read once
+	report string               // how writing a report there ended, see api.Offer
+	since  time.Time            // when the call began that is under way there; zero when none is
+	stop   context.CancelFunc   // ends reading; nil when nothing is read
 }
 
 // find is a bundle and what it is good for.
@@ -39,6 +40,22 @@ type find struct {
 	quiet  bool   // it is not told
 	what   string // tells this bundle from one that was at the same place
 	key    string // what it was judged by
+}
+
+// foundAt is when something was brought: first seen by the clock now, or nobody knows when because it was there before the agent began.
+func (b *brought) foundAt(what string, now time.Time) time.Time {
+	at, known := b.first[what]
+	if known {
+		return at
+	}
+	if b.looked || !b.place.Before {
+		at = now
+	}
+	if b.first == nil {
+		b.first = map[string]time.Time{}
+	}
+	b.first[what] = at
+	return at
 }
 
 // hush remembers what stands on a disk since before the agent began and is of no use: nobody has just brought that, so nobody is told.

@@ -170,7 +170,7 @@ func (m *Manager) Update(_ context.Context, req api.UpdateRequest) (api.Started,
 		}
 		m.agentLast, m.handNext, m.retryTrial = "", time.Time{}, true
 	}
-	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry})
+	p := m.fetchFor(fetchPlan{From: req.From, Now: req.Now, Person: true, Retry: req.Retry, Release: req.Release})
 	if req.Now {
 		if err := m.endLater(); err != nil { // a person has changed his mind
 			return api.Started{}, err

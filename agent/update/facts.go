@@ -18,6 +18,7 @@ const (
 	factPoll  = "poll"
 	factSeen  = "trusted"
 	factRoots = "roots"
+	factNoted = "noted"
 )
 
 // Witness is what the journal remembers of the manifest that was accepted last. Should the trusted metadata be lost, an older manifest is

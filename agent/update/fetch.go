@@ -25,6 +25,8 @@ type fetchPlan struct {
 	Now    bool   `json:"now,omitempty"`
 	Person bool   `json:"person,omitempty"` // a person asked for it
 	Retry  bool   `json:"retry,omitempty"`  // also a release that did not work here
+	// Release is the one that the person was shown: another one is not taken.
+	Release string `json:"release,omitempty"`
 }
 
 // refreshNote says what the sources answered. Unreachable is set when none did; the newest manifest seen before counts then.

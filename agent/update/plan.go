@@ -104,6 +104,9 @@ func nothingToDo(as manifest.Assignment, good *Good) (text string, said *api.Sai
 func (m *Manager) planRelease(
 	ctx context.Context, t *change.Task, p fetchPlan, refreshed refreshNote, as manifest.Assignment, good *Good, target targetNote,
 ) error {
+	if p.Release != "" && p.Release != as.Pin && target.Archive == "" {
+		return refuse("look at the page again, and choose anew", "the central team asks for %s now, not for %s", as.Pin, p.Release).In("page.changed", "release", as.Pin, "shown", p.Release)
+	}
 	sources, err := m.sources(ctx, p)
 	if err != nil && p.From != "" {
 		return err

@@ -52,6 +52,7 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	for _, b := range bad {
 		if b.Release == s.Pinned && b.Release != s.Release {
 			s.Warnings = append(s.Warnings, b.text())
+			s.Bad = &api.Bad{Release: b.Release, When: b.When, ByHand: b.ByHand}
 		}
 	}
 	if w, err := m.hiddenWarning(); err != nil {
@@ -81,6 +82,9 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	m.mu.Unlock()
 	if k.trouble != "" {
 		s.Warnings = append(s.Warnings, "the agent can't go on and tries again: "+k.trouble)
+	}
+	if s.Noted, err = m.noted(); err != nil {
+		return s, err
 	}
 	if err := m.statusOfAgent(&s); err != nil {
 		return s, err

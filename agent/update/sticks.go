@@ -80,6 +80,9 @@ func (m *Manager) lookAt(ctx context.Context, b *brought, known map[string]find)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		finds = append(finds, find{offer: offerAt(b.place, b.place.Path, api.OfferUnreadable, "problem", plainly(err)), what: b.place.Path})
 	}
+	for i := range finds {
+		finds[i].offer.Found = b.foundAt(finds[i].what, m.stamp())
+	}
 	standing := m.standing()
 	var unread []int
 	now := map[string]find{}
@@ -89,6 +92,7 @@ func (m *Manager) lookAt(ctx context.Context, b *brought, known map[string]find)
 		f, ok := known[key]
 		if !ok {
 			f = find{offer: offerAt(b.place, bundle.Path, api.OfferLooking), what: what, key: key}
+			f.offer.Found = b.foundAt(what, m.stamp())
 			unread = append(unread, len(finds))
 		} else {
 			now[key] = f

@@ -181,6 +181,8 @@ func (a actor) Later(context.Context, api.LaterRequest) (api.Put, error) {
 	return api.Put{Later: noon.AddDate(0, 0, 1)}, nil
 }
 
+func (a actor) Noted(context.Context, string) error { return nil }
+
 func (a actor) Resume(context.Context) (api.Paused, error) {
 	if a.name == "paused" {
 		return api.Paused{Ended: &api.Pause{Since: noon}}, nil

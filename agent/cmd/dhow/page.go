@@ -23,6 +23,8 @@ type pageAnswer struct {
 	Network     []string `json:"network,omitempty"` // for others
 	Fingerprint string   `json:"fingerprint,omitempty"`
 	PIN         bool     `json:"pin"` // whether one is set
+
+	unsaid bool // there is no page because the configuration names none
 }
 
 func (s *shell) pageCommand() *cobra.Command {
@@ -65,6 +67,7 @@ func (s *shell) page() (a pageAnswer, err error) {
 		return a, err
 	}
 	page := config.Page
+	a.unsaid = !page.Off
 	if page.Off = pageOff(s.paths(), page); page.Off {
 		return a, nil
 	}
@@ -110,6 +113,10 @@ func addressesOf(at netip.Addr) (list []string) {
 func pageOff(paths site.Paths, p site.Page) bool { return p.Off || paths.Prefix != "" && p.IsZero() }
 
 func (s *shell) tellPage(a pageAnswer) {
+	if a.Address == "" && a.unsaid {
+		s.sayln("guard.none")
+		return
+	}
 	if a.Address == "" {
 		s.sayln("guard.off")
 		return

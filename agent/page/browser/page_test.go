@@ -231,7 +231,7 @@ func withoutScripts(t *testing.T, tab *Tab, s *stage) {
 	s.Play(state(t, "working"))
 	tab.Do(chromedp.Click("#b-now", chromedp.ByID))
 	tab.Until(10*time.Second, `document.body.className === "s-working" && location.search === "?lang=sw"`)
-	tab.asked(s, `update from="" now=true`)
+	tab.asked(s, `update from="" release="1.1.0" now=true`)
 	tab.Shot("without-scripts-sw")
 }
 

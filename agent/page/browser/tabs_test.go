@@ -42,7 +42,7 @@ func tabs(t *testing.T, tab *Tab, s *stage) {
 	}
 	s.Calls()
 	tab.Do(chromedp.Click("#b-now", chromedp.ByID))
-	tab.asked(s, `update from="" now=true`)
+	tab.asked(s, `update from="" release="1.1.0" now=true`)
 }
 
 // live asks for a stream, and leaves it.

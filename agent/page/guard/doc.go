@@ -28,8 +28,8 @@
 // # Bounds
 //
 // Connections are counted per address and in all; loopback has a count of its own, so that strangers can't keep out who sits at the computer. So
-// are streams (GET /live). Heads, bodies, idle connections and slow readers have times; a stream ends after a quarter of an hour and is taken up
-// again by the browser. Nothing that strangers do is written to the log but wrong PINs, and of those few.
+// are streams (GET /live). Heads, bodies, idle connections and slow readers have times; the page ends a stream after ten minutes, the guard after a quarter
+// of an hour, and the browser takes it up again. Only the page itself may ask for one. Nothing that strangers do is written to the log but wrong PINs, and of those few.
 //
 // # PIN
 //

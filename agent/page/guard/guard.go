@@ -37,14 +37,15 @@ type Guard struct {
 	cert  atomic.Pointer[tls.Certificate]
 
 	isLoopback func(netip.Addr) bool
+	listen     func(ctx context.Context, network, address string) (net.Listener, error)
 	lookEvery  time.Duration
 
 	mu      sync.Mutex
 	trouble string
 }
 
-// maxBody is the largest form, in bytes.
-const maxBody = 4 << 10
+// MaxBody is the largest form, in bytes.
+const MaxBody = 4 << 10
 
 // New makes a guard of page; nothing listens before Run.
 func New(o Options, page http.Handler) *Guard {
@@ -52,7 +53,7 @@ func New(o Options, page http.Handler) *Guard {
 	g := &Guard{
 		o: o, page: page, cross: http.NewCrossOriginProtection(),
 		conns: newGate(maxConnections, maxOfOne, maxHere), live: newGate(maxStreams, maxStreamsOfOne, maxStreamsHere),
-		isLoopback: netip.Addr.IsLoopback, lookEvery: 5 * time.Second,
+		isLoopback: netip.Addr.IsLoopback, listen: new(net.ListenConfig).Listen, lookEvery: 5 * time.Second,
 	}
 	g.pins = newPINs(o.Dir, func() time.Duration { return time.Since(began) }, o.Log)
 	return g
@@ -140,7 +141,7 @@ func (g *Guard) order(w http.ResponseWriter, r *http.Request, from netip.Addr, w
 		g.refuse(w, r, http.StatusForbidden, "guard.foreign")
 		return
 	}
-	if r.ContentLength > maxBody {
+	if r.ContentLength > MaxBody {
 		w.Header().Set("Connection", "close")
 		g.refuse(w, r, http.StatusRequestEntityTooLarge, "guard.large")
 		return
@@ -149,7 +150,7 @@ func (g *Guard) order(w http.ResponseWriter, r *http.Request, from netip.Addr, w
 		g.refuse(w, r, http.StatusUnsupportedMediaType, "guard.garbled")
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
 	var large *http.MaxBytesError
 	switch err := r.ParseForm(); {
 	case errors.As(err, &large):

@@ -473,3 +473,52 @@ func TestForeignStream(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenedAgain: an address at which nobody can be let in any more is opened anew.
+func TestOpenedAgain(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	_ = l.Close()
+	g := New(Options{
+		Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), Config: func() *site.Config { return &site.Config{Page: site.Page{Listen: at}} },
+	}, http.HandlerFunc(echo))
+	g.lookEvery = 20 * time.Millisecond
+	opened := make(chan net.Listener, 10)
+	listen := g.listen
+	g.listen = func(ctx context.Context, network, address string) (net.Listener, error) {
+		l, err := listen(ctx, network, address)
+		if err == nil && address == at {
+			opened <- l
+		}
+		return l, err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); g.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	for range 2 {
+		select {
+		case l := <-opened:
+			await(t, "the page", func() bool { return reach(at) })
+			_ = l.Close()
+		case <-time.After(10 * time.Second):
+			t.Fatal("the address is not opened again")
+		}
+	}
+}
+
+// TestRefusalKeepsTheLanguage: the way back from a refusal leads to the page in the language that somebody has chosen.
+func TestRefusalKeepsTheLanguage(t *testing.T) {
+	t.Parallel()
+	h := open(t, false)
+	for lang, want := range map[string]string{"fr": `href="/?lang=fr"`, "%22%3E%3Cb%3E": `href="/"`, "": `href="/"`} {
+		_, _, body := h.ask(t, false, "POST", "/update?lang="+lang, "a=b", func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") })
+		if !strings.Contains(body, want) {
+			t.Errorf("lang %q: no %s in %s", lang, want, body)
+		}
+	}
+}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -46,6 +46,7 @@ func (g *Guard) setTrouble(list []string) {
 // Run serves until ctx ends, and follows the configuration.
 func (g *Guard) Run(ctx context.Context) {
 	open := map[place]*http.Server{}
+	ended := make(chan *http.Server)
 	tick := time.NewTicker(g.lookEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -56,11 +57,18 @@ func (g *Guard) Run(ctx context.Context) {
 				delete(open, at)
 			}
 		}
-		trouble = append(trouble, g.openMissing(ctx, want, open)...)
+		trouble = append(trouble, g.openMissing(ctx, want, open, ended)...)
 		g.setTrouble(trouble)
 		select {
 		case <-ctx.Done():
 		case <-tick.C:
+		case srv := <-ended: // else it would never be opened again
+			_ = srv.Close()
+			maps.DeleteFunc(open, func(_ place, s *http.Server) bool { return s == srv })
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
 		}
 	}
 	for _, srv := range open {
@@ -133,12 +141,12 @@ func (g *Guard) keepOff(p site.Page) string {
 	return ""
 }
 
-func (g *Guard) openMissing(ctx context.Context, want map[place]bool, open map[place]*http.Server) (trouble []string) {
+func (g *Guard) openMissing(ctx context.Context, want map[place]bool, open map[place]*http.Server, ended chan<- *http.Server) (trouble []string) {
 	for at := range want {
 		if open[at] != nil {
 			continue
 		}
-		l, err := (&net.ListenConfig{}).Listen(ctx, at.network, at.address)
+		l, err := g.listen(ctx, at.network, at.address)
 		if err != nil {
 			if !at.optional && ctx.Err() == nil {
 				trouble = append(trouble, fmt.Sprintf("the page can't be shown at %s: %v; tried again by itself", at.address, err))
@@ -150,7 +158,17 @@ func (g *Guard) openMissing(ctx context.Context, want map[place]bool, open map[p
 		g.o.Log.Info("the page is open", "address", l.Addr().String())
 		d := newDoor(l, g, at.metric)
 		go d.run()
-		go func() { _ = srv.Serve(d) }()
+		go func() {
+			err := srv.Serve(d)
+			if errors.Is(err, http.ErrServerClosed) {
+				return
+			}
+			g.o.Log.Warn("the page is not open any more", "address", at.address, "error", err)
+			select {
+			case ended <- srv:
+			case <-ctx.Done():
+			}
+		}()
 	}
 	return trouble
 }

@@ -4,9 +4,11 @@ import (
 	"html"
 	"net/http"
 	"strings"
+
+	"dhow/agent/words"
 )
 
-// document is the page of a refusal. It holds nothing that came with the request.
+// document is the page of a refusal. Of the request it holds nothing but a language that there is.
 const document = `<!DOCTYPE html>
 <html lang="{{language}}" dir="{{direction}}">
 <meta charset="utf-8">
@@ -17,7 +19,7 @@ const document = `<!DOCTYPE html>
 <main>
 <h1>{{title}}</h1>
 <p>{{sentence}}</p>
-<p><a href="/">{{back}}</a></p>
+<p><a href="/{{chosen}}">{{back}}</a></p>
 </main>
 </html>
 `
@@ -25,7 +27,12 @@ const document = `<!DOCTYPE html>
 // refuse answers with a sentence in the reader's language.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, status int, key string, args ...any) {
 	said := g.words(r)
+	chosen := "" // the language that somebody has chosen is carried along
+	if lang := r.URL.Query().Get("lang"); words.Speaks(lang) {
+		chosen = "?lang=" + words.For(lang).Language()
+	}
 	body := strings.NewReplacer(
+		"{{chosen}}", chosen,
 		"{{language}}", said.Language(),
 		"{{direction}}", said.Direction(),
 		"{{nonce}}", Nonce(r),

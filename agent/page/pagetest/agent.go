@@ -17,13 +17,14 @@ type Agent struct {
 	state State
 	calls []string
 	fails error
+	noted string
 }
 
 // Play makes the agent answer a state from now on.
 func (a *Agent) Play(s State) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state = s
+	a.state, a.noted = s, ""
 }
 
 // Fail makes every order end with an error; nil lets them work again.
@@ -56,7 +57,13 @@ func (a *Agent) note(format string, args ...any) error {
 }
 
 // Status answers that of the state.
-func (a *Agent) Status(context.Context) (api.Status, error) { s := a.now(); return s.Status, s.Err }
+func (a *Agent) Status(context.Context) (api.Status, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.state.Status
+	s.Noted = a.noted
+	return s, a.state.Err
+}
 
 // History answers that of the state.
 func (a *Agent) History(context.Context) ([]api.Update, error) { s := a.now(); return s.History, s.Err }
@@ -66,12 +73,20 @@ func (a *Agent) Backups(context.Context) ([]api.Backup, error) { s := a.now(); r
 
 // Update notes what it is asked.
 func (a *Agent) Update(_ context.Context, r api.UpdateRequest) (api.Started, error) {
-	return api.Started{Change: 17}, a.note("update from=%q now=%v", r.From, r.Now)
+	return api.Started{Change: 17}, a.note("update from=%q release=%q now=%v", r.From, r.Release, r.Now)
 }
 
 // Later notes that it is asked.
 func (a *Agent) Later(context.Context, api.LaterRequest) (api.Put, error) {
 	return api.Put{Later: Now.Add(time.Hour)}, a.note("later")
+}
+
+// Noted keeps what it is told.
+func (a *Agent) Noted(_ context.Context, receipt string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.noted = receipt
+	return nil
 }
 
 // Page is the page of the agent, at the hour Now.

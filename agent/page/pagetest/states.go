@@ -126,7 +126,11 @@ func States() []State {
 	second := api.Offer{ID: "usb2", Path: "/media/usb/emr-2.tgz", Label: "EMR MAY", Kind: api.OfferInstall, Release: "1.2.0"}
 	add("current", "current", calm(), nil)
 	add("current-hold", "current", calm(), func(s *api.Status) { s.Hold = "audit until June" })
-	add("current-bad", "current", after(api.ResultRolledBack), func(s *api.Status) { s.LastUpdate.Finished = Now.AddDate(0, 0, -8) })
+	add("current-bad", "current", after(api.ResultRolledBack), func(s *api.Status) {
+		s.LastUpdate.Finished = Now.AddDate(0, 0, -8)
+		s.Bad = &api.Bad{Release: "1.1.0", When: s.LastUpdate.Finished}
+	})
+	add("current-by-hand", "current", pinned(), func(s *api.Status) { s.Bad = &api.Bad{Release: "1.1.0", When: Now.AddDate(0, 0, -8), ByHand: true} })
 	add("current-to-come", "current", pinned(), nil)
 	add("current-backup", "current", calm(), func(s *api.Status) { s.State = api.StateBackup })
 	add("current-bundle", "current", calm(), func(s *api.Status) { s.State = api.StateBundle })
