@@ -1,13 +1,12 @@
 package installer
 
 import (
-	"bufio"
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -81,16 +80,20 @@ func Desktop(address, username string) (done Done, absent bool, err error) {
 	return done, false, nil
 }
 
-// RemoveDesktop takes the launcher away, from the user's desktop too.
+// RemoveDesktop takes the launcher away, from the user's desktop too. What a package has brought is left to the package.
 func RemoveDesktop(username string) error {
-	paths := []string{LauncherPath, IconPath}
-	if u, err := user.Lookup(username); username != "" && err == nil {
-		paths = append(paths, filepath.Join(desktopOf(u.HomeDir), "dhow.desktop"))
-	}
-	for _, p := range paths {
-		if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("cannot remove the launcher: %w", err)
+	if !exists(vendorUnit) {
+		for _, p := range []string{LauncherPath, IconPath} {
+			if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("cannot remove the launcher: %w", err)
+			}
 		}
+	}
+	if username == "" {
+		return nil
+	}
+	if err := offDesktop(username); err != nil {
+		return fmt.Errorf("cannot remove the launcher from the desktop of %s: %w", username, err)
 	}
 	return nil
 }
@@ -100,25 +103,37 @@ func hasDesktop(exists func(string) bool) bool {
 	return runtime.GOOS == "linux" && (exists("/usr/share/xsessions") || exists("/usr/share/wayland-sessions"))
 }
 
-// desktopOf is the folder whose files lie on the desktop, as xdg-user-dirs names it in the user's language.
-func desktopOf(home string) string {
-	path := filepath.Join(home, ".config", "user-dirs.dirs")
-	if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<16 {
-		return filepath.Join(home, "Desktop")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return filepath.Join(home, "Desktop")
-	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(sc.Text()), "XDG_DESKTOP_DIR="); ok {
+// launcherName is that of the launcher on a user's desktop.
+const launcherName = "dhow.desktop"
+
+// desktopOf is the folder in a home whose files lie on the desktop, as xdg-user-dirs names it in the user's language.
+func desktopOf(home *os.Root) string {
+	text, _ := readSmall(home, filepath.Join(".config", "user-dirs.dirs"))
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "XDG_DESKTOP_DIR="); ok {
 			if rel, ok := strings.CutPrefix(strings.Trim(value, `"`), "$HOME/"); ok && filepath.IsLocal(rel) {
-				return filepath.Join(home, rel)
+				return rel
 			}
 		}
 	}
-	return filepath.Join(home, "Desktop")
+	return "Desktop"
+}
+
+// maxSmall bounds a file of a user that is read here, in bytes.
+const maxSmall = 1 << 16
+
+// readSmall reads a file of a user, who may have put anything there: a pipe, a link out of the folder, a file without end.
+func readSmall(dir *os.Root, name string) (string, error) {
+	f, err := dir.OpenFile(name, os.O_RDONLY|nonBlocking, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxSmall {
+		return "", fmt.Errorf("%s is no small file: %w", name, errors.Join(err, os.ErrInvalid))
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSmall))
+	return string(data), err
 }
 
 // Opener is the command that opens the page for whoever has called this program from a desktop, nil when nobody has.

@@ -10,6 +10,14 @@ import (
 
 func TestDesktopOf(t *testing.T) {
 	home := t.TempDir()
+	desktop := func(path string) string {
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		return desktopOf(root)
+	}
 	for text, want := range map[string]string{
 		"": "Desktop",
 		"# comment\nXDG_DESKTOP_DIR=\"$HOME/Bureau\"\nXDG_MUSIC_DIR=\"$HOME/Musique\"\n": "Bureau",
@@ -22,11 +30,11 @@ func TestDesktopOf(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(home, ".config", "user-dirs.dirs"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if got := desktopOf(home); got != filepath.Join(home, want) {
+		if got := desktop(home); got != want {
 			t.Errorf("%q: %s", text, got)
 		}
 	}
-	if got := desktopOf(filepath.Join(home, "nobody")); got != filepath.Join(home, "nobody", "Desktop") {
+	if got := desktop(t.TempDir()); got != "Desktop" {
 		t.Error(got)
 	}
 }

@@ -3,11 +3,12 @@
 package installer
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 // onDesktop writes the launcher as a file that its owner may start. The folder belongs to the user, who may be anybody: the file is opened
@@ -25,26 +26,16 @@ func onDesktop(username, launcher string) error {
 	if err != nil {
 		return err
 	}
-	home, err := os.OpenRoot(u.HomeDir)
-	if err != nil {
-		return nil // nobody has a desktop there
-	}
-	defer home.Close()
-	rel, err := filepath.Rel(u.HomeDir, desktopOf(u.HomeDir))
-	if err != nil {
-		return err
-	}
-	dir, err := home.OpenRoot(rel)
-	if err != nil {
+	dir := openDesktop(u.HomeDir)
+	if dir == nil {
 		return nil
 	}
 	defer dir.Close()
-	const name = "dhow.desktop"
-	if there, err := dir.ReadFile(name); err == nil && string(there) == launcher {
+	if there, err := readSmall(dir, launcherName); err == nil && there == launcher {
 		return nil
 	}
-	_ = dir.Remove(name)
-	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	_ = dir.Remove(launcherName)
+	f, err := dir.OpenFile(launcherName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -57,3 +48,37 @@ func onDesktop(username, launcher string) error {
 	}
 	return f.Chown(uid, gid)
 }
+
+// offDesktop removes the launcher.
+func offDesktop(username string) error {
+	u, err := user.Lookup(username)
+	if err != nil {
+		return nil // nobody has a desktop there
+	}
+	dir := openDesktop(u.HomeDir)
+	if dir == nil {
+		return nil
+	}
+	defer dir.Close()
+	if err := dir.Remove(launcherName); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// openDesktop opens the desktop in a home, nil when there is none.
+func openDesktop(path string) *os.Root {
+	home, err := os.OpenRoot(path)
+	if err != nil {
+		return nil
+	}
+	defer home.Close()
+	dir, err := home.OpenRoot(desktopOf(home))
+	if err != nil {
+		return nil
+	}
+	return dir
+}
+
+// nonBlocking keeps the opening of a pipe from waiting for somebody at its other end.
+const nonBlocking = syscall.O_NONBLOCK

@@ -51,8 +51,10 @@ EnvironmentFile=-/etc/sysconfig/dhow
 
 NoNewPrivileges=yes
 ProtectSystem=yes
-# The agent replaces its own program (see agent/self); a stack may have data in /usr/local.
-ReadWritePaths=-@FOLDER@ -/usr/local
+# The agent replaces its own program (see agent/self).
+ReadWritePaths=-@FOLDER@
+# A stack may have data there.
+ReadWritePaths=-/usr/local
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
