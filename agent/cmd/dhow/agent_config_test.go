@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 
+	"dhow/agent/daemon"
 	"dhow/agent/site"
 )
 
@@ -42,5 +45,34 @@ func TestAgentConfig(t *testing.T) {
 	write(broken)
 	if c, err := site.LoadConfig(s.paths().GoodConfig()); err != nil || c.Contact != "" {
 		t.Errorf("kept: %+v, %v", c, err)
+	}
+}
+
+// An agent that can't find its own file (there is no /proc) runs, and does not replace itself. On trial it does not.
+func TestAgentWithoutItself(t *testing.T) {
+	real, parts := executable, newManager
+	t.Cleanup(func() { executable, newManager = real, parts })
+	executable = func() (string, error) { return "", errors.New("no /proc is mounted") }
+	started := errors.New("the agent starts")
+	newManager = func(w *wiring) (daemon.Manager, error) {
+		if w.itself != nil || w.trial {
+			t.Errorf("it has a program: %+v, trial %v", w.itself, w.trial)
+		}
+		return nil, started
+	}
+	var said bytes.Buffer
+	s := &shell{prefix: t.TempDir(), err: &said}
+	if err := errors.Join(s.paths().Make(), os.WriteFile(s.paths().Config(), []byte("site: kin-001\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.proven(t.Context()); !errors.Is(err, started) {
+		t.Errorf("%v", err)
+	}
+	if !strings.Contains(said.String(), "the agent runs and can't replace its own program") {
+		t.Errorf("said: %s", said.String())
+	}
+	t.Setenv("DHOW_TRIAL", "trial")
+	if err := s.proven(t.Context()); err == nil || errors.Is(err, started) {
+		t.Errorf("on trial: %v", err)
 	}
 }
