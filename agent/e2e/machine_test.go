@@ -144,6 +144,7 @@ func TestMachine(t *testing.T) {
 	if state := c.show("ActiveState") + " " + c.show("UnitFileState") + " " + c.show("StatusText"); !regexp.MustCompile(`^active enabled machine: 1\.0\.0, healthy, `).MatchString(state) {
 		t.Errorf("the service is %q", state)
 	}
+	c.logs()
 	if text := c.Run(t, "systemd-analyze", "verify", "--man=no", "dhow.service"); text != "" {
 		t.Errorf("the unit: %s", text)
 	}
@@ -173,6 +174,22 @@ func TestMachine(t *testing.T) {
 	c.powerCuts()
 	c.repairs(install)
 	c.removed(install)
+}
+
+// logs reads what the service has written, by way of journald: which has taken the priority from the beginning of each line.
+func (c *Clinic) logs() {
+	t := c.t
+	if list := lines(c.Run(t, "dhow", "logs", "-n", "5")); len(list) != 5 {
+		t.Errorf("%d of 5 lines: %q", len(list), list)
+	}
+	c.has(c.Run(t, "dhow", "logs", "-n", "20"), `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info    msg="agent started" `)
+	journal := func(priorities string) string {
+		return c.Run(t, "journalctl", "--no-pager", "--output=cat", "--identifier=dhow", "--unit", installer.Name, "--priority", priorities)
+	}
+	c.has(journal("info..info"), `msg="agent started" `)
+	if text := journal("emerg..notice") + journal("debug..debug"); strings.Contains(text, "agent started") {
+		t.Errorf("the priority is not understood:\n%s", text)
+	}
 }
 
 // powerCuts takes the power away twice in one update: while the data are at stake, and after the commit.
