@@ -11,10 +11,12 @@ type Fetching struct {
 	Speed       int64   `json:"speed,omitempty"`
 	SecondsLeft float64 `json:"seconds_left,omitempty"`
 	// Estimate says in words how long what is left will take, with quiet hours and budget, "" when nothing is known.
-	Estimate string `json:"estimate,omitempty"`
+	Estimate     string `json:"estimate,omitempty"`
+	EstimateSaid *Said  `json:"estimate_said,omitempty"` // the same for other languages, like those below
 	// Waits says in words why nothing moves, Until when it goes on by itself; nil when a person or another change decides that.
-	Waits string     `json:"waits,omitempty"`
-	Until *time.Time `json:"until,omitempty"`
+	Waits     string     `json:"waits,omitempty"`
+	WaitsSaid *Said      `json:"waits_said,omitempty"`
+	Until     *time.Time `json:"until,omitempty"`
 }
 
 // LineUse is what has crossed the line in the present day and month, in bytes, and what may; 0 means any amount.
@@ -24,7 +26,8 @@ type LineUse struct {
 	Month       int64 `json:"month"`
 	MonthBudget int64 `json:"month_budget,omitempty"`
 	// Next says in words when there is a budget again, "" while there is.
-	Next string `json:"next,omitempty"`
+	Next     string `json:"next,omitempty"`
+	NextSaid *Said  `json:"next_said,omitempty"`
 }
 
 // Pause is what a person has ordered with dhow pause. Until is nil when it ends with dhow resume only.

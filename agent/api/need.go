@@ -3,7 +3,7 @@ package api
 import "time"
 
 // Need is something that a person must see to. Kind is one of the Need constants; Args fill its sentence, which stands in package words under
-// "need.KIND" in every language; the keys of Args are named beside each constant.
+// "need.KIND" in every language; the keys of Args are named beside each constant; sizes as in Said.
 type Need struct {
 	Kind string            `json:"kind"`
 	Args map[string]string `json:"args,omitempty"`
@@ -12,7 +12,7 @@ type Need struct {
 // Kinds of Need.
 const (
 	NeedClock   = "clock"   // the clock is wrong for certain; args: now
-	NeedDisk    = "disk"    // too little disk for what is to be done, or for the agent itself; args: missing (a size in words)
+	NeedDisk    = "disk"    // too little disk for what is to be done, or for the agent itself; args: missing (a size in words), missing_bytes
 	NeedOffline = "offline" // no source has answered for days; args: days
 	NeedEngine  = "engine"  // the Docker Engine does not answer
 	NeedHealth  = "health"  // the release that should run does not run well; args: release

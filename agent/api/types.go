@@ -75,7 +75,9 @@ type Status struct {
 	KeyPrint string   `json:"key_fingerprint,omitempty"`
 	Needs    []Need   `json:"needs,omitempty"` // the worst first
 	Warnings []string `json:"warnings,omitempty"`
-	Agent    *Agent   `json:"agent,omitempty"`
+	// WarningsSaid are the same for other languages, by their places; Kind is empty where there is nothing. See Warn, Warned and Further.
+	WarningsSaid []Said `json:"warnings_said,omitempty"`
+	Agent        *Agent `json:"agent,omitempty"`
 }
 
 // Bad is a release that is not put in place by itself: it did not work here, or a person chose another one.
@@ -208,15 +210,6 @@ type Event struct {
 	// End is set on the last event of a change.
 	End bool `json:"end,omitempty"`
 }
-
-// Said is a message at the end of a change for other languages than English: the sentence "said.KIND" of package words, filled with Args.
-type Said struct {
-	Kind string            `json:"kind"`
-	Args map[string]string `json:"args,omitempty"`
-}
-
-// Say makes a Said of a kind and names and values by turns.
-func Say(kind string, args ...string) *Said { return &Said{Kind: kind, Args: pairs(args)} }
 
 // pairs makes a map of names and values by turns; nil for none.
 func pairs(args []string) map[string]string {

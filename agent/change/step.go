@@ -65,6 +65,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 type Progress struct {
 	Done, Total int64
 	Message     string
+	Said        any // the message for other languages, handed on as it is
 }
 
 // Task is what a handler is given: the change, its step, and ways to record.

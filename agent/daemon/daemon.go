@@ -74,10 +74,10 @@ type Options struct {
 	Soon time.Duration
 	// Line tells what the sources answered last; nil means that they always answer.
 	Line func() Line
-	// Beside runs beside the Manager once that is there, until ctx ends; nil means nothing. It is given what the socket is served from. Warnings are added to those of Status; nil means
-	// none.
-	Beside   func(ctx context.Context, m Manager)
-	Warnings func() []string
+	// Beside runs beside the Manager once that is there, until ctx ends; nil means nothing. It is given what the socket is served from. Warn adds the warnings of what runs there to
+	// Status; nil means none.
+	Beside func(ctx context.Context, m Manager)
+	Warn   func(*api.Status)
 	// Busy is the answer to every order, such as while this program is on trial; nil means that they are taken.
 	Busy error
 	Log  *slog.Logger
@@ -110,8 +110,8 @@ func New(o Options) *Daemon {
 	if o.Beside == nil {
 		o.Beside = func(context.Context, Manager) {}
 	}
-	if o.Warnings == nil {
-		o.Warnings = func() []string { return nil }
+	if o.Warn == nil {
+		o.Warn = func(*api.Status) {}
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
@@ -129,7 +129,7 @@ func New(o Options) *Daemon {
 type told struct {
 	Manager
 	poll *poller
-	warn func() []string
+	warn func(*api.Status)
 	busy error // the answer to every order
 }
 
@@ -139,7 +139,7 @@ func (t told) Status(ctx context.Context) (api.Status, error) {
 	if err == nil && status.NextCheck == nil {
 		status.NextCheck = t.poll.Next()
 	}
-	status.Warnings = append(status.Warnings, t.warn()...)
+	t.warn(&status)
 	return status, err
 }
 
@@ -172,7 +172,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	told := told{Manager: m, poll: d.poll, warn: d.o.Warnings, busy: d.o.Busy}
+	told := told{Manager: m, poll: d.poll, warn: d.o.Warn, busy: d.o.Busy}
 	srv := newServer(ctx, told, d.o.Log)
 	d.poll.plan(d.o.Now().Round(0).Add(d.o.Soon)) // status may be asked at once
 	served, worked, polled, beside := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})

@@ -8,7 +8,7 @@ import (
 	"dhow/agent/words"
 )
 
-// Details are for the technician. Causes and warnings are English, as in the log.
+// Details are for the technician. Causes are English, as in the log.
 type Details struct {
 	History  []Line
 	Backups  []Line
@@ -45,8 +45,9 @@ func newDetails(s snapshot, say *words.Reader, now time.Time) Details {
 		d.Backups = append(d.Backups, l)
 	}
 	d.Machine = machineRows(s, say, now)
-	for _, w := range s.Status.Warnings[:min(len(s.Status.Warnings), mostWarnings)] {
-		d.Warnings = append(d.Warnings, plain(w, longText))
+	further := s.Status.Further()
+	for _, w := range further[:min(len(further), mostWarnings)] {
+		d.Warnings = append(d.Warnings, sentence(say, w.Text, w.Said))
 	}
 	d.Offers = offerButtons(s.Status.Offers, say)
 	return d
@@ -70,6 +71,18 @@ func offerButtons(list []api.Offer, say *words.Reader) (all []Button) {
 		})
 	}
 	return all
+}
+
+// sentence is one of the agent, in the language of who reads. What fills it is bounded before it does, so that isolates stay whole.
+func sentence(say *words.Reader, english string, said *api.Said) string {
+	return said.In(bounded{say}, plain(english, longText))
+}
+
+// bounded is a Reader that is given harmless arguments only.
+type bounded struct{ *words.Reader }
+
+func (b bounded) Said(kind string, args map[string]string, english string) string {
+	return b.Reader.Said(kind, harmless(args), english)
 }
 
 func historyLine(u api.Update, say *words.Reader, now time.Time) Line {
@@ -124,8 +137,14 @@ func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
 	add("page.machine.error", st.LastError)
 	moment("page.machine.next", st.NextCheck)
 	if f := st.Fetch; f != nil {
-		add("page.machine.waits", f.Waits)
-		add("page.machine.estimate", f.Estimate)
+		for _, r := range []Row{
+			{say.Say("page.machine.waits"), sentence(say, f.Waits, f.WaitsSaid)},
+			{say.Say("page.machine.estimate"), sentence(say, f.Estimate, f.EstimateSaid)},
+		} {
+			if r.Value != "" {
+				rows = append(rows, r)
+			}
+		}
 	}
 	if l := st.Line; l != nil {
 		if l.DayBudget > 0 {

@@ -55,10 +55,11 @@ const (
 
 // wish is what the manifest asks for of the agent.
 type wish struct {
-	asked string // another version than the one that runs; empty for none
-	take  string // the same, when it is to be taken
-	why   string // it is not, in words
-	kind  string // of why: see api.Agent
+	asked string    // another version than the one that runs; empty for none
+	take  string    // the same, when it is to be taken
+	why   string    // it is not, in words
+	kind  string    // of why: see api.Agent
+	said  *api.Said // why for other languages
 }
 
 // Kinds of why another version of the agent is not taken.
@@ -84,7 +85,7 @@ func (m *Manager) wantedAgent() wish {
 	}
 	if manifest.CompareVersions(as.Agent, m.Self.Version()) < 0 && !as.AgentDowngrade {
 		why := fmt.Sprintf("the manifest asks for the older agent %s, and does not say that this site may go back to it", as.Agent)
-		return wish{asked: as.Agent, why: why, kind: agentOlder}
+		return wish{asked: as.Agent, why: why, kind: agentOlder, said: api.Say("warn_agent_older", "version", as.Agent)}
 	}
 	if err := m.Self.Stuck(); err != nil {
 		why := fmt.Sprintf("the trial of another agent can't go on, and waits for the next start of the agent: %v", err)
@@ -94,7 +95,8 @@ func (m *Manager) wantedAgent() wish {
 	if s.Failed != nil && s.Failed.Version == as.Agent && m.sameAgent(as.Agent, s.Failed.Digest) {
 		why := fmt.Sprintf("agent %s did not work here on %s and is not tried again: %s",
 			as.Agent, s.Failed.When.Local().Format("2 Jan 15:04"), s.Failed.Reason)
-		return wish{asked: as.Agent, why: why, kind: agentFailed}
+		said := api.Say("warn_agent_bad", "version", as.Agent, "moment", plainDate(s.Failed.When), "cause", s.Failed.Reason)
+		return wish{asked: as.Agent, why: why, kind: agentFailed, said: said}
 	}
 	return wish{asked: as.Agent, take: as.Agent}
 }
@@ -189,7 +191,7 @@ func (m *Manager) fetchAgent(ctx context.Context, t *change.Task) error {
 		return serr
 	}
 	if held := (*hold)(nil); errors.As(err, &held) {
-		return &change.Failure{Class: change.ClassWaits, Hint: held.hint, Err: held}
+		return held.failure()
 	}
 	return untrusted(err)
 }

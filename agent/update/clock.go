@@ -3,8 +3,10 @@ package update
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
+	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/site"
 	"dhow/manifest/trust"
@@ -43,26 +45,38 @@ func (m *Manager) windowOpen() bool {
 }
 
 // trustWarnings are what a person should know of the manifest, of what ends soon, and of the clock.
-func (m *Manager) trustWarnings() []string {
-	var w []string
+func (m *Manager) trustWarnings() (list []told) {
+	add := func(notices []trust.Notice) {
+		for _, n := range notices {
+			list = append(list, told{n.Text, api.Say(noticeKinds[n.Kind], n.Args...)})
+		}
+	}
 	current, err := m.Trust.Current()
 	if err == nil {
-		w = current.Warnings
-	} else if text := m.clock().Warning(); text != "" {
-		w = append(w, text)
+		add(current.Notices)
+	} else if c := m.clock(); c.Wrong() {
+		add(c.Notices(c.Now))
 	}
 	if seen, serr := Seen(m.Journal); errors.Is(err, trust.ErrNothing) && serr == nil && seen.Number > 0 {
-		w = append(w, fmt.Sprintf("the signed manifest was lost from this disk: what runs goes on, and manifest %d or a newer one is taken "+
-			"from a source, or from a stick with: dhow update --from PATH", seen.Number))
+		list = append(list, told{
+			fmt.Sprintf("the signed manifest was lost from this disk: what runs goes on, and manifest %d or a newer one is taken "+
+				"from a source, or from a stick with: dhow update --from PATH", seen.Number),
+			api.Say("warn_manifest_lost", "number", strconv.FormatInt(seen.Number, 10), "command", "dhow update --from PATH"),
+		})
 	}
 	if m.Network != nil {
 		if said := m.Network.Heard(); said.Server != "" {
-			if text := m.clock().Doubt(said.Server, said.Time); text != "" {
-				w = append(w, text)
-			}
+			add(m.clock().Doubts(said.Server, said.Time))
 		}
 	}
-	return w
+	return list
+}
+
+// noticeKinds are the sentences of what package trust warns of.
+var noticeKinds = map[string]string{
+	trust.NoticeClockWrong: "warn_clock", trust.NoticeClockAhead: "warn_clock_ahead", trust.NoticeClockDoubt: "warn_clock_doubt",
+	trust.NoticeManifestExpires: "warn_manifest_expires", trust.NoticeManifestExpired: "warn_manifest_expired",
+	trust.NoticeRootExpires: "warn_root_expires", trust.NoticeRootExpired: "warn_root_expired",
 }
 
 // since is when something began, for this process.

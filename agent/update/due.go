@@ -214,7 +214,7 @@ func (m *Manager) free(o order) error {
 		}
 		cause := replaced
 		if c.Kind == KindFetch && o.update == nil {
-			cause = yields("what a person asks for")
+			cause = yields(toPerson)
 		}
 		if way && c.Cause != nil {
 			return nil // it is on its way back and soon at its end

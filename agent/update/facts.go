@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"dhow/agent/api"
 	"dhow/agent/journal"
 
 	"github.com/opencontainers/go-digest"
@@ -97,6 +98,14 @@ func (b Bad) text() string {
 		return fmt.Sprintf("%s is not put in place by itself: %s on %s", b.Release, b.Reason, when)
 	}
 	return fmt.Sprintf("%s did not work here on %s and is not tried again: %s", b.Release, when, b.Reason)
+}
+
+// said is text for other languages.
+func (b Bad) said() *api.Said {
+	if b.ByHand {
+		return api.Say("warn_left", "release", b.Release, "cause", b.Reason, "moment", plainDate(b.When))
+	}
+	return api.Say("warn_bad", "release", b.Release, "cause", b.Reason, "moment", plainDate(b.When))
 }
 
 // Poll is how the last look at the sources ended.

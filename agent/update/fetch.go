@@ -61,7 +61,8 @@ type blobsNote struct {
 	// Setbacks are the deltas that did not fit, the parts of a bundle that parity had to make up for, and Dearer, in words.
 	Setbacks []string `json:"setbacks,omitempty"`
 	// Dearer says how many bytes would move in place of how many if there were more room.
-	Dearer string `json:"dearer,omitempty"`
+	Dearer     string    `json:"dearer,omitempty"`
+	DearerSaid *api.Said `json:"dearer_said,omitempty"` // the same for other languages
 }
 
 const (
@@ -313,7 +314,7 @@ func (m *Manager) fetchBlobs(ctx context.Context, t *change.Task) error {
 		return serr
 	}
 	if held := (*hold)(nil); errors.As(err, &held) {
-		return &change.Failure{Class: change.ClassWaits, Hint: held.hint, Err: held}
+		return held.failure()
 	}
 	if p.again(err, note.Idle) && len(note.honest(sources)) > 0 {
 		return &change.Retry{After: idleDelay, Err: err}

@@ -222,7 +222,7 @@ func (m *Manager) statusOfAgent(s *api.Status) error {
 	w := m.wantedAgent()
 	a := &api.Agent{Version: m.Self.Version(), Wanted: w.take, Trial: m.Trial, Asked: w.asked, Trouble: w.why, Kind: w.kind}
 	if w.why != "" {
-		s.Warnings = append(s.Warnings, w.why)
+		s.Warn(w.why, w.said)
 	}
 	if a.Wanted != "" {
 		have, err := m.candidate()

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"dhow/agent/api"
 	"dhow/agent/backup"
 	"dhow/agent/backup/archive"
 	"dhow/agent/change"
@@ -71,7 +72,7 @@ func (m *Manager) saveHidden(ctx context.Context, t *change.Task, p applyPlan, d
 	}
 	var streams []backup.Stream
 	for _, v := range list {
-		t.Progress(change.Progress{Message: slowly([]string{v.Name})})
+		t.Progress(change.Progress{Message: slowly([]string{v.Name}), Said: api.Say("hidden_slow", "volumes", v.Name)})
 		r, err := m.Engine.VolumeTar(ctx, v.Name, image)
 		if err != nil {
 			return nil, engineTrouble(err)
@@ -113,7 +114,7 @@ func (m *Manager) fillHidden(ctx context.Context, t *change.Task, p applyPlan, d
 		if err := t.Fault("fill"); err != nil {
 			return err
 		}
-		t.Progress(change.Progress{Message: "volume " + v.Name + " is filled through the engine"})
+		t.Progress(change.Progress{Message: "volume " + v.Name + " is filled through the engine", Said: api.Say("hidden_filled", "volume", v.Name)})
 		r, err := backup.OpenStream(ctx, dir, stream)
 		if err != nil {
 			return err
@@ -205,22 +206,22 @@ func (m *Manager) fillFrom(ctx context.Context, backup, volume string, info back
 }
 
 // hiddenWarning is for the status: the newest exact copy says which volumes are copied in the slower way.
-func (m *Manager) hiddenWarning() (string, error) {
+func (m *Manager) hiddenWarning() (told, error) {
 	past, err := m.past()
 	if err != nil {
-		return "", err
+		return told{}, err
 	}
 	i := slices.IndexFunc(past, func(p Past) bool { return p.Backup != "" })
 	if i < 0 {
-		return "", nil
+		return told{}, nil
 	}
 	s, err := backup.Read(m.backupDir(past[i].Backup))
 	if err != nil || len(s.Streams) == 0 {
-		return "", nil // a copy that can't be read is for others to say
+		return told{}, nil // a copy that can't be read is for others to say
 	}
 	var names []string
 	for _, stream := range s.Streams {
 		names = append(names, stream.Name)
 	}
-	return slowly(names), nil
+	return told{slowly(names), api.Say("hidden_slow", "volumes", strings.Join(names, ", "))}, nil
 }

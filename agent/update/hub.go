@@ -137,6 +137,7 @@ func (m *Manager) event(id uint64) (api.Event, <-chan struct{}, error) {
 		Change: id, Kind: c.Kind, Step: step.Name, StepNumber: number, StepCount: len(c.Steps),
 		Undoing: c.Status() == change.Undoing, Message: p.Message, Done: p.Done, Total: p.Total,
 	}
+	e.Said, _ = p.Said.(*api.Said)
 	if step.Trouble != "" && e.Message == "" {
 		e.Message = step.Trouble
 	}
@@ -182,9 +183,9 @@ func (m *Manager) endEvent(c *change.Change, e *api.Event) error {
 			return err
 		}
 		e.Message = target.Release + " is not all here yet: " + c.Cause.Message
-		e.Said = api.Say("not_all_here", "release", target.Release, "cause", c.Cause.Message)
+		e.Said = api.Say("not_all_here", "release", target.Release, "cause", c.Cause.Message).For(saidBy(c.Cause))
 		if target.Release == "" {
-			e.Message, e.Said = c.Cause.Message, nil
+			e.Message, e.Said = c.Cause.Message, saidBy(c.Cause)
 		}
 		if c.Cause.Hint != "" {
 			e.Message += "; " + c.Cause.Hint

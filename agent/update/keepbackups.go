@@ -171,7 +171,7 @@ func (m *Manager) statusOfBackups(ctx context.Context, k *found) error {
 	list, err := m.Backups(ctx)
 	if err != nil {
 		k.unreadable = true
-		s.Warnings = append(s.Warnings, "the backups can't be read: "+err.Error())
+		s.Warn("the backups can't be read: "+err.Error(), api.Say("warn_backups_unread", "cause", err.Error()))
 		return nil
 	}
 	for i := range list {
@@ -191,7 +191,8 @@ func (m *Manager) statusOfBackups(ctx context.Context, k *found) error {
 	if trial != nil {
 		s.LastDrill = &api.Drill{Backup: trial.Backup, When: trial.When, OK: trial.Reason == "", Reason: trial.Reason}
 		if trial.Reason != "" {
-			s.Warnings = append(s.Warnings, "backup "+trial.Backup+" could not be restored on trial: "+trial.Reason)
+			s.Warn("backup "+trial.Backup+" could not be restored on trial: "+trial.Reason,
+				api.Say("warn_drill", "backup", trial.Backup, "cause", trial.Reason))
 		}
 	}
 	r, err := m.routine()
@@ -199,18 +200,20 @@ func (m *Manager) statusOfBackups(ctx context.Context, k *found) error {
 		return err
 	}
 	if k.failed = r.Failed; r.Failed != "" {
-		s.Warnings = append(s.Warnings, "the last backup could not be made: "+r.Failed)
+		s.Warn("the last backup could not be made: "+r.Failed, api.Say("warn_backup", "cause", r.Failed))
 	}
 	if r.Untidy != "" {
-		s.Warnings = append(s.Warnings, "old backups can't be removed, see dhow backup verify and dhow backup delete: "+r.Untidy)
+		s.Warn("old backups can't be removed, see dhow backup verify and dhow backup delete: "+r.Untidy,
+			api.Say("warn_untidy", "verify", "dhow backup verify", "delete", "dhow backup delete", "cause", r.Untidy))
 	}
 	for _, place := range m.config().Backup.Copies {
 		if c := r.Copies[place]; c.Failed != "" {
-			text := "no copy of the backups in " + place + ": " + c.Failed
+			text, said := "no copy of the backups in "+place+": "+c.Failed, api.Say("warn_no_copy", "place", place, "cause", c.Failed)
 			if c.Backup != "" {
 				text = "no newer copy of the backups in " + place + " than " + c.Backup + ": " + c.Failed
+				said = api.Say("warn_old_copy", "place", place, "backup", c.Backup, "cause", c.Failed)
 			}
-			s.Warnings = append(s.Warnings, text)
+			s.Warn(text, said)
 		}
 	}
 	if next := m.nextBackup(); s.Release != "" && !next.IsZero() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/site"
 	"dhow/bundle"
@@ -241,17 +242,18 @@ func (m *Manager) climb(
 		Query: x.query, Others: x.others, Sources: sources, Options: o, Measure: m.room,
 		Export: m.Engine.Export,
 		Dearer: func(plan ladder.Plan) error {
-			text, err := m.dearer(p, x.release.Version, plan)
+			dearer, err := m.dearer(p, x.release.Version, plan)
+			text := dearer.text
 			if err != nil || text == "" || text == note.Dearer {
 				return err
 			}
 			m.Log.Warn("the disk is short, so more bytes move", "release", x.release.Version, "what", text)
-			note.Dearer = text
+			note.Dearer, note.DearerSaid = dearer.parts()
 			note.told(text)
 			return t.Save(*note)
 		},
 		Progress: func(done, total int64) {
-			t.Progress(change.Progress{Done: done, Total: total, Message: "putting the fetched parts together"})
+			t.Progress(change.Progress{Done: done, Total: total, Message: "putting the fetched parts together", Said: api.Say("joining")})
 		},
 		Setback: func(b ladder.Setback) {
 			text := b.Text(layerName(x, b.Layer))

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"dhow/agent/api"
 	"dhow/agent/site"
 	"dhow/bundle/fetch"
 )
@@ -22,6 +23,7 @@ type hold struct {
 	within fetch.Distance // what may still be used
 	until  time.Time      // the zero time when no clock decides
 	text   string
+	said   *api.Said // text for other languages
 	hint   string
 }
 
@@ -36,6 +38,7 @@ func (l limits) holds(at moment, t *Tally, now bool) *hold {
 	if end := l.quiet.Until(at.wall); !now && !at.wrong && !end.IsZero() {
 		return &hold{
 			within: fetch.LAN, until: end, text: "quiet hours until " + clockText(end, at.wall),
+			said: api.Say("hold_quiet", "moment", plainMoment(end, at.wall)),
 			hint: "dhow update --now fetches at once",
 		}
 	}
@@ -51,31 +54,35 @@ func (l limits) used(at moment, t *Tally) *hold {
 	case l.month > 0 && t.Month.Bytes >= l.month:
 		h.until, h.text, known = time.Date(y, m+1, 1, 0, 0, 0, 0, at.wall.Location()), ofText(t.Month.Bytes, l.month)+" used this month", t.Month.Name
 		h.text += "; it goes on on " + h.until.Format("2 Jan")
+		h.said = api.Say("hold_month", amounts(t.Month.Bytes, l.month, "day", h.until.Format(time.DateOnly))...)
 		known += "-" + at.wall.Format("02")
 	case l.day > 0 && t.Day.Bytes >= l.day:
 		h.until, h.text, known = time.Date(y, m, d+1, 0, 0, 0, 0, at.wall.Location()), ofText(t.Day.Bytes, l.day)+" used today", t.Day.Name
 		h.text += "; it goes on tomorrow"
+		h.said = api.Say("hold_day", amounts(t.Day.Bytes, l.day)...)
 	default:
 		return nil
 	}
 	if at.wrong || known != at.wall.Format(time.DateOnly) { // the clock was set: what counts is the time that passes
 		h.until = time.Time{}
 		h.text = "the data budget is used up; it goes on when the clock is right, or when the computer has run for a day"
+		h.said = api.Say("hold_clock_day")
 		if l.month > 0 && t.Month.Bytes >= l.month {
 			h.text = "the data budget of the month is used up; it goes on when the clock is right, or when the computer has run for a month"
+			h.said = api.Say("hold_clock_month")
 		}
 	}
 	return h
 }
 
-// forecast says in words how long bytes take from now on, at so many bytes in a second (0 when nobody knows), "" when nothing is known.
-func (l limits) forecast(at moment, t *Tally, bytes int64, speed float64, now bool) string {
-	how := "at the speed of the last days"
+// forecast says in words how long bytes take from now on, at so many bytes in a second (0 when nobody knows), nothing when nothing is known.
+func (l limits) forecast(at moment, t *Tally, bytes int64, speed float64, now bool) told {
+	how, kind := "at the speed of the last days", "estimate_speed"
 	if l.rate > 0 && (speed == 0 || speed > float64(l.rate)) {
-		speed, how = float64(l.rate), "at "+amountText(l.rate)+"/s"
+		speed, how, kind = float64(l.rate), "at "+amountText(l.rate)+"/s", "estimate_rate"
 	}
 	if speed == 0 && l.day == 0 && l.month == 0 || bytes <= 0 {
-		return ""
+		return told{}
 	}
 	quiet := l.quiet
 	if now || at.wrong {
@@ -90,7 +97,7 @@ func (l limits) forecast(at moment, t *Tally, bytes int64, speed float64, now bo
 	waits := map[string]bool{}
 	for left > 0 {
 		if clock.Sub(begin) > 400*24*time.Hour {
-			return "more than a year" + l.because(waits)
+			return told{"more than a year" + l.because(waits), api.Say("estimate_year")}
 		}
 		y, m, d := clock.Date()
 		midnight := time.Date(y, m, d+1, 0, 0, 0, 0, clock.Location())
@@ -133,15 +140,21 @@ func (l limits) forecast(at moment, t *Tally, bytes int64, speed float64, now bo
 		clock = end
 	}
 	if waits["day"] || waits["month"] {
-		return "about " + count(daysFrom(begin, clock), "day") + l.because(waits)
+		days := daysFrom(begin, clock)
+		kind, budget := "estimate_day", l.day
+		if waits["month"] {
+			kind, budget = "estimate_month", l.month
+		}
+		return told{"about " + count(days, "day") + l.because(waits), taking(kind, time.Duration(days)*24*time.Hour, budget)}
 	}
 	if speed == 0 {
-		return ""
+		return told{}
 	}
+	took := clock.Sub(begin)
 	if waits["quiet"] {
-		return "about " + roughly(clock.Sub(begin)) + l.because(waits)
+		return told{"about " + roughly(took) + l.because(waits), taking("estimate_quiet", took, 0)}
 	}
-	return "about " + roughly(clock.Sub(begin)) + " " + how
+	return told{"about " + roughly(took) + " " + how, taking(kind, took, l.rate)}
 }
 
 // because names what makes a forecast long.

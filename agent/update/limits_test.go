@@ -65,6 +65,9 @@ func TestHolds(t *testing.T) {
 		got, until := "", ""
 		if h != nil {
 			got = h.text
+			if h.said == nil {
+				t.Errorf("%s: there are no words for %q", test.name, got)
+			}
 			if !h.until.IsZero() {
 				until = h.until.Format("2006-01-02 15:04")
 			}
@@ -122,8 +125,12 @@ func TestForecast(t *testing.T) {
 		}
 		tally := &Tally{Day: Period{Bytes: test.used}, Month: Period{Bytes: test.used}}
 		l := limitsOf(t, test.quiet, test.day, test.month, test.rate)
-		if got := l.forecast(moment{wall: wall}, tally, test.bytes, test.speed, test.now); got != test.want {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		got := l.forecast(moment{wall: wall}, tally, test.bytes, test.speed, test.now)
+		if got.text != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got.text, test.want)
+		}
+		if (got.said == nil) != (got.text == "") {
+			t.Errorf("%s: %q has the words %+v", test.name, got.text, got.said)
 		}
 	}
 }
@@ -142,7 +149,7 @@ func TestForecastsEnd(t *testing.T) {
 		l := limits{quiet: q, day: 1_000_000, month: 10_000_000, zone: where}
 		for _, speed := range []float64{0, 0.5, 100, 1e9} {
 			wall := time.Date(2026, 4, 23, 22, 30, 0, 0, where)
-			if got := l.forecast(moment{wall: wall}, &Tally{}, 80_000_000, speed, false); got == "" {
+			if got := l.forecast(moment{wall: wall}, &Tally{}, 80_000_000, speed, false).text; got == "" {
 				t.Errorf("%s at %v: nothing", zone, speed)
 			}
 		}

@@ -149,18 +149,44 @@ func pauseAnswer(p Pause) *api.Pause {
 
 // pauseHold is what a pause allows.
 func (m *Manager) pauseHold(p Pause) *hold {
-	h := &hold{within: fetch.Local, until: p.until(), text: "paused by a person", hint: "dhow resume ends the pause"}
+	h := &hold{within: fetch.Local, until: p.until(), text: "paused by a person", said: api.Say("hold_pause"), hint: "dhow resume ends the pause"}
 	if !h.until.IsZero() {
 		zone := time.Local
 		if z := m.limitsNow().zone; z != nil {
 			zone = z
 		}
 		h.text += " until " + clockText(h.until, m.now().In(zone))
+		h.said = api.Say("hold_pause_until", "moment", plainMoment(h.until, m.now().In(zone)))
 	}
 	return h
 }
 
 // waits is the cause of a fetch that ends and goes on later.
 func waits(h *hold) change.Cause {
-	return change.Cause{Class: change.ClassWaits, Message: h.text, Hint: h.hint}
+	return saying(change.Cause{Class: change.ClassWaits, Message: h.text, Hint: h.hint}, h.said)
+}
+
+// failure is how a step ends that a hold has stopped.
+func (h *hold) failure() *change.Failure {
+	f := &change.Failure{Class: change.ClassWaits, Hint: h.hint, Err: h}
+	if h.said != nil {
+		f.Kind, f.Args = h.said.Kind, h.said.Args
+	}
+	return f
+}
+
+// saying gives a cause the sentence that it is in other languages. What waits and yields is no error: its kind is that of a Said.
+func saying(c change.Cause, said *api.Said) change.Cause {
+	if said != nil {
+		c.Kind, c.Args = said.Kind, said.Args
+	}
+	return c
+}
+
+// saidBy is the sentence of a cause that saying has made, nil for none.
+func saidBy(c *change.Cause) *api.Said {
+	if c == nil || c.Kind == "" || !polite(c.Class) {
+		return nil
+	}
+	return &api.Said{Kind: c.Kind, Args: c.Args}
 }

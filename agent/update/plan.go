@@ -140,7 +140,7 @@ func (m *Manager) planRelease(
 		if p.Person {
 			return refuse("the central team can pin another release; dhow update --retry takes this one all the same", "%s", b.text()).In("bad_here", "cause", b.text())
 		}
-		return t.Save(targetNote{Nothing: b.text()})
+		return t.Save(targetNote{Nothing: b.text(), Said: b.said()})
 	}
 	if err := m.mayGoBack(ctx, sources, as, release, good); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/site"
 	"dhow/bundle/ladder"
@@ -28,25 +29,26 @@ const worthWaiting = 10_000_000
 
 // dearer says what more room would spare of the bytes that a fetch is about to move over the line. Where that is much it fails, so that a person
 // can make room, unless one wants it now.
-func (m *Manager) dearer(p fetchPlan, release string, plan ladder.Plan) (text string, err error) {
+func (m *Manager) dearer(p fetchPlan, release string, plan ladder.Plan) (news told, err error) {
 	where := m.Paths.Store()
 	free, err := site.Free(where)
 	if err != nil {
-		return "", nil
+		return told{}, nil
 	}
-	text = fmt.Sprintf("more free disk would make it %s in place of %s", amountText(plan.Roomier.Bytes), amountText(plan.Bytes))
+	text := fmt.Sprintf("more free disk would make it %s in place of %s", amountText(plan.Roomier.Bytes), amountText(plan.Bytes))
 	total := plan.Roomier.Disk + spaceReserve
 	if total > free {
 		text = size(total-free) + " " + text
 	}
 	if p.Now || plan.Bytes-plan.Roomier.Bytes <= worthWaiting {
-		return text, nil
+		args := sized("room", max(0, total-free), sized("less", plan.Roomier.Bytes, sized("size", plan.Bytes)...)...)
+		return told{text, api.Say("warn_dearer", args...)}, nil
 	}
 	err = m.noRoom(where, free, total, fmt.Errorf("release %s waits for room in %s: %s", release, where, text))
 	if f := (*change.Failure)(nil); errors.As(err, &f) {
 		f.Hint += "; dhow update --now fetches the " + amountText(plan.Bytes) + " all the same"
 	}
-	return "", err
+	return told{}, err
 }
 
 // shortLook is how often an idle manager looks whether there is room again.

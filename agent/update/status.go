@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"dhow/agent/api"
 	"dhow/agent/change"
+	"dhow/agent/engine"
 	"dhow/agent/health"
 	"dhow/manifest/report"
 )
@@ -44,21 +46,23 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	}
 	config := m.config()
 	s.Contact, s.Language = config.Contact, config.Language
-	s.Warnings = m.trustWarnings()
+	for _, w := range m.trustWarnings() {
+		s.Warn(w.parts())
+	}
 	bad, err := m.bad()
 	if err != nil {
 		return s, err
 	}
 	for _, b := range bad {
 		if b.Release == s.Pinned && b.Release != s.Release {
-			s.Warnings = append(s.Warnings, b.text())
+			s.Warn(b.text(), b.said())
 			s.Bad = &api.Bad{Release: b.Release, When: b.When, ByHand: b.ByHand}
 		}
 	}
 	if w, err := m.hiddenWarning(); err != nil {
 		return s, err
-	} else if w != "" {
-		s.Warnings = append(s.Warnings, w)
+	} else if w.text != "" {
+		s.Warn(w.parts())
 	}
 	r, err := m.ready()
 	if err != nil {
@@ -81,7 +85,11 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 	k.trouble = m.trouble
 	m.mu.Unlock()
 	if k.trouble != "" {
-		s.Warnings = append(s.Warnings, "the agent can't go on and tries again: "+k.trouble)
+		said := api.Say("warn_trouble", "cause", k.trouble)
+		if strings.Contains(k.trouble, engine.ErrNotRunning.Error()) {
+			said = api.Say("warn_engine", "cause", k.trouble)
+		}
+		s.Warn("the agent can't go on and tries again: "+k.trouble, said)
 	}
 	if s.Noted, err = m.noted(); err != nil {
 		return s, err
@@ -126,7 +134,7 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 			s.State = api.StateBackup
 		case stuck(c):
 			s.State, s.Code = api.StateStuck, m.receipt(c)
-			s.Warnings = append(s.Warnings, "going back can't finish: "+step.Trouble)
+			s.Warn("going back can't finish: "+step.Trouble, api.Say("warn_stuck", "cause", step.Trouble))
 		case c.Status() == change.Undoing:
 			s.State, s.Code = api.StateUndoing, m.receipt(c)
 		case c.Kind == KindFetch:
@@ -135,7 +143,7 @@ func (m *Manager) statusOfChanges(s *api.Status) error {
 			s.State = api.StateUpdating
 		}
 		if s.State != api.StateStuck && step.Trouble != "" {
-			s.Warnings = append(s.Warnings, "tried again: "+step.Trouble)
+			s.Warn("tried again: "+step.Trouble, api.Say("warn_again", "cause", step.Trouble))
 		}
 	}
 	list, err := m.History(context.Background())

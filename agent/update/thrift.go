@@ -70,11 +70,11 @@ func (m *Manager) transfer(
 	if len(near) == 0 && held != nil {
 		return moved, held
 	}
-	said, err := m.announce(t, p, near, release, left)
+	news, err := m.announce(t, p, near, release, left)
 	if err != nil {
 		return moved, err
 	}
-	t.Progress(change.Progress{Message: said})
+	t.Progress(change.Progress{Message: news.text, Said: news.said})
 	m.meter.reached(note.Done, note.Total)
 	defer m.meter.ended()
 	moved, err = do(near, fetch.Options{
@@ -82,7 +82,7 @@ func (m *Manager) transfer(
 		Progress: func(done, total int64) {
 			m.meter.reached(done, total)
 			note.Done, note.Total = done, total
-			t.Progress(change.Progress{Done: done, Total: total, Message: said})
+			t.Progress(change.Progress{Done: done, Total: total, Message: news.text, Said: news.said})
 		},
 	})
 	if held != nil && ofSources(err) {
@@ -104,22 +104,23 @@ func ofSources(err error) bool {
 
 // announce says what is about to come, in the log and to who follows: "34 MB, about 25 minutes at the speed of the last days". A near source may
 // have it all: then nobody knows.
-func (m *Manager) announce(t *change.Task, p fetchPlan, sources []bundle.Source, release string, bytes int64) (text string, err error) {
+func (m *Manager) announce(t *change.Task, p fetchPlan, sources []bundle.Source, release string, bytes int64) (news told, err error) {
 	at, l, tally, err := m.look(true)
 	if err != nil {
-		return "", err
+		return news, err
 	}
-	text = amountText(bytes)
+	news = told{amountText(bytes), api.Say("coming", sized("size", bytes)...)}
 	if len(sources) > 0 && fetch.Reach(sources[0]) > fetch.LAN {
-		if forecast := l.forecast(at, &tally, bytes, tally.speed(), p.Now); forecast != "" {
-			text += ", " + forecast
+		if forecast := l.forecast(at, &tally, bytes, tally.speed(), p.Now); forecast.text != "" {
+			news = told{news.text + ", " + forecast.text, api.Say("coming_estimate", sized("size", bytes, "cause", forecast.text)...).For(forecast.said)}
 		}
 	}
 	if end := l.quiet.Until(at.wall); p.Now && !at.wrong && !end.IsZero() {
-		text += "; the quiet hours until " + clockText(end, at.wall) + " do not count, a person wants it now"
+		said := api.Say("despite_quiet", "cause", news.text, "moment", plainMoment(end, at.wall)).For(news.said)
+		news = told{news.text + "; the quiet hours until " + clockText(end, at.wall) + " do not count, a person wants it now", said}
 	}
-	m.Log.Info("fetching", "change", t.Change.ID, "release", release, "estimate", text)
-	return text, nil
+	m.Log.Info("fetching", "change", t.Change.ID, "release", release, "estimate", news.text)
+	return news, nil
 }
 
 // lineUse is what status says of the line, nil where there is no budget.
@@ -129,7 +130,7 @@ func lineUse(at moment, l limits, t *Tally) *api.LineUse {
 	}
 	use := &api.LineUse{Day: t.Day.Bytes, DayBudget: l.day, Month: t.Month.Bytes, MonthBudget: l.month}
 	if h := l.used(at, t); h != nil {
-		use.Next = h.text
+		use.Next, use.NextSaid = h.text, h.said
 	}
 	return use
 }
@@ -159,13 +160,13 @@ func (m *Manager) statusOfLine(s *api.Status) error {
 	if err != nil || w == nil || w.Release == "" || w.Release == s.Release || w.Release != s.Pinned {
 		return err
 	}
-	s.Fetch = &api.Fetching{Release: w.Release, Done: w.Done, Total: w.Total, Waits: w.Why}
-	s.Fetch.Estimate = l.forecast(at, &t, w.Total-w.Done, t.speed(), false)
+	s.Fetch = &api.Fetching{Release: w.Release, Done: w.Done, Total: w.Total, Waits: w.Why, WaitsSaid: w.Said}
+	s.Fetch.Estimate, s.Fetch.EstimateSaid = l.forecast(at, &t, w.Total-w.Done, t.speed(), false).parts()
 	h, err := m.holdNow(w.Plan.Now, false)
 	if err != nil || h == nil {
 		return err
 	}
-	s.Fetch.Waits = h.text
+	s.Fetch.Waits, s.Fetch.WaitsSaid = h.text, h.said
 	if !h.until.IsZero() {
 		s.Fetch.Until = &h.until
 	}
@@ -187,7 +188,7 @@ func (m *Manager) statusOfFetch(s *api.Status, c *change.Change, at moment, l li
 		return err
 	}
 	if note.Dearer != "" {
-		s.Warnings = append(s.Warnings, note.Dearer)
+		s.Warn(note.Dearer, note.DearerSaid)
 	}
 	m.meter.mu.Lock()
 	f := &api.Fetching{Release: target.Release, Done: m.meter.done, Total: m.meter.total}
@@ -199,7 +200,7 @@ func (m *Manager) statusOfFetch(s *api.Status, c *change.Change, at moment, l li
 	} else {
 		speed = t.speed()
 	}
-	f.Estimate = l.forecast(at, t, left, speed, p.Now)
+	f.Estimate, f.EstimateSaid = l.forecast(at, t, left, speed, p.Now).parts()
 	s.Fetch = f
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"dhow/agent/api"
 	"dhow/agent/change"
 )
 
@@ -19,6 +20,7 @@ type Waiting struct {
 	Done    int64     `json:"done,omitempty"` // bytes that are here
 	Total   int64     `json:"total,omitempty"`
 	Why     string    `json:"why"`
+	Said    *api.Said `json:"said,omitempty"` // Why for other languages
 }
 
 func (m *Manager) waiting() (*Waiting, error) {
@@ -75,6 +77,7 @@ func (m *Manager) laid(c *change.Change) map[string]any {
 		w.Plan.Now, w.Plan.Person = false, false
 	}
 	w.Release, w.Done, w.Total, w.Why = target.Release, note.Done, note.Total, c.Cause.Message
+	w.Said = saidBy(c.Cause)
 	return map[string]any{factWaiting: w}
 }
 
@@ -85,7 +88,26 @@ func polite(class change.Class) bool {
 
 // yields is the cause of a fetch that gives way.
 func yields(to string) change.Cause {
-	return change.Cause{Class: change.ClassYields, Message: "it gives way to " + to + " and goes on after it"}
+	c := change.Cause{Class: change.ClassYields, Message: "it gives way to " + to + " and goes on after it"}
+	if kind := yieldsTo[to]; kind != "" {
+		return saying(c, api.Say(kind))
+	}
+	return c
+}
+
+// What a fetch gives way to.
+const (
+	toUpdate = "an update that is due"
+	toBackup = "a backup that is due"
+	toDrill  = "the trial restore that is due"
+	toCopy   = "a copy of the backup"
+	toPerson = "what a person asks for"
+	toCentre = "what the central team asks for now"
+)
+
+var yieldsTo = map[string]string{
+	toUpdate: "yields_update", toBackup: "yields_backup", toDrill: "yields_drill", toCopy: "yields_copy",
+	toPerson: "yields_person", toCentre: "yields_centre",
 }
 
 // onThisComputer reports whether a source or a place is a path.
@@ -136,7 +158,7 @@ func (m *Manager) mustYield(kind string) *change.Cause {
 	cause := replaced
 	if p, err := m.dueApply(); err == nil && p != nil {
 		if kind == KindFetch {
-			cause = yields("an update that is due")
+			cause = yields(toUpdate)
 		}
 		return &cause
 	}
@@ -149,9 +171,7 @@ func (m *Manager) mustYield(kind string) *change.Cause {
 	if err != nil || due == nil {
 		return nil
 	}
-	cause = yields(map[string]string{
-		KindBackup: "a backup that is due", KindDrill: "the trial restore that is due", KindExport: "a copy of the backup",
-	}[due.kind])
+	cause = yields(map[string]string{KindBackup: toBackup, KindDrill: toDrill, KindExport: toCopy}[due.kind])
 	return &cause
 }
 
@@ -191,7 +211,7 @@ func (m *Manager) peek(ctx context.Context, id uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.running == id && m.cancel != nil {
-		m.cancel(yields("what the central team asks for now"))
+		m.cancel(yields(toCentre))
 	}
 	return nil
 }

@@ -48,6 +48,9 @@ func (a *asked) source(name string, content []byte, have map[string]*i18n.Messag
 			if ok && have["error."+key] != nil { // a kind that is chosen at run time
 				a.keys["error."+key], a.keys["hint."+key] = true, true
 			}
+			if ok && have["said."+key] != nil {
+				a.keys["said."+key] = true
+			}
 			area, _, dotted := strings.Cut(key, ".")
 			if !ok || !dotted || !areas[area] {
 				return true

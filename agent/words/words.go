@@ -39,16 +39,21 @@
 // code keeps its own direction and does not turn the sentence around it; that holds in HTML as on a terminal, and <bdi> is needed only for what
 // stands in HTML outside of a sentence. Digits are 0 to 9 in every language: they are read aloud on the telephone.
 //
+// A size or a length of time travels as a number beside the English text: where there is an argument NAME_bytes or NAME_seconds, {{.NAME}} is said by it in the
+// words of who reads (see Reader.Map).
+//
 // # Errors
 //
-// An error or a need travels as a kind and arguments and is put into words where it is shown (see Reader.Error).
+// An error, a need or a sentence of the agent travels as a kind and arguments and is put into words where it is shown (see Reader.Error and Reader.Said).
 package words
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
@@ -73,6 +78,9 @@ var languages = []Language{
 
 // maxTag bounds what is read of a list of languages that comes from outside.
 const maxTag = 200
+
+// maxSeconds bounds a length of time that comes from outside: 100 years.
+const maxSeconds = 100 * 365 * 24 * 60 * 60
 
 // Reader is who reads: it says everything in one language. It may be used by many at a time and costs nothing to make.
 type Reader struct {
@@ -130,7 +138,43 @@ func (r *Reader) Say(key string, args ...any) string {
 
 // Map is Say with the arguments of a Need, an Offer or an Error.
 func (r *Reader) Map(key string, args map[string]string) string {
-	return r.fill(key, nil, args)
+	return r.fill(key, nil, r.formed(args))
+}
+
+// Said puts a sentence of the agent into words: "said.KIND". In English, and where the kind is not known, it stays as the agent has said it.
+func (r *Reader) Said(kind string, args map[string]string, english string) string {
+	if key := "said." + kind; kind != "" && r.language.Tag != "en" && r.Has(key) {
+		return r.Map(key, args)
+	}
+	return english
+}
+
+// formed says sizes and lengths of time: NAME by NAME_bytes or NAME_seconds, where that is a number.
+func (r *Reader) formed(args map[string]string) map[string]string {
+	var out map[string]string
+	for _, form := range []struct {
+		ending string
+		say    func(int64) string
+	}{
+		{"_bytes", r.Size},
+		{"_seconds", func(n int64) string { return r.Length(time.Duration(min(n, maxSeconds)) * time.Second) }},
+	} {
+		for name, value := range args {
+			base, is := strings.CutSuffix(name, form.ending)
+			n, err := strconv.ParseInt(value, 10, 64)
+			if !is || base == "" || err != nil || n < 0 {
+				continue
+			}
+			if out == nil {
+				out = maps.Clone(args)
+			}
+			out[base] = form.say(n)
+		}
+	}
+	if out == nil {
+		return args
+	}
+	return out
 }
 
 // Count is Say in the plural form for n, which the sentence names {{.n}}.
@@ -149,13 +193,14 @@ func (r *Reader) Error(kind, message, hint string, args map[string]string) (said
 	if r.language.Tag == "en" {
 		return message, hint
 	}
+	args = r.formed(args)
 	if kind != "" && r.Has("error."+kind) {
-		message = r.Map("error."+kind, args)
+		message = r.fill("error."+kind, nil, args)
 	}
 	command, see := strings.CutPrefix(hint, "see: ")
 	switch {
 	case hint != "" && kind != "" && r.Has("hint."+kind):
-		hint = r.Map("hint."+kind, args)
+		hint = r.fill("hint."+kind, nil, args)
 	case see:
 		hint = r.Say("hint.see", "command", command)
 	}
@@ -178,6 +223,9 @@ func (r *Reader) fill(key string, n any, args map[string]string) string {
 	}
 	return key
 }
+
+// List joins names as a list is written: "a, b".
+func (r *Reader) List(names []string) string { return strings.Join(names, r.Say("unit.comma")+" ") }
 
 // pairs makes a map of names and values by turns.
 func pairs(args []any) map[string]string {

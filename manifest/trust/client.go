@@ -59,6 +59,7 @@ type Manifest struct {
 	Fleet    *manifest.Fleet
 	Releases []string // versions that the manifest lists, from old to new
 	Warnings []string // sentences for people: expiry on a stick, a wrong clock
+	Notices  []Notice // the same, and what they are made of
 }
 
 // Init makes root the root of trust of the folder dir. It may be repeated; another root than the one that is
@@ -205,7 +206,10 @@ func (c *Client) current() (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manifest{Number: p.targets.Signed.Version, Expires: p.expires(), Root: p.root.Signed.Expires, Fleet: p.fleet, Warnings: c.warnings(p)}
+	m := &Manifest{Number: p.targets.Signed.Version, Expires: p.expires(), Root: p.root.Signed.Expires, Fleet: p.fleet, Notices: c.notices(p)}
+	for _, n := range m.Notices {
+		m.Warnings = append(m.Warnings, n.Text)
+	}
 	for path := range p.targets.Signed.Targets {
 		if name, ok := strings.CutPrefix(path, "releases/"); ok {
 			version := strings.TrimSuffix(name, ".json")

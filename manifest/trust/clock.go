@@ -158,21 +158,57 @@ func expiry(what string, at, now time.Time, from int) string {
 	return fmt.Sprintf("%s expires on %s, %s", what, on, in)
 }
 
-func (c *Client) warnings(p *parsed) []string {
-	var w []string
+// Notice is a warning, and what it is made of for other languages: its kind, and names and values by turns.
+type Notice struct {
+	Text, Kind string
+	Args       []string
+}
+
+// Kinds of Notice. All of the clock have now, what it says; those of expiry have day.
+const (
+	NoticeClockWrong      = "clock"       // args: floor
+	NoticeClockAhead      = "clock_ahead" // args: floor
+	NoticeClockDoubt      = "clock_doubt" // args: server, said
+	NoticeManifestExpires = "manifest_expires"
+	NoticeManifestExpired = "manifest_expired"
+	NoticeRootExpires     = "root_expires"
+	NoticeRootExpired     = "root_expired"
+)
+
+// Notices are what the clock itself is warned of: Warning, and what Ahead says of a manifest that expires then.
+func (c Clock) Notices(expires time.Time) (list []Notice) {
+	args := []string{"now", c.Now.UTC().Format(time.DateOnly), "floor", c.Floor.UTC().Format(time.DateOnly)}
+	if text := c.Warning(); text != "" {
+		list = append(list, Notice{text, NoticeClockWrong, args})
+	}
+	if text := c.Ahead(expires); text != "" {
+		list = append(list, Notice{text, NoticeClockAhead, args})
+	}
+	return list
+}
+
+// Doubts is Doubt as a Notice; nothing when there is none.
+func (c Clock) Doubts(server string, said time.Time) []Notice {
+	text := c.Doubt(server, said)
+	if text == "" {
+		return nil
+	}
+	return []Notice{{text, NoticeClockDoubt, []string{"now", c.Now.UTC().Format(minutes), "server", server, "said", said.UTC().Format(minutes)}}}
+}
+
+func (c *Client) notices(p *parsed) []Notice {
 	clock := c.Clock()
-	for _, text := range []string{clock.Warning(), clock.Ahead(p.expires())} {
-		if text != "" {
-			w = append(w, text)
+	list := clock.Notices(p.expires())
+	add := func(text, soon, ended string, at time.Time) {
+		if text == "" {
+			return
 		}
-	}
-	for _, text := range []string{
-		FreshnessWarning("the manifest", p.expires(), clock.Time()),
-		ExpiryWarning("the fleet's root", p.root.Signed.Expires, clock.Time()),
-	} {
-		if text != "" {
-			w = append(w, text+": ask the central team for a newer one")
+		if at.Before(clock.Time()) {
+			soon = ended
 		}
+		list = append(list, Notice{text + ": ask the central team for a newer one", soon, []string{"day", at.UTC().Format(time.DateOnly)}})
 	}
-	return w
+	add(FreshnessWarning("the manifest", p.expires(), clock.Time()), NoticeManifestExpires, NoticeManifestExpired, p.expires())
+	add(ExpiryWarning("the fleet's root", p.root.Signed.Expires, clock.Time()), NoticeRootExpires, NoticeRootExpired, p.root.Signed.Expires)
+	return list
 }

@@ -110,15 +110,15 @@ func (s *shell) agent(ctx context.Context, log *slog.Logger, itself *self.Agent,
 	parts := &wiring{paths: paths, config: config, log: log, itself: itself, trial: prove != nil}
 	defer parts.close()
 	o := daemon.Options{
-		Paths:    paths,
-		Manager:  func() (daemon.Manager, error) { return newManager(parts) },
-		Next:     func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
-		Soon:     first.Soon(),
-		Line:     parts.line,
-		Beside:   parts.beside,
-		Warnings: parts.warnings,
-		Log:      log,
-		Now:      fault.Now,
+		Paths:   paths,
+		Manager: func() (daemon.Manager, error) { return newManager(parts) },
+		Next:    func(now time.Time) time.Time { return parts.schedule(first).Next(now) },
+		Soon:    first.Soon(),
+		Line:    parts.line,
+		Beside:  parts.beside,
+		Warn:    parts.warn,
+		Log:     log,
+		Now:     fault.Now,
 	}
 	if prove == nil {
 		go installer.Report(ctx, s.lives)

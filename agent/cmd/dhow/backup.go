@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,23 +37,24 @@ func (s *shell) backupListCommand() *cobra.Command {
 			if asJSON {
 				return s.json(list)
 			}
-			return s.tellBackups(list, fault.Now())
+			s.tellBackups(list, fault.Now())
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func (s *shell) tellBackups(list []api.Backup, now time.Time) error {
+func (s *shell) tellBackups(list []api.Backup, now time.Time) {
 	if len(list) == 0 {
 		s.sayln("cli.no_backups", "command", s.command("backup create"))
-		return nil
+		return
 	}
-	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+	var rows [][]string
 	for _, b := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", b.Name, b.Release, s.date(b.Made, now), s.sizes(b), strings.Join(b.Parts, ", "), s.remarks(b, now))
+		rows = append(rows, []string{b.Name, b.Release, s.date(b.Made, now), s.sizes(b), s.words.List(b.Parts), s.remarks(b, now)})
 	}
-	return w.Flush()
+	s.columns(rows)
 }
 
 // sizes says how much data a backup holds and how much of it was new to the disk.
@@ -83,7 +82,7 @@ func (s *shell) remarks(b api.Backup, now time.Time) string {
 	for _, place := range b.Copies {
 		list = append(list, s.say("cli.copy_in", "place", place))
 	}
-	return strings.Join(list, ", ")
+	return s.words.List(list)
 }
 
 // errand is a command that asks for something to be done with backups and follows it.

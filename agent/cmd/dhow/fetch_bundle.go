@@ -55,9 +55,9 @@ func (t *town) plan(releases []*manifest.Release) ([]part, error) {
 			text = s.say("cli.town.release_for", "release", p.release.Version, "names", who, "platform", p.platform, "size", s.words.Size(total))
 		}
 		if here := total - missing; here > 0 && missing > 0 {
-			text += ", " + s.say("cli.town.some_here", "size", s.words.Size(here))
+			text = s.words.List([]string{text, s.say("cli.town.some_here", "size", s.words.Size(here))})
 		} else if missing == 0 {
-			text += ", " + s.say("cli.town.all_here")
+			text = s.words.List([]string{text, s.say("cli.town.all_here")})
 		}
 		s.column(s.say("cli.label.release"), text)
 	}

@@ -156,10 +156,7 @@ func (s *shell) tellMistake(st api.Status) {
 
 // message puts a sentence of the agent into the reader's language where it is known in it.
 func (s *shell) message(english string, said *api.Said) string {
-	if said == nil || s.words.Language() == "en" || !s.words.Has("said."+said.Kind) {
-		return english
-	}
-	return s.words.Map("said."+said.Kind, said.Args)
+	return said.In(s.words, english)
 }
 
 func (s *shell) doneText(u *api.Update) string {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,9 +23,7 @@ func (s *shell) historyCommand() *cobra.Command {
 			if asJSON {
 				return s.json(list)
 			}
-			if err := s.tellHistory(list, fault.Now()); err != nil {
-				return err
-			}
+			s.tellHistory(list, fault.Now())
 			status, err := s.client().Status(cmd.Context())
 			if err == nil && status.Paused != nil {
 				s.sayln("cli.paused", "paused", s.pauseText(status.Paused, fault.Now()))
@@ -39,16 +35,16 @@ func (s *shell) historyCommand() *cobra.Command {
 	return cmd
 }
 
-func (s *shell) tellHistory(list []api.Update, now time.Time) error {
+func (s *shell) tellHistory(list []api.Update, now time.Time) {
 	if len(list) == 0 {
 		s.sayln("cli.no_updates")
-		return nil
+		return
 	}
-	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+	var rows [][]string
 	for _, u := range list {
-		fmt.Fprintf(w, "%04d\t%s\t%s\t%s\t%s\n", u.ID, s.date(u.Started, now), s.arrowOf(u), s.resultOf(u), s.details(u))
+		rows = append(rows, []string{fmt.Sprintf("%04d", u.ID), s.date(u.Started, now), s.arrowOf(u), s.resultOf(u), s.details(u)})
 	}
-	return w.Flush()
+	s.columns(rows)
 }
 
 func (s *shell) resultOf(u api.Update) string {
@@ -81,5 +77,5 @@ func (s *shell) details(u api.Update) string {
 	default:
 		parts = append(parts, s.say("cli.more_like_it", "first", u.Setbacks[0], "n", n-1))
 	}
-	return strings.Join(parts, ", ")
+	return s.words.List(parts)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -160,5 +158,5 @@ const labelWidth = 10
 
 func (s *shell) lineOf(label, text string) string {
 	label = s.say("install.label." + label)
-	return label + strings.Repeat(" ", max(1, labelWidth-utf8.RuneCountInString(label))) + text
+	return pad(label, max(labelWidth, displayed(label)+1)) + text
 }

@@ -158,7 +158,7 @@ func (s *shell) askSettings(settings map[string]string, next ahead) error {
 	}
 	f, ok := s.in.(*os.File)
 	if len(missing) > 0 && (!ok || !terminal(s.in)) {
-		s.line("settings", "install.missing", "names", strings.Join(missing, ", "))
+		s.line("settings", "install.missing", "names", s.words.List(missing))
 		return nil
 	}
 	for _, name := range missing {

@@ -52,7 +52,7 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 	}
 	text := s.say("install.machine", "os", info.OS, "platform", info.Platform, "docker", info.Version)
 	if info.Memory > 0 {
-		text += ", " + s.say("install.memory", "size", s.words.Size(info.Memory))
+		text = s.words.List([]string{text, s.say("install.memory", "size", s.words.Size(info.Memory))})
 	}
 	s.printf("%s\n", s.lineOf("machine", text+", "+s.say("install.free", "size", s.words.Size(free))))
 	if address.From != "" && address.From != site.FromConfig {

@@ -56,6 +56,9 @@ func (s *shell) checkRoot(ctx context.Context, dir string, config *site.Config, 
 	}
 	answer, asked := s.ask(s.lineOf("trust", s.say("install.ask_trust")) + " [y/N] ")
 	switch {
+	case !asked && in.root == "": // --yes does not do for what a source offers
+		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+o.print,
+			"nobody has confirmed the root fingerprint %s; nothing was done", o.print).In("install-nobody-source", "fingerprint", o.print)
 	case !asked:
 		return nil, api.Fail(api.CodeNotConfirmed, "compare it with what the central team reads, then add --fingerprint "+o.print+", or --yes",
 			"nobody has confirmed the root fingerprint %s; nothing was done", o.print).In("install-nobody", "fingerprint", o.print)

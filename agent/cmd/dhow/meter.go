@@ -36,9 +36,9 @@ func (m *meter) set(done, total int64) {
 		return
 	}
 	m.told = time.Now()
-	text := fmt.Sprintf("%-9s %s", m.what, m.words.Size(done))
+	text := fmt.Sprintf("%s %s", pad(m.what, 9), m.words.Size(done))
 	if total > 0 {
-		text = fmt.Sprintf("%-9s %s  %s  %s", m.what, bar(done, total), m.words.Of(done, total), m.left(done, total))
+		text = fmt.Sprintf("%s %s  %s  %s", pad(m.what, 9), bar(done, total), m.words.Of(done, total), m.left(done, total))
 	}
 	width := 80
 	if f, ok := m.out.(*os.File); ok {

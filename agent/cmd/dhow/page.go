@@ -123,7 +123,7 @@ func (s *shell) tellPage(a pageAnswer) {
 	}
 	s.sayln("guard.at", "address", a.Address)
 	if len(a.Network) > 0 {
-		s.sayln("guard.network", "addresses", strings.Join(a.Network, ", "))
+		s.sayln("guard.network", "addresses", s.words.List(a.Network))
 	}
 	if a.Fingerprint != "" {
 		s.sayln("guard.fingerprint", "fingerprint", a.Fingerprint)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -59,6 +58,7 @@ func (p *progress) show(e api.Event) {
 	if e.Step == "" || e.End || (p.undone == e.Change && (!e.Undoing || e.Kind == "fetch")) {
 		return
 	}
+	e.Message = e.Said.In(p.words, e.Message)
 	text := fmt.Sprintf("%2d/%d %s", e.StepNumber, e.StepCount, p.words.Step(e.Step, e.Undoing))
 	if e.Kind == "fetch" && e.Message != "" { // told once; bytes are counted beside it
 		if !p.said[e.Message] {
@@ -77,7 +77,7 @@ func (p *progress) show(e api.Event) {
 		return
 	}
 	if e.Total > 0 {
-		text = fmt.Sprintf("%-34s %s  %s  %s", text, bar(e.Done, e.Total), p.words.Of(e.Done, e.Total), p.left(e))
+		text = fmt.Sprintf("%s %s  %s  %s", pad(text, 34), bar(e.Done, e.Total), p.words.Of(e.Done, e.Total), p.left(e))
 	} else if e.Message != "" {
 		text += "   " + e.Message
 	}
@@ -131,10 +131,15 @@ func bar(done, total int64) string {
 }
 
 func clip(s string, width int) string {
-	if width < 1 || utf8.RuneCountInString(s) <= width {
+	if width < 1 || displayed(s) <= width {
 		return s
 	}
-	return string([]rune(s)[:width])
+	for i := range s {
+		if displayed(s[:i]) == width {
+			return s[:i]
+		}
+	}
+	return s
 }
 
 // paint colours a word on a terminal. Colours are 32 (green) and 31 (red).

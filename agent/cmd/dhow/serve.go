@@ -88,7 +88,7 @@ func (s *shell) shelf(ctx context.Context, dir string) (shelf serve.Shelf, about
 	case err == nil:
 		about = s.say("cli.serve.from", "what", b.About(), "place", src.Name())
 		if room.store != nil {
-			about += fmt.Sprintf("\n%-9s %s", s.say("cli.label.unpacked"), s.say("cli.serve.unpacked", "folder", room.dir))
+			about += fmt.Sprintf("\n%s %s", pad(s.say("cli.label.unpacked"), 9), s.say("cli.serve.unpacked", "folder", room.dir))
 		}
 		return b, about, done, nil
 	}
@@ -118,6 +118,6 @@ func (s *shell) cacheShelf(dir string) (serve.Shelf, string, func(), error) {
 	for _, r := range releases {
 		versions = append(versions, r.Version)
 	}
-	about := s.say("cli.serve.cache", "fleet", m.Fleet.Name, "manifest", m.Number, "releases", strings.Join(versions, ", "), "place", dir)
+	about := s.say("cli.serve.cache", "fleet", m.Fleet.Name, "manifest", m.Number, "releases", s.words.List(versions), "place", dir)
 	return serve.Site(store, client), about, func() {}, nil
 }

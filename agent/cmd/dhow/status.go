@@ -46,12 +46,13 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	if st.LastBackup != nil {
 		line += "   " + s.say("cli.last_backup", "moment", s.clock(*st.LastBackup, now))
 		if d := st.LastDrill; d != nil && d.OK {
-			line += ", " + s.say("cli.tested", "day", s.day(d.When, now))
+			line = s.words.List([]string{line, s.say("cli.tested", "day", s.day(d.When, now))})
 		}
 	}
 	if st.NextCheck != nil {
 		line += "   " + s.say("cli.next_check", "moment", s.clock(*st.NextCheck, now))
 	}
+	s.tellNeeds(st.Needs)
 	s.printf("%s\n", line)
 
 	if text := s.stateText(st); text != "" {
@@ -76,8 +77,17 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	if st.LastError != "" {
 		s.sayln("cli.last_check", "cause", st.LastError)
 	}
-	for _, w := range st.Warnings {
-		s.sayln("cli.warning", "text", w)
+	for _, w := range st.Further() {
+		s.sayln("cli.warning", "text", s.message(w.Text, w.Said))
+	}
+}
+
+// tellNeeds says what a person must see to, each with what to do. That going back is stuck the state says, with the code.
+func (s *shell) tellNeeds(needs []api.Need) {
+	for _, n := range needs {
+		if n.Kind != api.NeedStuck && s.words.Has("need."+n.Kind) {
+			s.printf("%s %s\n", s.words.Map("need."+n.Kind, n.Args), s.say("need.do."+n.Kind))
+		}
 	}
 }
 

@@ -23,15 +23,16 @@ func (s *shell) tellLine(st api.Status, now time.Time) {
 func (s *shell) fetchText(f *api.Fetching) string {
 	text := f.Release + ": " + s.words.Of(f.Done, f.Total)
 	if f.Waits != "" {
-		text = s.say("cli.fetch_waits", "release", f.Release, "amount", s.words.Of(f.Done, f.Total), "why", f.Waits)
+		text = s.say("cli.fetch_waits", "release", f.Release, "amount", s.words.Of(f.Done, f.Total), "why", s.message(f.Waits, f.WaitsSaid))
 	}
 	if f.Speed > 0 && f.Waits == "" {
-		text += ", " + s.say("cli.speed", "size", s.words.Size(f.Speed))
+		parts := []string{text, s.say("cli.speed", "size", s.words.Size(f.Speed))}
 		if f.SecondsLeft > 0 {
-			text += ", " + s.say("cli.left", "span", s.words.Span(time.Duration(f.SecondsLeft*float64(time.Second))))
+			parts = append(parts, s.say("cli.left", "span", s.words.Span(time.Duration(f.SecondsLeft*float64(time.Second)))))
 		}
+		text = s.words.List(parts)
 	} else if f.Estimate != "" {
-		text += "; " + s.say("cli.to_go", "estimate", f.Estimate)
+		text += "; " + s.say("cli.to_go", "estimate", s.message(f.Estimate, f.EstimateSaid))
 	}
 	return text
 }
@@ -39,7 +40,7 @@ func (s *shell) fetchText(f *api.Fetching) string {
 // lineText says "12.0 of 50.0 MB used today, 0.3 of 1.0 GB this month".
 func (s *shell) lineText(u *api.LineUse) string {
 	if u.Next != "" {
-		return u.Next
+		return s.message(u.Next, u.NextSaid)
 	}
 	day, month := s.words.Of(u.Day, u.DayBudget), s.words.Of(u.Month, u.MonthBudget)
 	switch {

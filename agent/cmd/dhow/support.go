@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +51,7 @@ func (s *shell) supportCommand() *cobra.Command {
 			s.sayln("support.written", "file", done.File, "size", size(int64(done.Bytes)))
 			s.sayln("support.give")
 			if len(done.Left) > 0 {
-				s.sayln("support.left", "names", strings.Join(done.Left, ", "))
+				s.sayln("support.left", "names", s.words.List(done.Left))
 			}
 			return nil
 		},

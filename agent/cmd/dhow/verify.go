@@ -217,7 +217,7 @@ func (s *shell) tellVerified(v *verified) {
 	s.sayln("cli.verify.good", "bundle", v.Bundle)
 	s.column(s.say("cli.label.fleet"), s.say("cli.verify.fleet", "fleet", v.Fleet, "manifest", v.Manifest, "day", v.Expires.Format(time.DateOnly)))
 	if len(v.Releases) > 0 {
-		s.column(s.say("cli.label.releases"), strings.Join(v.Releases, ", "))
+		s.column(s.say("cli.label.releases"), s.words.List(v.Releases))
 	} else {
 		s.column(s.say("cli.label.releases"), s.say("cli.verify.none", "platform", v.Platform))
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"dhow/agent/api"
 	"dhow/agent/backup/archive"
 	"dhow/agent/daemon"
 	"dhow/agent/engine"
@@ -102,19 +103,24 @@ func (w *wiring) beside(ctx context.Context, m daemon.Manager) {
 	done.Wait()
 }
 
-func (w *wiring) warnings() (list []string) {
-	add := func(text string) {
-		if text != "" {
-			list = append(list, text)
+// warn adds what is wrong with the page, and with what neighbours are given.
+func (w *wiring) warn(s *api.Status) {
+	if w.neighbours != nil {
+		if text := w.neighbours.Warning(); text != "" {
+			s.Warn(text, api.Say("warn_neighbours", "cause", text))
 		}
 	}
-	if w.neighbours != nil {
-		add(w.neighbours.Warning())
+	local := w.page.Load()
+	if local == nil {
+		return
 	}
-	if local := w.page.Load(); local != nil {
-		add(local.Warning())
+	switch text := local.Warning(); text {
+	case "":
+	case guard.NoPIN:
+		s.Warn(text, api.Say("warn_page_pin", "command", "sudo dhow page pin"))
+	default:
+		s.Warn(text, api.Say("warn_page", "cause", text))
 	}
-	return list
 }
 
 // now is the configuration as it is now.

@@ -38,7 +38,7 @@ func (s *shell) date(t, now time.Time) string { return s.words.Date(t, now.Local
 func (s *shell) day(t, now time.Time) string { return s.words.Day(t, now.Local()) }
 
 // column prints a line that begins with a word of the column at the left.
-func (s *shell) column(label, text string) { s.printf("%-9s %s\n", label, text) }
+func (s *shell) column(label, text string) { s.printf("%s %s\n", pad(label, 9), text) }
 
 // sentence gives s a capital letter and a full stop.
 func sentence(s string) string {

@@ -122,14 +122,18 @@ func (g *Guard) places() (want map[place]bool, trouble []string) {
 	return want, nil
 }
 
+const not = "the page is not open to the network"
+
+// NoPIN is the Warning of a page that would be open to the network if it had a PIN.
+const NoPIN = not + ": no PIN is set; set one with: sudo dhow page pin"
+
 // keepOff says why the page must not be on the network, and loads the certificate when it may.
 func (g *Guard) keepOff(p site.Page) string {
-	const not = "the page is not open to the network"
 	switch set, err := HasPIN(g.o.Dir); {
 	case err != nil:
 		return fmt.Sprintf("%s: %v", not, err)
 	case !set:
-		return not + ": no PIN is set; set one with: sudo dhow page pin"
+		return NoPIN
 	}
 	cert, err := Certificate(g.o.Dir, p)
 	if err != nil {
