@@ -59,7 +59,10 @@ func (s *Site) suffers(what string, list []ailment, ids ...string) {
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	centre := newCentre(t, clinicStack)
-	centre.release(t, "1.0.0", "1.0.0")
+	// An image that no other test runs: it is taken out of the engine.
+	variant(t, "dhow-clinic/gateway", "1.0", "1.0-ill", func(c *imageChange) { c.label = "ill" })
+	own := centre.file(t, "own.yaml", "services: {gateway: {image: \"${REGISTRY}/dhow-clinic/gateway:1.0-ill\"}}\n")
+	centre.release(t, "1.0.0", "1.0.0", "-f", own)
 	centre.must(t, "key", "backup")
 	source := folderSource(t)
 	s := newSite(t, centre, "ill")
