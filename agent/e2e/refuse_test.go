@@ -59,7 +59,11 @@ func TestMissingSetting(t *testing.T) {
 	centre.release(t, "1.1.0", "1.1.0", "-f", override)
 	closed := t.TempDir() // a folder of data that can be read only
 	shell(t, `mount -t tmpfs -o ro tmpfs "$1"`, closed)
-	t.Cleanup(func() { shell(t, `umount "$1"`, closed) })
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", closed).CombinedOutput(); err != nil {
+			t.Errorf("cannot unmount: %s", out)
+		}
+	})
 	centre.release(t, "1.2.0", "1.1.0", "-f", override, "-f", centre.file(t, "closed.yaml", "services: {ledger: {volumes: ['"+closed+":/more']}}\n"))
 	s, source := runningLedger(t, centre, "setting")
 	centre.pin(t, s.name, "1.1.0", source)
