@@ -1,18 +1,15 @@
 package installer
 
-import (
-	"path"
-	"strings"
-)
+import "strings"
 
-// unit is the service for systemd; @PROGRAM@ is the program, @FOLDER@ the one that it is in.
+// unit is the service for systemd; @PROGRAM@ is the program.
 //
 // Whoever may talk to the engine is root in all but name, so the hardening does not stop somebody who has taken the agent over; it bounds
 // what a mistake in it, or in what it reads from the line, can do to the computer. What is not there:
 //
-//   - ProtectSystem=full or strict, ProtectHome=, PrivateTmp=: data of a stack may lie in any folder of the computer and are put back there, but for
-//     /boot, /efi and /usr without /usr/local: update refuses to begin with data there. Root's login to a registry is in /root;
-//     "dhow update --from /tmp/emr.tgz" names a file in everybody's /tmp.
+//   - ProtectSystem=, ProtectHome=, PrivateTmp=: data of a stack may lie in any folder of the computer and are put back there, also where a compose
+//     file mounts /usr/share/zoneinfo without ":ro", as many do. The agent replaces its own program (see agent/self). Root's login to a registry is in
+//     /root; "dhow update --from /tmp/emr.tgz" names a file in everybody's /tmp.
 //   - PrivateMounts=, MountFlags=: a stick that is plugged in later must appear for the agent too. The namespace that the lines below make receives mounts.
 //   - PrivateDevices=, DevicePolicy=, ProtectClock=: they forbid making device nodes, and what a volume holds is put back as it was.
 //   - RestrictSUIDSGID=, UMask=: likewise, files come back with their set-user-ID bits; containers read what the agent writes for them.
@@ -50,11 +47,6 @@ EnvironmentFile=-/etc/default/dhow
 EnvironmentFile=-/etc/sysconfig/dhow
 
 NoNewPrivileges=yes
-ProtectSystem=yes
-# The agent replaces its own program (see agent/self).
-ReadWritePaths=-@FOLDER@
-# A stack may have data there.
-ReadWritePaths=-/usr/local
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
@@ -75,5 +67,5 @@ WantedBy=multi-user.target
 
 // Unit is the service for systemd as the packages bring it to /usr/lib/systemd/system/dhow.service, and as Install writes it where no package has.
 func Unit() string {
-	return strings.NewReplacer("@PROGRAM@", Program, "@FOLDER@", path.Dir(Program)).Replace(unit)
+	return strings.ReplaceAll(unit, "@PROGRAM@", Program)
 }

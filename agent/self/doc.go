@@ -17,7 +17,7 @@
 //	/var/lib/dhow/agent/state.json   see State
 //
 // The folder of the program has to be writable for the service, and nothing else outside of /etc/dhow, /var/lib/dhow, /run/dhow and what the engine
-// needs: a rename replaces the program, so with ProtectSystem= the unit says ReadWritePaths=/usr/lib/dhow (a folder: with the file itself as a
+// needs: a rename replaces the program, so a unit with ProtectSystem= would have to say ReadWritePaths=/usr/lib/dhow (a folder: with the file itself as a
 // mount the rename fails). The program is found by where it was started from, links followed, so another place works too, with its files
 // beside it. Where the folder can't be written an update is refused before anything is fetched. Who removes the program removes Files().
 //
