@@ -2,7 +2,8 @@
 //
 // Buckets: "meta" holds the format number; "changes" the records of package change as JSON under their number (eight bytes, big endian);
 // "facts" what is true of this site now, as JSON under names that package update and the wiring of the agent define. Every method that writes is one
-// transaction, on disk when it returns. A file with a newer format is refused.
+// transaction, on disk when it returns. A file with a newer format is refused. No format may be raised
+// while the agent's program is on probation, as the one before may have to come back and read it: see package self.
 //
 // A power cut leaves all of a transaction or nothing: tried with package crash, where whatever was not synced may be lost, torn at 512 bytes or
 // reordered. bbolt holds that because it syncs a transaction's pages before it writes the page of 4 KiB that makes them valid, whose 80 bytes in

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -31,6 +32,8 @@ type Options struct {
 	Silence time.Duration // a candidate that says nothing for so long is not well; 0 means 30 seconds
 	Stop    time.Duration // a candidate that is told to end may take so long; 0 means 40 seconds
 	Pause   time.Duration // after a crash; 0 means 2 seconds
+
+	Probation time.Duration // for so long a program that was put in place must do the real work without a bad end; 0 means 10 minutes
 }
 
 // Agent is the agent as a file on the disk.
@@ -39,6 +42,9 @@ type Agent struct {
 	// own is the program that runs: its file when the process began. It stays, whatever is put in its place.
 	own    digest.Digest
 	ownErr error
+	mu     sync.Mutex  // of what reads the state and writes it
+	lift   *time.Timer // ends the probation of the program that runs; nil when it has none
+	me     func() Running
 	// stuck is why a trial that is pending could not go on at the start.
 	stuck error
 	// point is a place where tests let the power fail.
@@ -58,13 +64,13 @@ func New(o Options) *Agent {
 	}
 	for d, or := range map[*time.Duration]time.Duration{
 		&o.Settle: 2 * time.Minute, &o.Limit: 10 * time.Minute, &o.Silence: 30 * time.Second, &o.Stop: 40 * time.Second,
-		&o.Pause: 2 * time.Second,
+		&o.Pause: 2 * time.Second, &o.Probation: 10 * time.Minute,
 	} {
 		if *d == 0 {
 			*d = or
 		}
 	}
-	a := &Agent{o: o, point: func(name string) error { return fault.Point("self/" + name) }}
+	a := &Agent{o: o, me: thisProcess, point: func(name string) error { return fault.Point("self/" + name) }}
 	a.own, _, a.ownErr = digestOf(o.Program)
 	return a
 }

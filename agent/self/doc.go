@@ -1,7 +1,8 @@
 // Package self replaces the agent's own program, and brings the old one back by itself when the new one does not work.
 //
 // It promises: the program that the service runs is at every moment a whole one that has proven itself here; a new one that crashes, hangs,
-// can't be executed or can't fetch any more is set aside without a person, whatever moment the power fails at; it is not tried again until the manifest
+// can't be executed or can't fetch any more is set aside without a person, whatever moment the power fails at, and one that crashes again and again in the
+// first minutes of its work is taken back; it is not tried again until the manifest
 // names another one, or a person says --retry; a program on trial begins
 // and finishes nothing of the site: all that it writes into journal, store and trust is what opening them writes; one process runs, two during a
 // trial only. It leaves to others which program is wanted and whether it may be older (update, by the signed
@@ -15,6 +16,7 @@
 //	/usr/lib/dhow/.dhow.old          the program before the present one
 //	/usr/lib/dhow/.dhow-tmp-old      the same, until it has that name
 //	/var/lib/dhow/agent/state.json   see State
+//	/var/lib/dhow/agent/crash.txt    what the Go runtime says of a crash, on probation only
 //
 // The folder of the program has to be writable for the service, and nothing else outside of /etc/dhow, /var/lib/dhow, /run/dhow and what the engine
 // needs: a rename replaces the program, so a unit with ProtectSystem= would have to say ReadWritePaths=/usr/lib/dhow (a folder: with the file itself as a
@@ -49,8 +51,7 @@
 //     seen for a working program, so two attempts and it is set aside. Wrong architecture, truncation and a wrong version are mostly found
 //     before, by the digest, the ELF header and a bounded run of "dhow version --json": then no trial begins.
 //   - a crash within the trial: the same. Settle is two minutes, so a crash in its second minute counts.
-//   - a crash after the trial: it is not taken back. The service manager starts the program again, and the proven one of before stands in .dhow.old for
-//     people: with the agent stopped, put it over the program. The next start sees that it is another one.
+//   - a crash after the trial: the next chapter.
 //   - a hang, never ready or a deadlock later: Limit (10 minutes) passes without Settle being reached; it is killed and set aside.
 //   - no source answers the candidate: after Limit the old one runs, and the trial is repeated when the old one has just reached a source; after
 //     three of these it is set aside.
@@ -71,10 +72,28 @@
 //   - a downgrade: update asks the manifest for permission; here a program that is older is tried like any other. One that can't read
 //     the journal fails its trial.
 //
+// # Probation
+//
+// A program on trial does not do the real work; what crashes only there is found after the swap. So the state holds a probation then: the program before
+// and its digest, and how often the new one has ended badly. Each start notes its process and the boot of the system, durably and before anything of the site
+// is opened. A clean end (it was told to stop, or hands over) takes the note away, as does one that no other version would have
+// escaped: another agent holds the site, a mistake in dhow.yaml. A note of this boot that the next start finds, of a process that is gone, is a bad end:
+// a crash, an error, the watchdog, and also a SIGKILL by a person or for want of memory, as nobody can tell these apart. A power cut
+// or a reboot does not count, as the boot is another one; in a container that shares the boot of its host a kill of the container does.
+//
+// Ten minutes of work without an end, by the monotonic clock, lift the probation for good. At the start after the third bad end the starter marks the new
+// program as Failed, and begins an ordinary trial of .dhow.old: it has to start, to read what is there and to answer, no more. When it has proven itself it
+// takes its place back (TakenBack, with the message of the last crash). When that trial fails the new one stays, without a probation: nothing goes
+// in a circle. It stays too, and that is said once, when .dhow.old is gone or another one, and when somebody has put another program in place.
+//
+// What can't be read or written, such as on a full disk, is not counted, and never keeps the agent from starting; a take-back that it stops is tried again
+// at the next start. Without /proc, and on Windows, nothing is counted. A program that crashes before it comes to Start is found by the trial.
+//
 // # Formats on disk
 //
 // The rule for whoever raises a format (journal, trust, store, this state): Open must read the old format and change nothing. What migrates belongs
-// into update.Manager.Run, which a program on trial does not call; so the old one finds what it left. After the proof there is no way
+// into update.Manager.Run, which a program on trial does not call; so the old one finds what it left. And not before the probation is over
+// (State.Probation is nil), as the old one may have to come back until then. After it there is no way
 // back to a program that can't read the new format: such a downgrade fails its trial and the newer one stays.
 //
 // # Init systems

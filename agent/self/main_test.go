@@ -64,6 +64,17 @@ func act(path, version, how string, args []string) int {
 			fmt.Fprintln(os.Stderr, a.Exec())
 			return 1
 		}
+		switch how {
+		case "later": // the trial never comes to this
+			panic("no such table: sticks")
+		case "failing":
+			a.Ended(fmt.Errorf("cannot open the journal: no such bucket"))
+			return 1
+		case "working":
+			fmt.Println("the agent is", version, "pid", os.Getpid())
+			time.Sleep(time.Hour)
+		}
+		a.Ended(nil)
 		fmt.Println("the agent is", version, "pid", os.Getpid())
 		return 0
 	}

@@ -43,13 +43,24 @@ func (a *Agent) Start(ctx context.Context) Next {
 		return Run
 	}
 	if s.Trial == nil {
-		return Run
+		if !a.watch(s) {
+			return Run
+		}
+		if s, err = a.State(); err != nil || s.Trial == nil {
+			a.o.Log.Error("no trial is carried out", "error", err)
+			return Run
+		}
 	}
 	next, err := a.carryOn(ctx, s)
 	if err != nil {
 		a.o.Log.Error("the trial of the new program could not go on; the one in place runs", "error", err)
 		if s, serr := a.State(); serr == nil && s.Trial != nil {
 			a.stuck = err
+		}
+	}
+	if next == Run {
+		if s, err := a.State(); err == nil {
+			a.watch(s)
 		}
 	}
 	return next
@@ -131,6 +142,9 @@ func (a *Agent) end(s *State, result, reason string) error {
 	now := a.o.Now().UTC().Round(0)
 	before := s.Unproven
 	s.Trial, s.Unproven = nil, nil
+	if t.Back != "" && result == Undecided {
+		result = RolledBack // nothing tries it again
+	}
 	if result == Undecided {
 		u := Unproven{Program: t.To, Tries: 1}
 		if before != nil && before.Program == t.To {
@@ -143,16 +157,21 @@ func (a *Agent) end(s *State, result, reason string) error {
 		}
 	}
 	s.Last = &Outcome{Change: t.Change, From: t.From.Version, To: t.To.Version, Result: result, Reason: reason, Begun: t.Begun, Ended: now}
-	switch result {
-	case Done:
+	switch {
+	case t.Back != "" && result == Done:
+		s.Last.From, s.Last.To, s.Last.Result, s.Last.Reason = t.To.Version, t.From.Version, TakenBack, t.Back
+	case t.Back != "" && result == RolledBack: // the one in place is not changed for one that works no better
+		s.Last.Reason = plain(fmt.Sprintf("it was to take the place of %s (%s): %s", t.From.Version, t.Back, reason))
+	case result == Done:
 		s.Failed = nil
-	case RolledBack:
+		s.Probation = &Probation{Program: t.To, Before: t.From, Change: t.Change}
+	case result == RolledBack:
 		s.Failed = &Failed{Program: t.To, Reason: reason, When: now}
 	}
 	if err := a.save(*s); err != nil {
 		return err
 	}
-	a.o.Log.Info("the trial of the new program has ended", "from", t.From.Version, "to", t.To.Version, "result", result, "reason", reason)
+	a.o.Log.Info("the trial of the new program has ended", "from", t.From.Version, "to", t.To.Version, "result", s.Last.Result, "reason", s.Last.Reason)
 	if result == Undecided {
 		return nil // it is tried again as it is
 	}
@@ -208,6 +227,8 @@ func (a *Agent) keepOld(from digest.Digest) error {
 // begin after it. Fails when one is pending, and with ErrReplaced when the program in place is not the one that runs: that one vouches for itself
 // alone.
 func (a *Agent) Begin(to Program, change uint64, expect Expect) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	s, err := a.State()
 	if err != nil {
 		s = State{} // one that can't be read says nothing
@@ -230,6 +251,8 @@ func (a *Agent) Begin(to Program, change uint64, expect Expect) error {
 
 // Unfit remembers a candidate that can't be used, so that it is not tried again.
 func (a *Agent) Unfit(p Program, reason string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	s, err := a.State()
 	if err != nil {
 		s = State{}
@@ -240,6 +263,8 @@ func (a *Agent) Unfit(p Program, reason string) error {
 
 // Forgive lets a program be tried again that did not work.
 func (a *Agent) Forgive() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	s, err := a.State()
 	if err != nil || s.Failed == nil && s.Unproven == nil {
 		return nil //nolint:nilerr // a state that can't be read says nothing, and keeps nothing from being tried

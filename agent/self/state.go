@@ -33,6 +33,8 @@ type State struct {
 	Format int `json:"format"`
 	// Trial is pending or under way.
 	Trial *Trial `json:"trial,omitempty"`
+	// Probation is that of the program in place, nil when that has worked for long enough.
+	Probation *Probation `json:"probation,omitempty"`
 	// Failed did not work here, and is not tried again.
 	Failed *Failed `json:"failed,omitempty"`
 	// Unproven could not reach a source, when the old one could a short time before.
@@ -51,6 +53,7 @@ type Trial struct {
 	Crashes  int       `json:"crashes,omitempty"`  // of these, that ended by themselves
 	Begun    time.Time `json:"begun"`
 	Proven   bool      `json:"proven,omitempty"` // it is to take the program's place
+	Back     string    `json:"back,omitempty"`   // why From is to go; To ran before it. Empty: To is new
 }
 
 // Expect is what worked for the old program, and has to work for the new one.
@@ -76,6 +79,7 @@ type Unproven struct {
 const (
 	Done       = "done"
 	RolledBack = "rolled back" // the old one is back
+	TakenBack  = "taken back"  // To ended badly again and again when it did the real work: From is back
 	Replaced   = "replaced"    // somebody has put another program in place meanwhile
 	Undecided  = "undecided"   // no source answered: it is tried again
 )
@@ -126,6 +130,9 @@ func parseState(data []byte) (s State, err error) {
 	}
 	if t := s.Trial; t != nil && (t.To.Digest.Validate() != nil || t.From.Digest.Validate() != nil || t.Attempts < 0 || t.Crashes < 0) {
 		return State{}, errors.New("its trial is malformed")
+	}
+	if p := s.Probation; p != nil && (p.Program.Digest.Validate() != nil || p.Before.Digest.Validate() != nil || p.BadEnds < 0) {
+		return State{}, errors.New("its probation is malformed")
 	}
 	return s, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/change"
+	"dhow/agent/notice"
 	"dhow/agent/self"
 	"dhow/agent/site"
 	"dhow/bundle/pack"
@@ -134,6 +135,43 @@ func TestAgentsInARow(t *testing.T) {
 	if st, err := s.Status(t.Context()); err != nil || st.LastUpdate != nil {
 		t.Errorf("the agent's changes count as updates of the stack: %+v %v", st.LastUpdate, err)
 	}
+}
+
+// TestAgentTakenBack: one that was put in place and then crashes again and again goes for the one before; people are told, and it is not taken again.
+func TestAgentTakenBack(t *testing.T) {
+	t.Parallel()
+	c := newCentre(t, 1000)
+	c.agent(t, "1.0.0", "good")
+	s := newAgentSite(t, c, c.line(), "1.0.0", nil)
+	c.agent(t, "1.1.0", "good")
+	c.pinAgent(t, "1.1.0", false)
+	s.news("1.1.0")
+	if o := s.hands("1.1.0"); o.Result != self.Done {
+		t.Fatalf("%+v", o)
+	}
+	history, err := s.History(t.Context())
+	_, told := notice.Events(nil, api.Status{}, history, nil)
+	if err != nil || len(history) != 1 {
+		t.Fatalf("%+v %v", history, err)
+	}
+	o := s.crashes("1.0.0")
+	if o.Result != self.TakenBack || o.From != "1.0.0" || o.To != "1.1.0" {
+		t.Errorf("%+v", o)
+	}
+	var events []notice.Event
+	s.until("told of it", func(api.Status) bool {
+		history, err = s.History(t.Context())
+		events, _ = notice.Events(&told, api.Status{}, history, nil)
+		return err == nil && len(history) == 2
+	})
+	if u := history[0]; u.Result != api.ResultRolledBack || u.To != "1.1.0" || u.Reason != "it ended badly 3 times within 10m0s of the real work" {
+		t.Errorf("the history: %+v", u)
+	}
+	if len(events) != 1 || events[0].Kind != notice.AgentFailed || events[0].To != "1.1.0" {
+		t.Errorf("people are told %+v", events)
+	}
+	s.is(api.Agent{Version: "1.0.0", Asked: "1.1.0", Kind: agentFailed, Trouble: "agent 1.1.0 did not work here on "})
+	s.calm("it was taken back")
 }
 
 // TestOlderAgent: a site goes back to an older agent with permission only.

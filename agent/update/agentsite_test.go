@@ -2,6 +2,7 @@ package update
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -118,6 +119,33 @@ func (s *agentSite) runs(version string) {
 		Settle: 100 * time.Millisecond, Limit: 10 * time.Second, Silence: 5 * time.Second, Stop: 5 * time.Second, Pause: 5 * time.Millisecond,
 	})
 	s.begin()
+}
+
+// crashes has the program in place end badly so often that its next start takes the one before back, and carries that out. The one before runs then.
+func (s *agentSite) crashes(before string) self.Outcome {
+	s.t.Helper()
+	_ = s.stop()
+	path := filepath.Join(s.Paths.Agent(), "state.json")
+	data, err := os.ReadFile(path)
+	var state map[string]any
+	if err = errors.Join(err, json.Unmarshal(data, &state)); err == nil {
+		state["probation"].(map[string]any)["bad_ends"] = 3
+		data, err = json.Marshal(state)
+	}
+	if err = errors.Join(err, os.WriteFile(path, data, 0o600)); err != nil {
+		s.t.Fatal(err)
+	}
+	s.runs(s.Self.Version()) // so that its own file is known; it ends at once
+	_ = s.stop()
+	if next := s.Self.Start(s.t.Context()); next != self.Again {
+		s.t.Fatalf("next %v", next)
+	}
+	s.runs(before)
+	end, err := s.Self.State()
+	if err != nil || end.Last == nil {
+		s.t.Fatalf("%+v %v", end, err)
+	}
+	return *end.Last
 }
 
 // hands waits until the agent ends for a trial, and carries that out as its starter. It returns how it ended; the agent of that version runs then.

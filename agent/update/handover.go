@@ -165,7 +165,9 @@ func (m *Manager) tellTrial(context.Context) error {
 		return nil
 	}
 	list, err := m.trials()
-	if err != nil || slices.ContainsFunc(list, func(o self.Outcome) bool { return o.Change == s.Last.Change && o.Ended.Equal(s.Last.Ended) }) {
+	if err != nil || slices.ContainsFunc(list, func(o self.Outcome) bool {
+		return o.Change == s.Last.Change && o.Ended.Equal(s.Last.Ended) && o.Result == s.Last.Result
+	}) {
 		return err
 	}
 	log := m.Log.Info
@@ -195,14 +197,16 @@ func (m *Manager) keepTrial(o self.Outcome) error {
 	return m.Journal.SetFact(factTrials, list[max(0, len(list)-maxTrials):])
 }
 
-// agentUpdates are the lines of the history about the agent.
+// agentUpdates are the lines of the history about the agent, the newest first: one that was done and then taken back has two of the same change.
 func (m *Manager) agentUpdates() (list []api.Update, err error) {
 	trials, err := m.trials()
-	for _, o := range trials {
+	for _, o := range slices.Backward(trials) {
 		result := o.Result
 		switch result {
 		case self.Undecided:
 			continue
+		case self.TakenBack:
+			result = api.ResultRolledBack
 		case self.Replaced:
 			result = api.ResultRefused
 		}

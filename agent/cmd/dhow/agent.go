@@ -72,11 +72,26 @@ func (s *shell) proven(ctx context.Context) error {
 	case self.Ending:
 		return nil
 	}
+	told := context.AfterFunc(ctx, func() { itself.Ended(nil) }) // at once: who stops it may lose patience
+	defer told()
 	err = s.agent(ctx, log, itself, nil)
-	if errors.Is(err, update.ErrHandOver) {
+	over := errors.Is(err, update.ErrHandOver)
+	if over || ctx.Err() != nil || notItself(err) {
+		itself.Ended(nil)
+	} else {
+		itself.Ended(err)
+	}
+	if over {
 		return itself.Exec()
 	}
 	return err
+}
+
+// notItself reports whether the agent has ended for something that any of its versions would have ended for: another one runs, or a person
+// has made a mistake in the configuration.
+func notItself(err error) bool {
+	var mistake *site.ConfigError
+	return err == nil || api.Code(err) == api.CodeBusy || errors.As(err, &mistake)
 }
 
 // onTrial is the agent, until the one who tries it says that it is enough.
