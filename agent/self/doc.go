@@ -1,8 +1,8 @@
 // Package self replaces the agent's own program, and brings the old one back by itself when the new one does not work.
 //
 // It promises: the program that the service runs is at every moment a whole one that has proven itself here; a new one that crashes, hangs,
-// can't be executed or can't fetch any more is set aside without a person, whatever moment the power fails at, and one that crashes again and again in the
-// first minutes of its work is taken back; it is not tried again until the manifest
+// can't be executed or can't fetch any more is set aside without a person, whatever moment the power fails at, and one that crashes again and again before
+// it has worked for ten minutes is taken back; it is not tried again until the manifest
 // names another one, or a person says --retry; a program on trial begins
 // and finishes nothing of the site: all that it writes into journal, store and trust is what opening them writes; one process runs, two during a
 // trial only. It leaves to others which program is wanted and whether it may be older (update, by the signed

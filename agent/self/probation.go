@@ -106,7 +106,7 @@ func (a *Agent) takeBack(s State) (begun, done bool) {
 		log.Error("the program before can't be taken back; tried again at the next start", "error", err)
 		return false, false
 	}
-	reason := fmt.Sprintf("it ended badly %d times within %v of the real work", p.BadEnds, a.o.Probation)
+	reason := fmt.Sprintf("it ended badly %d times before it had worked for %v", p.BadEnds, a.o.Probation)
 	if p.Reason != "" {
 		reason += ": " + p.Reason
 	}

@@ -69,7 +69,7 @@ func TestTakenBack(t *testing.T) {
 			t.Errorf("%s: %s", how, said)
 		}
 		s := site.state(t)
-		reason := "it ended badly 3 times within 10m0s of the real work: " + last
+		reason := "it ended badly 3 times before it had worked for 10m0s: " + last
 		if s.Last == nil || s.Last.Result != TakenBack || s.Last.Reason != reason || s.Last.From != "1.0.0" || s.Last.To != "2.0.0" || s.Last.Change != 7 {
 			t.Errorf("%s: %+v", how, s.Last)
 		}
@@ -85,7 +85,7 @@ func TestTakenBack(t *testing.T) {
 // An end that was asked for, a power cut and a second process by hand are no bad ends; a kill is one.
 func TestWhatCounts(t *testing.T) {
 	t.Parallel()
-	site, p := swapped(t, "good")
+	site, _ := swapped(t, "good")
 	for range maxBadEnds + 1 {
 		site.boot(t)
 	}
@@ -93,8 +93,8 @@ func TestWhatCounts(t *testing.T) {
 		t.Fatalf("stopped: %+v", s.Probation)
 	}
 
-	site, p = newComputer(t), Program{}
-	p = site.trial(t, "working")
+	site = newComputer(t)
+	p := site.trial(t, "working")
 	for n := range 2 * maxBadEnds { // every other one with the power
 		cmd := exec.Command(site.program, "agent", site.folder)
 		if err := cmd.Start(); err != nil {
@@ -129,7 +129,7 @@ func TestWhatCounts(t *testing.T) {
 	if said := site.boot(t); !strings.HasPrefix(said, "the agent is 1.0.0") {
 		t.Errorf("after %d kills: %s", maxBadEnds, said)
 	}
-	if s := site.state(t); s.Last.Reason != "it ended badly 3 times within 10m0s of the real work" {
+	if s := site.state(t); s.Last.Reason != "it ended badly 3 times before it had worked for 10m0s" {
 		t.Errorf("%+v", s.Last)
 	}
 }
@@ -233,7 +233,7 @@ func TestNothingToTakeBack(t *testing.T) {
 		if s.Trial != nil || s.Probation != nil || site.runs(t, p) != "2.0.0" || (s.Failed != nil) != (what == "broken") {
 			t.Errorf("%s: %+v, failed %+v", what, s, s.Failed)
 		}
-		want := "it was to take the place of 2.0.0 (it ended badly 3 times within 10m0s of the real work: panic: no such table: sticks): " +
+		want := "it was to take the place of 2.0.0 (it ended badly 3 times before it had worked for 10m0s: panic: no such table: sticks): " +
 			"it can't be executed: permission denied"
 		if what == "broken" && (s.Last.Result != RolledBack || s.Last.To != "1.0.0" || s.Last.Reason != want) {
 			t.Errorf("%+v", s.Last)

@@ -164,7 +164,7 @@ func TestAgentTakenBack(t *testing.T) {
 		events, _ = notice.Events(&told, api.Status{}, history, nil)
 		return err == nil && len(history) == 2
 	})
-	if u := history[0]; u.Result != api.ResultRolledBack || u.To != "1.1.0" || u.Reason != "it ended badly 3 times within 10m0s of the real work" {
+	if u := history[0]; u.Result != api.ResultRolledBack || u.To != "1.1.0" || u.Reason != "it ended badly 3 times before it had worked for 10m0s" {
 		t.Errorf("the history: %+v", u)
 	}
 	if len(events) != 1 || events[0].Kind != notice.AgentFailed || events[0].To != "1.1.0" {
