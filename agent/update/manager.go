@@ -248,7 +248,7 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 	}
 	run, cancel := context.WithCancelCause(fault.Mark(ctx))
 	defer cancel(nil)
-	stop := func(cause change.Cause) { cancel(stopped{cause}) }
+	stop := func(cause change.Cause) { cancel(&stopped{cause}) }
 	if way, err := givesWay(c, true); err != nil {
 		return false, err
 	} else if way && c.Cause == nil {
@@ -271,7 +271,7 @@ func (m *Manager) work(ctx context.Context) (bool, error) {
 		err = nil
 		if c.Cause == nil {
 			cause := replaced
-			if s := (stopped{}); errors.As(context.Cause(run), &s) {
+			if s := (*stopped)(nil); errors.As(context.Cause(run), &s) {
 				cause = s.Cause
 			}
 			err = m.runner.Abandon(c, cause)

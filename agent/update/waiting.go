@@ -115,10 +115,10 @@ func onThisComputer(spec string) bool {
 	return !strings.Contains(spec, "://") || strings.HasPrefix(spec, "file://")
 }
 
-// stopped ends the run of a change for a cause.
+// stopped ends the run of a change for a cause. It is known by its address: the standard library compares the causes of contexts.
 type stopped struct{ change.Cause }
 
-func (s stopped) Error() string { return s.Message }
+func (s *stopped) Error() string { return s.Message }
 
 // watchDue ends a change of the schedule, or a fetch, when something is due that must not wait: an update, and for a fetch a backup or its trial,
 // too. Both begin again by themselves. It returns when done is closed.
