@@ -34,7 +34,7 @@ func checkPorts(ctx context.Context, p *patient) (list []finding) {
 		}
 		free += len(held)
 	}
-	if p.config != nil && !p.config.Page.Off {
+	if p.config != nil && !pageOff(p.paths, p.config.Page) {
 		if port, who := p.pageTaken(ctx); who != "" {
 			list = append(list, bad("doctor.ports.page", "doctor.ports.other", "port", port, "program", who, "file", p.paths.Config())...)
 		}
