@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,18 +120,12 @@ func (a *Agent) Encode() ([]byte, error) {
 	sorted.Platforms = slices.Clone(a.Platforms)
 	slices.SortFunc(sorted.Platforms, func(a, b AgentProgram) int { return cmp.Compare(a.Platform, b.Platform) })
 	for i, p := range sorted.Platforms {
-		sorted.Platforms[i].Deltas = slices.Clone(p.Deltas)
-		slices.SortFunc(sorted.Platforms[i].Deltas, func(a, b Delta) int {
-			return cmp.Or(cmp.Compare(a.Size, b.Size), cmp.Compare(a.Digest, b.Digest))
-		})
+		sorted.Platforms[i].Deltas = sortedDeltas(p.Deltas)
 	}
 	if err := sorted.Validate(); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(&sorted)
-	if err == nil && len(data) > MaxAgent {
-		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxAgent)
-	}
+	data, err := encode(&sorted, MaxAgent)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write agent %s: %w", a.Version, err)
 	}

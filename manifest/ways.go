@@ -159,22 +159,32 @@ func (w *Ways) Encode() ([]byte, error) {
 	sorted.Layers = slices.Clone(w.Layers)
 	slices.SortFunc(sorted.Layers, func(a, b LayerWays) int { return cmp.Compare(a.DiffID, b.DiffID) })
 	for i, l := range sorted.Layers {
-		sorted.Layers[i].Deltas = slices.Clone(l.Deltas)
-		slices.SortFunc(sorted.Layers[i].Deltas, func(a, b Delta) int {
-			return cmp.Or(cmp.Compare(a.Size, b.Size), cmp.Compare(a.Digest, b.Digest))
-		})
+		sorted.Layers[i].Deltas = sortedDeltas(l.Deltas)
 	}
 	if err := sorted.Validate(); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(&sorted)
-	if err == nil && len(data) > MaxWays {
-		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxWays)
-	}
+	data, err := encode(&sorted, MaxWays)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write ways to release %s: %w", w.Version, err)
 	}
 	return data, nil
+}
+
+// sortedDeltas returns a copy in one order, the smallest first.
+func sortedDeltas(list []Delta) []Delta {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b Delta) int { return cmp.Or(cmp.Compare(a.Size, b.Size), cmp.Compare(a.Digest, b.Digest)) })
+	return list
+}
+
+// encode writes a document of at most limit bytes.
+func encode(document any, limit int) ([]byte, error) {
+	data, err := json.Marshal(document)
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+	}
+	return data, err
 }
 
 // Validate fails with ErrInvalid or ErrTooLarge, naming the place.

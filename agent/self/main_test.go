@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,12 +46,19 @@ func quick(program, folder, version string) Options {
 	}
 }
 
+// hang does nothing until the process is killed.
+func hang() {
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, os.Interrupt) // nobody sends it; a channel that nothing can wake would end the program
+	<-never
+}
+
 // act is what a program does.
 func act(path, version, how string, args []string) int {
 	if len(args) > 0 && args[0] == "version" {
 		switch how {
 		case "mute":
-			time.Sleep(time.Hour)
+			hang()
 		case "liar":
 			version = "9.9.9"
 		}
@@ -72,7 +80,7 @@ func act(path, version, how string, args []string) int {
 			return 1
 		case "working":
 			fmt.Println("the agent is", version, "pid", os.Getpid())
-			time.Sleep(time.Hour)
+			hang()
 		}
 		a.Ended(nil)
 		fmt.Println("the agent is", version, "pid", os.Getpid())
@@ -88,7 +96,7 @@ func act(path, version, how string, args []string) int {
 	case "leave":
 		return 0
 	case "hang":
-		time.Sleep(time.Hour)
+		hang()
 	case "unwell":
 		check = func(context.Context) error { return fmt.Errorf("cannot open the journal") }
 	case "offline":
@@ -109,13 +117,13 @@ func act(path, version, how string, args []string) int {
 	case "lock": // it is ready, and hangs then
 		check = func(context.Context) error {
 			if time.Since(began) > 150*time.Millisecond {
-				time.Sleep(time.Hour)
+				hang()
 			}
 			return nil
 		}
 	case "babble":
 		fmt.Print(strings.Repeat("x", 100_000))
-		time.Sleep(time.Hour)
+		hang()
 	case "brazen": // it says well at once and as often as it can, and goes
 		for range 1000 {
 			fmt.Println(saysWell)

@@ -18,26 +18,7 @@ import (
 )
 
 // Agents returns the versions of the agent in the repository, from old to new.
-func (r *Repository) Agents() ([]string, error) {
-	entries, err := os.ReadDir(r.path("agent"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot list agents: %w", err)
-	}
-	var versions []string
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || strings.HasPrefix(name, ".") {
-			continue
-		}
-		v, err := manifest.ParseVersion(name)
-		if err != nil || v != name {
-			return nil, fmt.Errorf("cannot list agents: %s is not named after a version", r.path("agent/"+e.Name()))
-		}
-		versions = append(versions, v)
-	}
-	manifest.SortVersions(versions)
-	return versions, nil
-}
+func (r *Repository) Agents() ([]string, error) { return r.versionsIn("agent", "agents") }
 
 // Agent returns the document of a version of the agent. Fails with ErrUnknownAgent when it is not there.
 func (r *Repository) Agent(version string) (*manifest.Agent, error) {
@@ -51,7 +32,7 @@ func (r *Repository) agent(version string) ([]byte, *manifest.Agent, error) {
 		return nil, nil, err
 	}
 	path := r.path(manifest.AgentPath(v))
-	info, err := os.Stat(path)
+	data, err := readDocument(path, "agent", manifest.MaxAgent)
 	if errors.Is(err, fs.ErrNotExist) {
 		known, err := r.Agents()
 		if err != nil {
@@ -59,15 +40,8 @@ func (r *Repository) agent(version string) ([]byte, *manifest.Agent, error) {
 		}
 		return nil, nil, fmt.Errorf("%w: %s (there is %s)", ErrUnknownAgent, v, list(known))
 	}
-	if err == nil && info.Size() > manifest.MaxAgent {
-		err = manifest.ErrTooLarge
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read agent %s: %w", path, err)
+		return nil, nil, err
 	}
 	a, err := manifest.ParseAgent(data)
 	if err == nil && a.Version != v {

@@ -65,10 +65,13 @@ func (r *Repository) path(slash string) string {
 }
 
 // Releases returns the versions in the repository, from old to new.
-func (r *Repository) Releases() ([]string, error) {
-	entries, err := os.ReadDir(r.path("releases"))
+func (r *Repository) Releases() ([]string, error) { return r.versionsIn("releases", "releases") }
+
+// versionsIn lists a folder of documents that are named after versions, from old to new.
+func (r *Repository) versionsIn(folder, what string) ([]string, error) {
+	entries, err := os.ReadDir(r.path(folder))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot list releases: %w", err)
+		return nil, fmt.Errorf("cannot list %s: %w", what, err)
 	}
 	var versions []string
 	for _, e := range entries {
@@ -78,12 +81,28 @@ func (r *Repository) Releases() ([]string, error) {
 		}
 		v, err := manifest.ParseVersion(name)
 		if err != nil || v != name {
-			return nil, fmt.Errorf("cannot list releases: %s is not named after a version", r.path("releases/"+e.Name()))
+			return nil, fmt.Errorf("cannot list %s: %s is not named after a version", what, r.path(folder+"/"+e.Name()))
 		}
 		versions = append(versions, v)
 	}
 	manifest.SortVersions(versions)
 	return versions, nil
+}
+
+// readDocument reads a file of at most limit bytes. Fails with fs.ErrNotExist when it is not there.
+func readDocument(path, what string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > limit {
+		err = manifest.ErrTooLarge
+	}
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s %s: %w", what, path, err)
+	}
+	return data, nil
 }
 
 // Release returns a release document. Fails with ErrUnknownRelease when it is not there.
@@ -98,7 +117,7 @@ func (r *Repository) release(version string) ([]byte, *manifest.Release, error) 
 		return nil, nil, err
 	}
 	path := r.path(manifest.ReleasePath(v))
-	info, err := os.Stat(path)
+	data, err := readDocument(path, "release", manifest.MaxRelease)
 	if errors.Is(err, fs.ErrNotExist) {
 		known, err := r.Releases()
 		if err != nil {
@@ -106,15 +125,8 @@ func (r *Repository) release(version string) ([]byte, *manifest.Release, error) 
 		}
 		return nil, nil, fmt.Errorf("%w: %s (there is %s)", ErrUnknownRelease, v, list(known))
 	}
-	if err == nil && info.Size() > manifest.MaxRelease {
-		err = manifest.ErrTooLarge
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read release %s: %w", path, err)
+		return nil, nil, err
 	}
 	release, err := manifest.ParseRelease(data)
 	if err != nil {

@@ -57,19 +57,12 @@ func (r *Repository) ways(version string) ([]byte, *manifest.Ways, error) {
 		return nil, nil, err
 	}
 	path := r.path(manifest.WaysPath(v))
-	info, err := os.Stat(path)
+	data, err := readDocument(path, "ways", manifest.MaxWays)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
-	if err == nil && info.Size() > manifest.MaxWays {
-		err = manifest.ErrTooLarge
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(path)
-	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read ways %s: %w", path, err)
+		return nil, nil, err
 	}
 	w, err := manifest.ParseWays(data)
 	if err == nil && w.Version != v {
