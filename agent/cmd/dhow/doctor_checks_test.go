@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -190,5 +192,16 @@ func TestDoctorOnDhowItself(t *testing.T) {
 		if list := ids(checkAgent(t.Context(), p)); len(list) != 0 {
 			t.Errorf("%s: said twice: %q", name, list)
 		}
+	}
+}
+
+// TestSupportWithoutRights does not take what this user may not read for what is not there.
+func TestSupportWithoutRights(t *testing.T) {
+	p := &patient{trustErr: fmt.Errorf("cannot read root.json: %w", fs.ErrPermission)}
+	if _, err := p.recipient(); api.Code(explain(err)) != api.CodeInternal || explain(err).Hint != "try it with sudo" {
+		t.Errorf("%+v", explain(err))
+	}
+	if _, err := (&patient{}).recipient(); api.Code(err) != api.CodeRefused {
+		t.Errorf("without a manifest: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"dhow/agent/engine"
 	"dhow/agent/site"
@@ -21,6 +22,9 @@ func checkEngine(ctx context.Context, p *patient) []finding {
 		return failed(isBad, "engine.address", explain(s.err))
 	}
 	if s.err != nil {
+		if strings.Contains(s.err.Error(), "permission denied") { // the client of the engine keeps the text only
+			return said(isBad, "engine.away", s.err.Error(), "doctor.sudo")
+		}
 		if errors.Is(s.err, engine.ErrNotRunning) {
 			return said(isBad, "engine.away", s.err.Error(), "doctor.engine.start")
 		}

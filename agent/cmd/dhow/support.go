@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -63,20 +64,28 @@ func (s *shell) supportCommand() *cobra.Command {
 	return cmd
 }
 
+// recipient is the key of the central team that the manifest names.
+func (p *patient) recipient() (string, error) {
+	if errors.Is(p.trustErr, fs.ErrPermission) {
+		return "", p.trustErr // which is no reason to ask the centre for a key
+	}
+	if p.trust != nil {
+		if current, err := p.trust.Current(); err == nil && current.Fleet.Policy.BackupKey != "" {
+			return current.Fleet.Policy.BackupKey, nil
+		}
+	}
+	return "", api.Fail(api.CodeRefused, "ask the central team for one (dhowctl key backup, dhowctl publish); till then read out: dhow doctor",
+		"this site knows no key of the central team, so nothing was written").In("support_nokey")
+}
+
 func (s *shell) support(ctx context.Context, out, to string) (*supported, error) {
 	p, err := s.patient(ctx)
 	if err != nil {
 		return nil, err
 	}
-	recipient := ""
-	if p.trust != nil {
-		if current, err := p.trust.Current(); err == nil {
-			recipient = current.Fleet.Policy.BackupKey
-		}
-	}
-	if recipient == "" {
-		return nil, api.Fail(api.CodeRefused, "ask the central team for one (dhowctl key backup, dhowctl publish); till then read out: dhow doctor",
-			"this site knows no key of the central team, so nothing was written").In("support_nokey")
+	recipient, err := p.recipient()
+	if err != nil {
+		return nil, err
 	}
 	now := fault.Now()
 	if out == "" {
