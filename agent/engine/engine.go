@@ -122,6 +122,9 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 func (e *Engine) Attend(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if !e.agreed(ctx) {
+		return
+	}
 	go func() {
 		defer cancel()
 		tick := time.NewTicker(aliveEvery)
@@ -147,6 +150,14 @@ func (e *Engine) Attend(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// agreed settles the version of the API that is spoken: the client's Events reads it beside the other calls, of which the first one writes it.
+func (e *Engine) agreed(ctx context.Context) bool {
+	limit, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	_, err := e.api().ServerVersion(limit)
+	return err == nil
 }
 
 // alive asks the engine for a sign of life.
