@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	inmemory "github.com/google/go-containerregistry/pkg/registry"
@@ -19,7 +20,7 @@ import (
 type counting struct {
 	host         string
 	down         bool
-	blobs, heads int
+	blobs, heads atomic.Int64
 }
 
 func countingRegistry(t *testing.T) *counting {
@@ -32,9 +33,9 @@ func countingRegistry(t *testing.T) *counting {
 			w.WriteHeader(http.StatusNotImplemented) // the others are asked again, after a pause
 			return
 		case r.Method == http.MethodHead:
-			c.heads++
+			c.heads.Add(1)
 		case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/"):
-			c.blobs++
+			c.blobs.Add(1)
 		}
 		inner.ServeHTTP(w, r)
 	}))
@@ -77,7 +78,8 @@ func TestMirrorGivesBytesAndNoNames(t *testing.T) {
 		{"the mirror is down", func() { mirror.down = true }, ":1", false},
 	} {
 		c.prepare()
-		registry.blobs, mirror.blobs = 0, 0
+		registry.blobs.Store(0)
+		mirror.blobs.Store(0)
 		r, err := create(c.ref)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -86,8 +88,8 @@ func TestMirrorGivesBytesAndNoNames(t *testing.T) {
 		if got := r.Images[0].Platforms[0].Config.Digest.String(); got != config.String() {
 			t.Errorf("%s: another image is pinned", c.name)
 		}
-		if (registry.blobs == 0) != c.fromHere || (mirror.blobs > 0) != c.fromHere {
-			t.Errorf("%s: %d blobs from the registry and %d from the mirror", c.name, registry.blobs, mirror.blobs)
+		if (registry.blobs.Load() == 0) != c.fromHere || (mirror.blobs.Load() > 0) != c.fromHere {
+			t.Errorf("%s: %d blobs from the registry and %d from the mirror", c.name, registry.blobs.Load(), mirror.blobs.Load())
 		}
 	}
 	mirror.down, registry.down = false, true // then nobody can say what the tag means
