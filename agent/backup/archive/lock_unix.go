@@ -3,10 +3,15 @@
 package archive
 
 import (
+	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// heldByAFork is how long a program that is being started may hold a lock that was given back.
+const heldByAFork = 500 * time.Millisecond
 
 // lock keeps others out until the file is closed: all of them, or those that change something.
 func lock(path string, alone bool) (*os.File, error) {
@@ -18,7 +23,13 @@ func lock(path string, alone bool) (*os.File, error) {
 	if alone {
 		how = unix.LOCK_EX
 	}
-	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	// A program that this process is starting holds what it had open until it runs: a lock that was given back a moment ago.
+	for end := time.Now().Add(heldByAFork); errors.Is(err, unix.EWOULDBLOCK) && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+		err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	}
+	if err != nil {
 		_ = f.Close()
 		if err == unix.EWOULDBLOCK {
 			return nil, ErrBusy
