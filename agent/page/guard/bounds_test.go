@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -35,15 +36,37 @@ func ended(c net.Conn, within time.Duration) bool {
 	return !timeout || !ne.Timeout()
 }
 
+// holds opens a connection from the network and says whether it is served on it; it stays open then, for idleTime at least.
+func (h *house) holds(t *testing.T, from string) bool {
+	t.Helper()
+	c := tls.Client(h.dial(t, from), &tls.Config{InsecureSkipVerify: true})
+	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: 127.0.0.2:%s\r\n\r\n", h.port); err != nil {
+		return false
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK || resp.Close {
+		t.Errorf("from %s: status %d, closes %v, %v", from, resp.StatusCode, resp.Close, err)
+	}
+	return true
+}
+
 // TestManyConnections: a stranger, and all of them together, hold a part of the connections only, and none of this computer's.
 func TestManyConnections(t *testing.T) {
 	t.Parallel()
 	h := open(t, true)
+	await(t, "the connection that looked for the page to be forgotten", func() bool {
+		h.conns.mu.Lock()
+		defer h.conns.mu.Unlock()
+		return h.conns.in == 0
+	})
 	held := 0
 	for who := 3; who < 13; who++ {
 		for range maxOfOne + 2 {
-			c := h.dial(t, fmt.Sprintf("127.0.0.%d", who))
-			if !ended(c, 5*time.Millisecond) {
+			if h.holds(t, fmt.Sprintf("127.0.0.%d", who)) {
 				held++
 			}
 		}
