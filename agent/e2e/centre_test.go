@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"dhow/manifest"
 )
@@ -23,6 +24,7 @@ type Centre struct {
 	stack Stack
 	// deltas lets it make deltas: that takes a minute for each version of a stack, and most tests are about something else.
 	deltas bool
+	spent  time.Duration // of a processor, by dhowctl
 }
 
 // Stack is one of the test stacks.
@@ -87,7 +89,9 @@ func (c *Centre) run(t testing.TB, args ...string) Result {
 	if !c.deltas && (args[0] == "publish" || len(args) > 1 && args[0] == "release" && args[1] == "create") {
 		args = append(slices.Clone(args), "--no-deltas")
 	}
-	return command(t, c.dir, c.env(), world.dhowctl, append([]string{"-C", c.dir}, args...)...)
+	r := command(t, c.dir, c.env(), world.dhowctl, append([]string{"-C", c.dir}, args...)...)
+	c.spent += r.Work
+	return r
 }
 
 // must calls dhowctl and fails the test when it fails.

@@ -80,6 +80,7 @@ type Result struct {
 	Out     string // standard output
 	Err     string // standard error
 	Code    int
+	Work    time.Duration // of a processor
 }
 
 func (r Result) String() string {
@@ -111,6 +112,7 @@ func command(t testing.TB, dir string, env []string, name string, args ...string
 		}
 		r.Code = cmd.ProcessState.ExitCode()
 	}
+	r.Work = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return r
 }
 

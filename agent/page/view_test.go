@@ -441,17 +441,30 @@ func TestStranger(t *testing.T) {
 	}
 }
 
-// part is the answer to a stranger; of the stream, which does not end, its beginning.
+// part is the answer to a stranger; of the stream, which does not end, its first event.
 func part(t *testing.T, h http.Handler, target string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	w := httptest.NewRecorder()
+	w := &impatient{httptest.NewRecorder(), cancel}
 	h.ServeHTTP(w, guard.As(httptest.NewRequestWithContext(ctx, http.MethodGet, target, nil), false, false))
 	if !strings.Contains(w.Body.String(), "title") {
 		t.Errorf("%s says nothing: %s", target, w.Body)
 	}
 	return w.Body.String()
+}
+
+// impatient goes away after the first event of a stream.
+type impatient struct {
+	*httptest.ResponseRecorder
+	leave func()
+}
+
+func (w *impatient) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("event: page")) {
+		defer w.leave()
+	}
+	return w.ResponseRecorder.Write(p)
 }
 
 func TestStreams(t *testing.T) {
