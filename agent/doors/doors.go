@@ -3,8 +3,8 @@
 // Close takes the ports as soon as whoever has them lets go, on IPv4 and IPv6 as the engine's publish does; every HTTP request
 // on them gets the same small page with status 503, in the language of the site or else of the browser, or JSON if it asks for that; every other
 // client gets an HTTP error. Open ends that and frees the ports before it returns. The page is one file without anything from elsewhere. It loads
-// itself again under its own address until the system is back, with a script that outlasts the moment in which nobody answers, and without one too; what
-// answers a form does not. It shows nothing but what Page holds. Who may use the ports afterwards is the caller's affair.
+// itself again under its own address until the system is back, with a script that outlasts the moment in which nobody answers, also in old browsers, and without one too; what
+// answers a form does not. It shows nothing but what Page holds; a telephone number in it can be pressed. Who may use the ports afterwards is the caller's affair.
 package doors
 
 import (

@@ -117,6 +117,19 @@ func (p Page) json(r *words.Reader, now time.Time) string {
 	return string(data) + "\n"
 }
 
+// callable is a text in which telephone numbers can be pressed.
+func callable(text string) string {
+	var b strings.Builder
+	for _, p := range words.Phones(text) {
+		if p.Call != "" {
+			b.WriteString(`<a href="tel:` + p.Call + `" dir="ltr">` + html.EscapeString(p.Text) + "</a>")
+			continue
+		}
+		b.WriteString(html.EscapeString(p.Text))
+	}
+	return b.String()
+}
+
 // render fills the document. Every value is escaped; all of them stand in text.
 func (p Page) render(r *words.Reader, now time.Time, sent bool) string {
 	var lines, more []string
@@ -149,7 +162,7 @@ func (p Page) render(r *words.Reader, now time.Time, sent bool) string {
 		line(&more, "", r.Say("door.started", "hour", p.Started.Format("15:04")))
 	}
 	if p.Contact != "" {
-		line(&more, "", r.Say("door.contact", "contact", p.Contact))
+		more = append(more, "<p>"+callable(r.Say("door.contact", "contact", p.Contact))+"</p>")
 	}
 	heading, name, refresh, run := html.EscapeString(r.Say("door.title")), "", "", ""
 	title := heading

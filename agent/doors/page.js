@@ -1,8 +1,18 @@
 (function () {
   "use strict";
   var every = 5000;
+  function old() {
+    var asked = new XMLHttpRequest();
+    asked.onreadystatechange = function () {
+      if (asked.readyState === 4 && asked.status >= 200 && (asked.status < 502 || asked.status > 504)) {
+        location.reload();
+      }
+    };
+    asked.open("GET", location.href);
+    asked.send();
+  }
   if (!window.fetch || !window.DOMParser) {
-    setTimeout(function () { location.reload(); }, every);
+    setInterval(old, every); // and what it says stays as it is until the browser itself loads it anew
     return;
   }
   setInterval(function () {
@@ -18,6 +28,6 @@
           now.innerHTML = next.innerHTML;
         }
       });
-    }).catch(function () {}); // nobody answers for a moment while the system comes back
+    })["catch"](function () {}); // nobody answers for a moment while the system comes back
   }, every);
 })();

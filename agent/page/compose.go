@@ -94,7 +94,7 @@ func (c *composer) offer() *api.Offer {
 func (c *composer) stuck() {
 	c.State, c.Title, c.Refresh = stateStuck, c.Say.Say("page.stuck"), soon
 	c.line(c.Say.Say("page.stuck.text"))
-	c.line(c.Say.Say("page.power"))
+	c.Strong = c.Say.Say("page.power")
 	c.help(c.s.Code)
 }
 

@@ -7,6 +7,10 @@
 //   - that it is green only when the agent names no need and says how the release runs and what should run;
 //   - that it works without JavaScript, in old browsers, with keyboard, screen reader and at 400 % (WCAG 2.2 AA), in every language of package words and
 //     both directions of writing;
+//   - that a browser with an old engine, or without styles, is told nothing that is not so: what only the script knows (that nobody answers, that one can
+//     print) is put there by the script; a script that its engine is too old for does nothing but load the page anew; colours are plain before they are variables;
+//   - that the focus stays where it is while parts are replaced, or goes to the sentence when what had it is gone;
+//   - that a receipt is one sheet of paper, with the year;
 //   - that the whole is one document of at most MaxBytes, with one style sheet and one script that its content security policy allows by a nonce
 //     of each answer, and nothing from anywhere else;
 //   - that whatever comes from outside (notes of releases, labels of sticks, reasons) is text: escaped, cut short, and without what would turn or hide the text around it;

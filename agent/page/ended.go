@@ -1,6 +1,9 @@
 package page
 
-import "dhow/agent/api"
+import (
+	"dhow/agent/api"
+	"dhow/agent/words"
+)
 
 func (c *composer) done(u *api.Update) {
 	c.State, c.Title = stateDone, c.Say.Say("page.done", "release", plain(u.To, shortText))
@@ -70,7 +73,7 @@ func (c *composer) receipt(u *api.Update) {
 	row("page.receipt.site", c.s.Site)
 	row("page.receipt.from", u.From)
 	row("page.receipt.to", u.To)
-	row("page.receipt.when", c.Say.Date(u.Finished, c.now))
+	row("page.receipt.when", c.Say.DateAndYear(u.Finished, c.now))
 	if u.DowntimeSeconds > 0 {
 		row("page.receipt.away", c.Say.Span(seconds(u.DowntimeSeconds)))
 	}
@@ -85,12 +88,12 @@ func (c *composer) help(code string) {
 
 func (c *composer) codeLine(code string) {
 	if code = plain(code, shortText); code != "" {
-		c.line(c.Say.Say("page.code", "code", code))
+		c.Lines = append(c.Lines, words.Whole(c.Say.Say("page.code", "code", code), code))
 	}
 }
 
 func (c *composer) contact() {
 	if who := plain(c.s.Contact, longText); who != "" {
-		c.line(c.Say.Say("page.call", "who", who))
+		c.Lines = append(c.Lines, words.Phones(c.Say.Say("page.call", "who", who)))
 	}
 }

@@ -4,9 +4,19 @@ var body = document.body, url = body.getAttribute("data-live"), edition = body.g
 var now = document.getElementById("now"), lost = document.getElementById("lost"), details = document.querySelector(".details");
 var was = {}, state = body.className, title = document.title, gone = false, failing = false;
 var source = null, asked = null, silence = 0, again = 0, looks = 0;
+function able() {
+var x;
+try {
+x = new XMLHttpRequest();
+x.open("GET", url);
+x.responseType = "document";
+return "onload" in x && "response" in x && x.responseType === "document" && !!body.addEventListener && !!window.JSON;
+} catch (e) { return false; }
+}
 function paint() {
 now.hidden = gone;
 lost.hidden = !gone;
+if (gone !== !!lost.firstChild) { lost.innerHTML = gone ? lost.getAttribute("data-html") : ""; }
 if (details) { details.hidden = gone; }
 body.className = gone ? "s-unknown" : state;
 document.title = gone ? lost.querySelector(".word").textContent + ": " + lost.querySelector("h1").textContent : title;
@@ -30,13 +40,28 @@ was[id] = html;
 fresh = at.cloneNode(false);
 fresh.innerHTML = html;
 if (fresh.innerHTML === at.innerHTML) { return; }
-focus = had && at.contains(had) ? had.id : "";
+focus = had && at.contains(had);
 at.innerHTML = html;
-if (focus && document.getElementById(focus)) { document.getElementById(focus).focus(); }
+if (focus) { point(document.getElementById(had.id)); }
+}
+function point(at) {
+if (!at || at.id === "title") {
+at = document.getElementById("title");
+at.setAttribute("tabindex", "-1");
+}
+at.focus();
 }
 function print() {
-var b = document.querySelector("[data-print]");
-if (b) { b.hidden = false; b.onclick = function () { window.print(); }; }
+var at = document.getElementById("print"), b = at.firstChild;
+if (!b) {
+b = document.createElement("button");
+b.type = "button";
+b.className = "quiet";
+b.appendChild(document.createTextNode(at.getAttribute("data-label")));
+b.onclick = function () { window.print(); };
+at.appendChild(b);
+}
+b.hidden = !document.querySelector("#receipt dl");
 }
 function take(said) {
 var id;
@@ -84,6 +109,11 @@ function next() {
 asked = null;
 looks--;
 again = setTimeout(document.hidden || looks > 0 ? look : open, document.hidden ? 60000 : 5000);
+}
+if (!able()) {
+// An old browser takes the page again, as without scripts.
+setTimeout(function () { location.reload(); }, 1000 * body.getAttribute("data-refresh"));
+return;
 }
 document.addEventListener("visibilitychange", function () {
 if (document.hidden) { stop(); looks = 12; next(); wait(150000); } else { open(); wait(10000); }

@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -113,7 +114,7 @@ func (h *handler) write(w http.ResponseWriter, status int, v *View) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who went away loses nothing
+	_, _ = io.WriteString(w, body) // who went away loses nothing
 }
 
 // update begins what the button says. Pressed twice, or while something else is under way, it does nothing more: the page says what goes on.

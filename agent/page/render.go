@@ -1,12 +1,12 @@
 package page
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"regexp"
 	"strings"
 )
 
@@ -27,11 +27,16 @@ var edition = func() string {
 	return hex.EncodeToString(sum[:6])
 }()
 
+var (
+	style  = template.CSS(compact(plainly(styleCSS)))
+	script = template.JS(compact(liveJS))
+)
+
 // Style is the style sheet, Script the script. Both are the page's own and hold nothing from outside.
-func (v *View) Style() template.CSS { return template.CSS(compact(styleCSS)) }
+func (v *View) Style() template.CSS { return style }
 
 // Script is the script of the page.
-func (v *View) Script() template.JS { return template.JS(compact(liveJS)) }
+func (v *View) Script() template.JS { return script }
 
 // Edition tells a browser whether the page that it shows is of this program.
 func (v *View) Edition() string { return edition }
@@ -44,6 +49,9 @@ func (v *View) Heading() string { return v.Word + ": " + v.Title }
 
 // Live reports whether the page follows what happens.
 func (v *View) Live() bool { return !v.Open && v.Ask == nil && !v.Refused }
+
+// Lost is what the script of the page shows when nobody answers. It stands in an attribute: a browser without script or style must not say it.
+func (v *View) Lost() (string, error) { return execute("lost", v) }
 
 // Chosen is the query that carries the language along, Nonce what allows style and script, Stranger who must give the PIN.
 func (v *View) Chosen() string { return v.chosen }
@@ -62,6 +70,31 @@ func (v *View) Asking(id string) string {
 	return "/" + v.chosen + "&ask=" + id
 }
 
+var (
+	property = regexp.MustCompile(`--([a-z]+): ([^;]+);`)
+	varies   = regexp.MustCompile(`[a-z-]+: [^;{}]*var\(--[a-z]+\)[^;{}]*;`)
+	variable = regexp.MustCompile(`var\(--([a-z]+)\)`)
+)
+
+// plainly says every colour before as it is in the light, for browsers that know no custom properties. What begins with a state does so itself.
+func plainly(css string) string {
+	light := map[string]string{}
+	root, _, _ := strings.Cut(css, "\n")
+	for _, p := range property.FindAllStringSubmatch(root, -1) {
+		light[p[1]] = p[2]
+	}
+	var b strings.Builder
+	for line := range strings.Lines(css) {
+		if !strings.HasPrefix(line, ".s-") {
+			line = varies.ReplaceAllStringFunc(line, func(d string) string {
+				return variable.ReplaceAllStringFunc(d, func(v string) string { return light[v[len("var(--"):len(v)-1]] }) + " " + d
+			})
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // compact takes the indentation and empty lines out.
 func compact(s string) string {
 	var b strings.Builder
@@ -73,7 +106,7 @@ func compact(s string) string {
 	return b.String()
 }
 
-func render(v *View) ([]byte, error) { return execute("page", v) }
+func render(v *View) (string, error) { return execute("page", v) }
 
 // parts are the pieces of the page that change while somebody looks, by the ids of their elements.
 var parts = []string{"head", "lines", "bar", "acts", "receipt", "facts", "d-history", "d-backups", "d-machine", "d-warnings", "d-offers"}
@@ -82,19 +115,19 @@ var parts = []string{"head", "lines", "bar", "acts", "receipt", "facts", "d-hist
 func pieces(v *View) (map[string]string, error) {
 	all := map[string]string{}
 	for _, name := range parts {
-		data, err := execute(name, v)
+		text, err := execute(name, v)
 		if err != nil {
 			return nil, err
 		}
-		all[name] = string(data)
+		all[name] = text
 	}
 	return all, nil
 }
 
-func execute(name string, v *View) ([]byte, error) {
-	var b bytes.Buffer
+func execute(name string, v *View) (string, error) {
+	var b strings.Builder
 	if err := document.ExecuteTemplate(&b, name, v); err != nil {
-		return nil, fmt.Errorf("internal error: page: %w", err)
+		return "", fmt.Errorf("internal error: page: %w", err)
 	}
-	return b.Bytes(), nil
+	return b.String(), nil
 }

@@ -30,7 +30,7 @@ type View struct {
 	State     string
 	Word      string // for the state
 	Title     string // the one sentence
-	Lines     []string
+	Lines     [][]words.Piece
 	Strong    string // "do not switch off", or a code to tell
 	Bar       *Bar
 	Primary   *Button
@@ -67,6 +67,9 @@ type Bar struct {
 	Text  string // "1.4 of 1.9 GB"
 	Known bool   // false: something goes on, nobody knows how far
 }
+
+// Percent is said by browsers that know no bars.
+func (b *Bar) Percent() int { return b.Value / 10 }
 
 // Button is a form with one button.
 type Button struct {
@@ -129,7 +132,7 @@ func (v *View) fail(e *api.Error) {
 
 func (v *View) line(text string) {
 	if text != "" {
-		v.Lines = append(v.Lines, text)
+		v.Lines = append(v.Lines, []words.Piece{{Text: text}})
 	}
 }
 

@@ -108,7 +108,7 @@ func TestStates(t *testing.T) {
 		"undoing": "Step 8 of 11, backwards: going back: stopping the new release. The update did not work. The system goes back to what it was; no data is lost. " +
 			"Code for whoever helps: KIN-001-0017-R Do not switch off the computer.",
 		"stuck": "Please call for help: the system can’t go back by itself. It stays closed so that no data is lost, and it is tried again by itself. " +
-			"Do not switch off the computer. Code for whoever helps: KIN-001-0017-R Whom to call: Dr. Kalala, +243 81 555 0142",
+			"Code for whoever helps: KIN-001-0017-R Whom to call: Dr. Kalala, +243 81 555 0142 Do not switch off the computer.",
 		"done": "Done. Version 1.1.0 is running. What is new: New malaria form [OK]",
 		"failed": "The update did not work. Version 1.0.0 is running as before. No data was lost. You can go on working. " +
 			"Code for whoever helps: KIN-001-0017-R Whom to call: Dr. Kalala, +243 81 555 0142 [OK]",

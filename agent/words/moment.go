@@ -61,13 +61,21 @@ func (r *Reader) Date(t, now time.Time) string {
 	return r.Day(t, now) + " " + t.In(now.Location()).Format("15:04")
 }
 
+// DateAndYear says a date as it stands on paper, for example "2 Jan 2026 15:04".
+func (r *Reader) DateAndYear(t, now time.Time) string {
+	t = t.In(now.Location())
+	return r.day(t) + t.Format(" 2006 15:04")
+}
+
 // Day says a day, for example "2 Jan", with its year when that is not the year of now.
 func (r *Reader) Day(t, now time.Time) string {
 	t = t.In(now.Location())
-	months := strings.Fields(r.Say("time.months"))
-	day := strconv.Itoa(t.Day()) + " " + months[int(t.Month())-1]
 	if t.Year() != now.Year() {
-		day += " " + strconv.Itoa(t.Year())
+		return r.day(t) + t.Format(" 2006")
 	}
-	return day
+	return r.day(t)
+}
+
+func (r *Reader) day(t time.Time) string {
+	return strconv.Itoa(t.Day()) + " " + strings.Fields(r.Say("time.months"))[int(t.Month())-1]
 }
