@@ -9,6 +9,19 @@ type Need struct {
 	Args map[string]string `json:"args,omitempty"`
 }
 
+// Do is the key of the sentence that says what to do about n as things stand here.
+func (s *Status) Do(n Need) string {
+	if n.Kind == NeedEngine && s.Changing() {
+		return "need.do.engine_under_way"
+	}
+	return "need.do." + n.Kind
+}
+
+// Changing reports whether an update is put in place, or goes back.
+func (s *Status) Changing() bool {
+	return s.State == StateUpdating || s.State == StateUndoing || s.State == StateStuck
+}
+
 // Kinds of Need.
 const (
 	NeedClock   = "clock"   // the clock is wrong for certain; args: now

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -222,6 +223,28 @@ func (e *engineSite) strike(what string) {
 		e.start()
 		<-time.After(20 * time.Second)
 		e.engine.start()
+	case frozen:
+		e.engine.freeze(syscall.SIGSTOP)
+		e.site.silent()
+		e.engine.freeze(syscall.SIGCONT)
+	case frozenEnded:
+		e.engine.freeze(syscall.SIGSTOP)
+		e.site.silent()
+		e.engine.kill()
+		e.engine.start()
+	case frozenAcross:
+		e.engine.freeze(syscall.SIGSTOP)
+		e.site.silent()
+		began := time.Now()
+		e.site.stop()
+		e.t.Logf("the agent ended in %.1fs", time.Since(began).Seconds())
+		e.start()
+		e.site.silent()
+		e.engine.freeze(syscall.SIGCONT)
+	case stalled:
+		e.engine.stall(syscall.SIGSTOP)
+		e.site.silent()
+		e.engine.stall(syscall.SIGCONT)
 	}
 }
 

@@ -6,8 +6,10 @@
 //   - a load has worked only when the image is there afterwards and is the one that was meant,
 //   - memory stays constant whatever the size of an image or of an output,
 //   - stopping, starting and removing may be repeated, and a thing that is gone already is no error,
-//   - an engine that is there and does not answer, because it hangs or was frozen, is ErrNotRunning like one that is gone: it is asked for a sign of
-//     life, and must give it within answersWithin.
+//   - an engine that is there and does not answer, because it or its containerd hangs or was frozen, is ErrNotRunning like one that is gone: it is asked
+//     for a sign of life, and must give it within answersWithin,
+//   - what is asked for ends when its ctx does, though the engine does not answer. Without that it waits: an engine that goes on finishes what it was
+//     asked for, one that ends breaks it off, and to begin anew would take the engine, too.
 //
 // It knows nothing of releases, journals or compose documents; it reads the labels that compose puts on containers.
 // One Engine is made per process and shared; all methods may be called at once.
@@ -42,10 +44,12 @@ var (
 )
 
 // answersWithin is how long the engine may take to give a sign of life, and aliveEvery how often it is asked for one while somebody attends. It does
-// nothing for it, so that even an engine at hard work answers at once; shorter in tests.
+// next to nothing for it, so that even an engine at hard work answers at once; shorter in tests. tidyWithin is how long things are put in order after a ctx
+// has ended.
 var (
 	answersWithin = 10 * time.Second
 	aliveEvery    = 10 * time.Second
+	tidyWithin    = 10 * time.Second
 )
 
 // Engine is a connection to one Docker Engine.
@@ -56,6 +60,8 @@ type Engine struct {
 	client *client.Client
 	server string                          // API version that the engine named last
 	known  map[digest.Digest]digest.Digest // image ID of a containerd store -> config digest
+	worked time.Time                       // when it last answered for its containerd, too
+	asked  chan struct{}                   // whether it does is asked now: closed by the answer
 }
 
 // Connect prepares a connection to host, for example "unix:///var/run/docker.sock"; "" means $DOCKER_HOST or the
@@ -168,6 +174,9 @@ func (e *Engine) alive(ctx context.Context) (types.Ping, error) {
 	limit, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
 	ping, err := e.api().Ping(limit)
+	if err == nil {
+		err = e.working(limit)
+	}
 	if err != nil && errors.Is(limit.Err(), context.DeadlineExceeded) {
 		return ping, fmt.Errorf("cannot reach the engine: %w: %w", ErrNotRunning, limit.Err())
 	}
@@ -175,6 +184,53 @@ func (e *Engine) alive(ctx context.Context) (types.Ping, error) {
 		return ping, failure("cannot reach the engine", err)
 	}
 	return ping, nil
+}
+
+// working waits until the engine has answered for its containerd, too, not longer than aliveEvery ago: without that it starts and stops nothing, and yet
+// gives lists and signs of life. It is asked by one at a time, as in older engines such a question goes on when nobody waits for the answer.
+func (e *Engine) working(ctx context.Context) error {
+	e.mu.Lock()
+	if !e.worked.IsZero() && time.Since(e.worked) < aliveEvery {
+		e.mu.Unlock()
+		return nil
+	}
+	if e.asked == nil {
+		e.asked = make(chan struct{})
+		go e.askContainerd(e.client, e.asked)
+	}
+	asked := e.asked
+	e.mu.Unlock()
+	select {
+	case <-asked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// askContainerd closes answered when the engine has told its version, for which it asks its containerd; any answer does, also that it is gone.
+func (e *Engine) askContainerd(c *client.Client, answered chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), 6*answersWithin)
+	defer cancel()
+	_, err := c.ServerVersion(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.asked = nil
+	if ctx.Err() != nil {
+		return // whoever waits has a shorter limit
+	}
+	if err == nil {
+		e.worked = time.Now()
+	}
+	close(answered)
+}
+
+// afterwards is a context for what is put in order when ctx may have ended.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Err() == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), tidyWithin)
 }
 
 // renegotiate makes a new client when the engine speaks another API version than before: the docker client only ever

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
@@ -44,7 +45,7 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string, stdin io.Rea
 	if err := fault.Point("engine/exec-attach"); err != nil {
 		return fail(err)
 	}
-	conn, err := e.api().ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	conn, err := e.attach(ctx, made.ID)
 	if err != nil {
 		return fail(err)
 	}
@@ -93,6 +94,30 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string, stdin io.Rea
 		return fail(fmt.Errorf("it did not take all of its input: %w", ferr))
 	}
 	return exit, stderr, nil
+}
+
+// attach connects to the streams of a command. The client waits for the engine's answer whatever becomes of ctx.
+func (e *Engine) attach(ctx context.Context, exec string) (types.HijackedResponse, error) {
+	type answer struct {
+		conn types.HijackedResponse
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		conn, err := e.api().ContainerExecAttach(ctx, exec, container.ExecAttachOptions{})
+		got <- answer{conn, err}
+	}()
+	select {
+	case a := <-got:
+		return a.conn, a.err
+	case <-ctx.Done():
+		go func() {
+			if a := <-got; a.err == nil {
+				a.conn.Close()
+			}
+		}()
+		return types.HijackedResponse{}, ctx.Err()
+	}
 }
 
 // input remembers an error of the reader, to tell it from one of the connection.

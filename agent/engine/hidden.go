@@ -173,8 +173,10 @@ func (e *Engine) carrier(ctx context.Context, name, image string, args []string)
 }
 
 func (e *Engine) drop(ctx context.Context, id string) error {
+	ctx, cancel := afterwards(ctx)
+	defer cancel()
 	// The image may have volumes of its own, which nobody asked for.
-	err := e.api().ContainerRemove(context.WithoutCancel(ctx), id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	err := e.api().ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) {
 		return failure("cannot remove container "+id, err)
 	}

@@ -64,7 +64,8 @@ func (e *Engine) Load(ctx context.Context, img Image, progress func(done, total 
 		return nil
 	}
 	// What a failed load left under our tag must not be taken for the image.
-	clean := context.WithoutCancel(ctx)
+	clean, cancel := afterwards(ctx)
+	defer cancel()
 	if now, terr := e.Tagged(clean, img.Tag); terr == nil && now != "" && now != before && now != img.ConfigDigest {
 		err = errors.Join(err, e.Untag(clean, img.Tag))
 	}

@@ -27,6 +27,8 @@ func (c *composer) state(note *api.Update) {
 	switch {
 	case c.s.State == api.StateStuck:
 		c.stuck()
+	case c.s.Changing() && urgent != nil && urgent.Kind == api.NeedEngine:
+		c.held(*urgent)
 	case c.s.State == api.StateUndoing:
 		c.undoing()
 	case c.s.State == api.StateUpdating:
@@ -125,6 +127,18 @@ func (c *composer) working() {
 	}
 }
 
+// held is an update that waits for the engine, which nobody would guess from its step.
+func (c *composer) held(n api.Need) {
+	what := "page.working"
+	if c.s.State == api.StateUndoing {
+		what = "page.undoing"
+	}
+	c.need(n)
+	c.line(c.Say.Say(what, "step", c.step(), "n", c.s.StepNumber, "count", c.s.StepCount))
+	c.codeLine(c.s.Code)
+	c.Refresh = soon
+}
+
 func (c *composer) step() string {
 	return c.Say.Step(plain(c.s.Step, shortText), c.s.State == api.StateUndoing || c.s.State == api.StateStuck)
 }
@@ -139,7 +153,7 @@ func (c *composer) bytes() string {
 
 func (c *composer) need(n api.Need) {
 	c.State, c.Title = stateNeeds, c.needText(n)
-	c.line(c.Say.Say("need.do." + n.Kind))
+	c.line(c.Say.Say(c.s.Do(n)))
 	if slices.Contains([]string{api.NeedEngine, api.NeedHealth, api.NeedConfig, api.NeedStuck}, n.Kind) {
 		c.contact()
 	}

@@ -5,6 +5,7 @@
 //   - that it says what the agent says now, or that there is no answer: with JavaScript a stream that fell silent is said at once, without it the browser's
 //     own refresh fails visibly;
 //   - that it is green only when the agent names no need and says how the release runs and what should run;
+//   - that an update is not shown as going on while the engine does not answer;
 //   - that it works without JavaScript, in old browsers, with keyboard, screen reader and at 400 % (WCAG 2.2 AA), in every language of package words and
 //     both directions of writing;
 //   - that a browser with an old engine, or without styles, is told nothing that is not so: what only the script knows (that nobody answers, that one can

@@ -20,7 +20,7 @@ func (c *composer) done(u *api.Update) {
 func (c *composer) beside() {
 	for _, n := range c.s.Needs {
 		c.line(c.needText(n))
-		c.line(c.Say.Say("need.do." + n.Kind))
+		c.line(c.Say.Say(c.s.Do(n)))
 	}
 	if c.ready() {
 		c.line(c.Say.Say("page.ready", "release", plain(c.s.Pinned, shortText)))

@@ -105,6 +105,8 @@ func TestStates(t *testing.T) {
 		"paused":         "Nothing is fetched at present. A person has paused it; it goes on today at 16:00. Version 1.0.0 is running.",
 		"working":        "Updating, step 6 of 11: keeping a safe copy. 1.0.0 → 1.1.0 Time left: about 2 minutes Do not switch off the computer.",
 		"working-first":  "Updating, step 8 of 11: starting the release. 1.0.0 → 1.1.0 Do not switch off the computer.",
+		"working-held": "The Docker Engine of this computer does not answer. What is under way waits for it. If it stays like this for more than ten minutes, " +
+			"start the computer again. If that does not help, call for help. Whom to call: Dr. Kalala, +243 81 555 0142 Updating, step 6 of 11: keeping a safe copy.",
 		"undoing": "Step 8 of 11, backwards: going back: stopping the new release. The update did not work. The system goes back to what it was; no data is lost. " +
 			"Code for whoever helps: KIN-001-0017-R Do not switch off the computer.",
 		"stuck": "Please call for help: the system can’t go back by itself. It stays closed so that no data is lost, and it is tried again by itself. " +
@@ -158,7 +160,7 @@ func TestTheMostImportantIsSaid(t *testing.T) {
 		want string
 	}{
 		{"an update with a stick plugged in", by["working"], func(s *api.Status) { s.Offers = by["stick"].Status.Offers }, "working"},
-		{"an update while the engine is away", by["working"], func(s *api.Status) { s.Needs = by["needs-engine"].Status.Needs }, "working"},
+		{"an update while the engine is away", by["working"], func(s *api.Status) { s.Needs = by["needs-engine"].Status.Needs }, "needs"},
 		{"stuck on a full disk", by["stuck"], func(s *api.Status) { s.Needs = by["needs-disk"].Status.Needs }, "stuck"},
 		{"done, and a stick with another one", by["done"], func(s *api.Status) { s.Offers = by["stick"].Status.Offers }, "done"},
 		{"done, and the system is ill", by["done"], func(s *api.Status) { s.Needs = by["needs-health"].Status.Needs }, "needs"},

@@ -37,7 +37,7 @@ func (c *Compose) RunOnce(ctx context.Context, p *Project, service string) (log 
 		return "", err
 	}
 	defer func() {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 		defer cancel()
 		if rerr := removeOnce(clean, cl, slug); rerr != nil && err == nil {
 			err = rerr

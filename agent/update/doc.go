@@ -22,6 +22,9 @@
 //
 // A full disk is no failure of a release: what is missing where is added up (room.go), and what failed for want of it goes on by itself when
 // there is room (shortage.go); so does a fetch that would move many more bytes for want of room. An engine that is stopped in the middle is held against nobody.
+// One that hangs, or whose containerd does, is said to (NeedEngine), also in the middle of a change, and waited for without a limit of our own: a frozen engine
+// that goes on finishes what it was asked for, one that is killed breaks it off and the step is tried again, and going back would need it, too. The agent can be
+// stopped meanwhile. A deadline that a frozen engine let pass is not held against the release.
 //
 // Whoever tells people that all is well says so only when Status has no Needs, and Status has one whenever a fact behind that is unknown, too old,
 // refused or failed: how the release runs, what the site should run, what the sources say, the backups and their trial, the disk, the clock, the

@@ -61,7 +61,6 @@ func (k found) needs() (list []api.Need) {
 		}
 		list = append(list, n)
 	}
-	changing := k.State == api.StateUpdating || k.State == api.StateUndoing || k.State == api.StateStuck
 	if k.State == api.StateStuck {
 		add(api.NeedStuck, "code", k.Code)
 	}
@@ -71,7 +70,7 @@ func (k found) needs() (list []api.Need) {
 	switch {
 	case k.gone:
 		add(api.NeedEngine)
-	case changing || k.Release == "":
+	case k.Changing() || k.Release == "":
 	case k.Health == "unhealthy" || k.Health == "stopped":
 		add(api.NeedHealth, "release", k.Release)
 	case k.Health != "healthy" && k.Health != "starting":

@@ -52,7 +52,7 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	if st.NextCheck != nil {
 		line += "   " + s.say("cli.next_check", "moment", s.clock(*st.NextCheck, now))
 	}
-	s.tellNeeds(st.Needs)
+	s.tellNeeds(st)
 	s.printf("%s\n", line)
 
 	if text := s.stateText(st); text != "" {
@@ -83,10 +83,10 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 }
 
 // tellNeeds says what a person must see to, each with what to do. That going back is stuck the state says, with the code.
-func (s *shell) tellNeeds(needs []api.Need) {
-	for _, n := range needs {
+func (s *shell) tellNeeds(st api.Status) {
+	for _, n := range st.Needs {
 		if n.Kind != api.NeedStuck && s.words.Has("need."+n.Kind) {
-			s.printf("%s %s\n", s.words.Map("need."+n.Kind, n.Args), s.say("need.do."+n.Kind))
+			s.printf("%s %s\n", s.words.Map("need."+n.Kind, n.Args), s.say(st.Do(n)))
 		}
 	}
 }

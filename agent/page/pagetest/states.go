@@ -159,6 +159,7 @@ func States() []State {
 	add("undoing", "undoing", running(api.StateUndoing), func(s *api.Status) {
 		s.Step, s.StepNumber, s.Code, s.Done, s.Total = "start-release", 8, "KIN-001-0017-R", 0, 0
 	})
+	add("working-held", "needs", running(api.StateUpdating), func(s *api.Status) { s.LeftSeconds, s.Needs = 118, []api.Need{{Kind: api.NeedEngine}} })
 	add("stuck", "stuck", running(api.StateStuck), func(s *api.Status) {
 		s.Step, s.StepNumber, s.Code = "arm-restore", 7, "KIN-001-0017-R"
 		s.Needs = []api.Need{{Kind: api.NeedStuck, Args: map[string]string{"code": s.Code}}}
