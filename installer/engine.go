@@ -17,12 +17,14 @@ import (
 // ErrNoEngine means that the distribution has no Docker Engine, or is not known.
 var ErrNoEngine = errors.New("it is not known how to install a Docker Engine from this distribution")
 
-// engines are the families of distributions whose own packages hold a Docker Engine. Red Hat and what is built from it have none.
+// engines are the families of distributions whose own packages hold a Docker Engine. Red Hat and what is built from it have none. The last command
+// counts: a list of packages that could not be brought up to date, as with the CD of the installation among its sources, may do. A computer that has just
+// been started is often at its daily upgrades, which hold dpkg's lock.
 var engines = []struct {
 	ids      []string // of /etc/os-release: ID, or ID_LIKE
 	commands [][]string
 }{
-	{[]string{"debian", "ubuntu"}, [][]string{{"apt-get", "update", "-qq"}, {"apt-get", "install", "-y", "-qq", "docker.io"}}},
+	{[]string{"debian", "ubuntu"}, [][]string{{"apt-get", "update", "-qq"}, {"apt-get", "install", "-y", "-qq", "-o", "DPkg::Lock::Timeout=300", "docker.io"}}},
 	{[]string{"fedora"}, [][]string{{"dnf", "install", "-y", "-q", "moby-engine"}}},
 	{[]string{"opensuse", "opensuse-leap", "opensuse-tumbleweed", "suse"}, [][]string{{"zypper", "--non-interactive", "install", "docker"}}},
 	{[]string{"alpine"}, [][]string{{"apk", "add", "docker"}}},
@@ -68,9 +70,10 @@ func InstallEngine(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		for _, args := range commands {
-			if err := loud(ctx, out, args...); err != nil {
-				return err
-			}
+			err = loud(ctx, out, args...)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	start := map[string][][]string{

@@ -8,8 +8,8 @@ import (
 
 func TestEngineCommands(t *testing.T) {
 	for text, want := range map[string]string{
-		"PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n": "apt-get update -qq; apt-get install -y -qq docker.io",
-		"ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n":                   "apt-get update -qq; apt-get install -y -qq docker.io",
+		"PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n": "apt-get update -qq; apt-get install -y -qq -o DPkg::Lock::Timeout=300 docker.io",
+		"ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n":                   "apt-get update -qq; apt-get install -y -qq -o DPkg::Lock::Timeout=300 docker.io",
 		"NAME=\"Fedora Linux\"\nID=fedora\n":                          "dnf install -y -q moby-engine",
 		"ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\n":           "zypper --non-interactive install docker",
 		"ID_LIKE='suse'\nID=\"sles\"\n":                               "zypper --non-interactive install docker",

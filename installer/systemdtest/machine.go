@@ -7,7 +7,7 @@
 // folders that the test names are at the same paths on both sides. A dhow that runs in the machine therefore drives the engine that the
 // test sees, and reads its volumes as root; ports that it opens on loopback are those of the test. Everything else (/usr, /etc, /var) is
 // the machine's own and outlives a power cut, /run does not. The one thing that it can't have is a stack that mounts files of its
-// release: the engine would look for them on its own disk.
+// release: the engine would look for them on its own disk. A machine of StartAlone shares folders only.
 //
 // A machine takes about two seconds to start, so tests share one where they can. All names begin with "dhow-e2e-systemd-"; the machine and
 // its disk are gone when the test ends.
@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,38 +42,68 @@ type Machine struct {
 // Start starts a machine that sees folders at the same paths as the test, and ends it with the test.
 func Start(t testing.TB, folders ...string) *Machine {
 	t.Helper()
-	m := run(t, []string{"/sbin/init"}, folders)
+	m := run(t, []string{"/sbin/init"}, append(shared(t), mounts(folders)...))
 	m.booted(t)
 	return m
+}
+
+// StartAlone starts a machine that shares folders with the test, and neither engine nor network: an engine of its own can be installed, whose
+// stacks listen on its own loopback. /proc/sys can be written, as an engine needs it, and what dpkg writes is not synced.
+func StartAlone(t testing.TB, folders ...string) *Machine {
+	t.Helper()
+	m := run(t, []string{"/sbin/init"}, append([]string{
+		"--network", "none", "--cap-add", "NET_ADMIN", "--device-cgroup-rule", "a *:* rwm",
+		"--volume", "/var/lib/docker", // overlayfs can't be stacked on that of the machine
+	}, mounts(folders)...))
+	m.Run(t, "mount", "-o", "remount,rw", "/proc/sys")
+	m.Run(t, "mkdir", "-p", "/etc/dpkg/dpkg.cfg.d")
+	m.Write(t, "/etc/dpkg/dpkg.cfg.d/test", "force-unsafe-io\n")
+	m.booted(t)
+	return m
+}
+
+// Packages makes the packages of /srv/debian (see recipe) what apt-get installs from.
+func (m *Machine) Packages(t testing.TB) {
+	t.Helper()
+	m.Run(t, "sh", "-c", "rm -f /etc/apt/sources.list.d/* && echo 'deb [trusted=yes] file:/srv/debian ./' >/etc/apt/sources.list")
 }
 
 // StartPlain starts a machine whose process 1 is called init, and does nothing but bury the dead.
 func StartPlain(t testing.TB, folders ...string) *Machine {
 	t.Helper()
-	return run(t, []string{"sh", "-c", "cp /bin/sh /run/init && exec /run/init -c 'while :; do sleep 1; done'"}, folders)
+	return run(t, []string{"sh", "-c", "cp /bin/sh /run/init && exec /run/init -c 'while :; do sleep 1; done'"}, append(shared(t), mounts(folders)...))
 }
 
-func run(t testing.TB, init, folders []string) *Machine {
+// shared is what gives a machine the engine and the network of the test.
+func shared(t testing.TB) []string {
+	t.Helper()
+	volumes := filepath.Join(docker(t, "info", "--format", "{{.DockerRootDir}}"), "volumes")
+	return append([]string{"--network", "host", "--volume", socket(t) + ":/run/docker.sock"}, mounts([]string{volumes})...)
+}
+
+func mounts(folders []string) (args []string) {
+	for _, f := range folders {
+		args = append(args, "--volume", f+":"+f)
+	}
+	return args
+}
+
+func run(t testing.TB, init, more []string) *Machine {
 	t.Helper()
 	image := os.Getenv("DHOW_E2E_SYSTEMD")
 	if image == "" {
 		t.Fatal("DHOW_E2E_SYSTEMD is not set: run these tests with scripts/test")
 	}
-	root := docker(t, "info", "--format", "{{.DockerRootDir}}")
 	m := &Machine{Name: fmt.Sprintf("dhow-e2e-systemd-%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)}
 	args := []string{
-		"run", "--detach", "--name", m.Name, "--network", "host", "--hostname", "clinic", "--add-host", "clinic:127.0.1.1",
+		"run", "--detach", "--name", m.Name, "--hostname", "clinic", "--add-host", "clinic:127.0.1.1",
 		// What systemd needs to be process 1, without being the owner of the computer that the test runs on.
 		"--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
 		"--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--stop-signal", "SIGRTMIN+3",
 		"--tmpfs", "/run:exec", "--tmpfs", "/run/lock", "--env", "container=docker",
-		"--volume", socket(t) + ":/run/docker.sock",
-	}
-	for _, f := range append([]string{filepath.Join(root, "volumes")}, folders...) {
-		args = append(args, "--volume", f+":"+f)
 	}
 	t.Cleanup(func() { m.Stop(t) })
-	docker(t, append(append(args, image), init...)...)
+	docker(t, slices.Concat(args, more, []string{image}, init)...)
 	return m
 }
 
