@@ -1,7 +1,8 @@
 package installer
 
 // sysv is the service where init runs scripts. Such an init starts a program once and never looks at it again, so a loop in the script starts
-// the agent again; its process group is what "stop" ends.
+// the agent again; its process group is what "stop" ends. Nobody looks after the log either: the agent keeps its own, within bounds, and what it says when it
+// can't start or crashes is in /var/log/dhow.log and dhow.log.1, of about a megabyte each.
 const sysv = `#!/bin/sh
 # Written by dhow install.
 ### BEGIN INIT INFO
@@ -19,7 +20,8 @@ const sysv = `#!/bin/sh
 pid_file=/run/dhow-service.pid
 log=/var/log/dhow.log
 HOME=/root
-export HOME
+DHOW_STDERR=crashes
+export HOME DHOW_STDERR
 for f in /etc/default/dhow /etc/sysconfig/dhow; do
 	if [ -r $f ]; then
 		set -a
@@ -38,14 +40,17 @@ start)
 	fi
 	setsid sh -c 'echo $$ >"$0"
 		trap "kill \$agent 2>/dev/null; wait \$agent; rm -f $0; exit 0" TERM
+		log=$1
+		shift
 		while :; do
-			"$@" &
+			[ ! -e "$log" ] || [ "$(wc -c <"$log")" -lt 1000000 ] || mv -f "$log" "$log.1"
+			"$@" >>"$log" 2>&1 &
 			agent=$!
 			wait $agent
 			sleep 3 &
 			agent=$!
 			wait $agent
-		done' $pid_file {{Path | cmd}}{{range Arguments}} {{. | cmd}}{{end}} >>$log 2>&1 </dev/null &
+		done' $pid_file $log {{Path | cmd}}{{range Arguments}} {{. | cmd}}{{end}} >/dev/null 2>&1 </dev/null &
 	for i in 1 2 3 4 5 6 7 8 9 10; do
 		running && break
 		sleep 1

@@ -11,12 +11,18 @@ import (
 )
 
 // newLog is where the agent writes its log. Below systemd that is the journal, a line for each record with its priority in front ("<6>…") and without
-// the time, which the journal knows. Elsewhere it is text on the standard error, and in the two files of a ring, because nobody may keep the former.
+// the time, which the journal knows. Elsewhere it is text on the standard error, and in the two files of a ring, because nobody may keep the former. A
+// service whose init puts the standard error into a file that nobody bounds says DHOW_STDERR=crashes: that file has what the ring can't, no more.
 func newLog(paths site.Paths, stderr io.Writer) *slog.Logger {
 	if inJournal(stderr) {
 		return slog.New(newJournalHandler(stderr))
 	}
-	return slog.New(slog.NewTextHandler(io.MultiWriter(stderr, &ring{path: logFile(paths)}), nil))
+	r := &ring{path: logFile(paths)}
+	if os.Getenv("DHOW_STDERR") == "crashes" {
+		r.instead = stderr
+		return slog.New(slog.NewTextHandler(r, nil))
+	}
+	return slog.New(slog.NewTextHandler(io.MultiWriter(stderr, r), nil))
 }
 
 // logFile is the newer file of the ring.
@@ -31,9 +37,10 @@ const maxRing = 2 << 20
 // ring is a log in two files: when the newer one is full it takes the place of the older one. It is written by one goroutine at a time, as slog does. A
 // log that can't be written stops nobody: then the standard error has it alone.
 type ring struct {
-	path string
-	file *os.File
-	size int64
+	path    string
+	file    *os.File
+	size    int64
+	instead io.Writer // gets what can't be written, unless it is nil
 }
 
 func (r *ring) Write(p []byte) (int, error) {
@@ -43,13 +50,21 @@ func (r *ring) Write(p []byte) (int, error) {
 		_ = os.Rename(r.path, older(r.path))
 	}
 	if r.file == nil && !r.open() {
-		return len(p), nil
+		return r.elsewhere(p)
 	}
 	n, err := r.file.Write(p)
 	r.size += int64(n)
 	if err != nil { // tried anew with the next record
 		_ = r.file.Close()
 		r.file = nil
+		return r.elsewhere(p)
+	}
+	return len(p), nil
+}
+
+func (r *ring) elsewhere(p []byte) (int, error) {
+	if r.instead != nil {
+		_, _ = r.instead.Write(p)
 	}
 	return len(p), nil
 }

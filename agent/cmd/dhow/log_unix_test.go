@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,5 +53,20 @@ func TestLogForTheJournal(t *testing.T) {
 	}
 	if data, err := os.ReadFile(logFile(paths)); err != nil || string(data) != other.String() {
 		t.Errorf("the file holds %q, %v", data, err)
+	}
+
+	t.Setenv("DHOW_STDERR", "crashes")
+	var crashes bytes.Buffer
+	log = newLog(paths, &crashes)
+	log.Info("kept once")
+	if data, err := os.ReadFile(logFile(paths)); err != nil || crashes.Len() > 0 || !strings.HasSuffix(string(data), "level=INFO msg=\"kept once\"\n") {
+		t.Errorf("the file holds %q, %v; the standard error %q", data, err, &crashes)
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Dir(logFile(paths))), os.WriteFile(filepath.Dir(logFile(paths)), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	newLog(paths, &crashes).Error("the disk is ill")
+	if !strings.HasSuffix(crashes.String(), "msg=\"the disk is ill\"\n") {
+		t.Errorf("nobody has heard of it: %q", &crashes)
 	}
 }
