@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -134,17 +133,4 @@ func readSmall(dir *os.Root, name string) (string, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSmall))
 	return string(data), err
-}
-
-// Opener is the command that opens the page for whoever has called this program from a desktop, nil when nobody has.
-func Opener(username, address string) *exec.Cmd {
-	if username == "" || os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return nil
-	}
-	for _, needed := range []string{"sudo", "xdg-open"} {
-		if _, err := exec.LookPath(needed); err != nil {
-			return nil
-		}
-	}
-	return exec.Command("sudo", "--user="+username, "--preserve-env=DISPLAY,WAYLAND_DISPLAY,XDG_RUNTIME_DIR", "--set-home", "xdg-open", address)
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -112,27 +113,43 @@ func TestMachine(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, "machine")
 	s := c.site
-	c.Run(t, "mkdir", "-p", "/usr/share/xsessions") // somebody sits there
-	c.Run(t, "install", "-d", "-o", "technician", "/home/technician/Desktop")
 	c.Run(t, "mount", "--make-rshared", "/") // as systemd does where it is not in a container
+
+	step(t, "a port that the release needs is taken: said before anything is written")
+	shown := strings.Fields(s.centre.must(t, "root", "show")) // the file, then the fingerprint
+	other, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, code := c.Try(t, c.stick+"/dhow", "install", "--site", s.name, "--from", c.stick, "--project", s.project, "--fingerprint", shown[1], "--set", fmt.Sprintf("LEDGER_PORT=%d", s.port))
+	_ = other.Close()
+	if code != api.CodeRefused {
+		t.Errorf("exit code %d\n%s", code, text)
+	}
+	c.has(text, fmt.Sprintf(`✗ ports      port %d, which service front publishes, is used by another program`, s.port), `dhow: this computer can't become a site as it is; nothing was done$`)
+	if text, code := c.Try(t, "ls", "/etc/dhow", "/var/lib/dhow", "/usr/lib/dhow"); code == 0 || strings.Contains(text, ":\n") {
+		t.Errorf("written all the same: %s", text)
+	}
 
 	step(t, "installed by somebody at a terminal")
 	begun := time.Now()
 	install := fmt.Sprintf("sudo %s/dhow install --site %s --from %s --project %s --set LEDGER_PORT=%d", c.stick, s.name, c.stick, s.project, s.port)
 	typed := "y\nDr. O'Kemba\ny\n" // the fingerprint, the setting that the release needs, the group
-	text, code := c.Terminal(t, typed, "su technician -c '"+install+"'")
+	c.desktop()
+	text, code = c.Terminal(t, typed, "su technician -c 'export DISPLAY=:7 XAUTHORITY=/run/user/1000/xauth; "+install+"'")
 	if code != 0 {
 		t.Fatalf("exit code %d\n%s", code, text)
 	}
 	figure(t, "install from a stick to a running release with a backup (ledger): %.1f s", time.Since(begun).Seconds())
 	t.Logf("\n%s", text)
-	c.has(text, `machine   Debian .* memory, .* free$`, `trust     root fingerprint \d{4}-`, `.*clock     .*: good$`, `settings  2 in /etc/dhow/site.env`,
+	c.has(text, `machine   Debian .* memory, .* free(: good)?$`, `trust     root fingerprint \d{4}-`, `.*clock     .*: good$`, `settings  2 in /etc/dhow/site.env`,
 		`.*group     technician may use dhow without sudo`, `service   dhow 1.0.0-e2e is installed and started$`, `page      http://127.0.0.1:8910, and "Dhow"`,
 		`release   1.0.0 is running since `, `backup    making the first one$`)
 	if got := c.Run(t, "stat", "-c", "%a %U", "/etc/dhow/site.env"); got != "600 root" {
 		t.Errorf("site.env: %s", got)
 	}
 	c.Run(t, "grep", "LEDGER_OWNER=", "/etc/dhow/site.env")
+	c.browses("http://127.0.0.1:8910")
 	c.Run(t, "test", "-e", installer.LauncherPath, "-a", "-e", installer.IconPath, "-a", "-x", "/home/technician/Desktop/dhow.desktop")
 	if got := c.Run(t, "su", "technician", "-c", "dhow status"); !strings.HasPrefix(got, s.name+"   1.0.0") {
 		t.Errorf("without sudo: %s", got)
@@ -174,6 +191,39 @@ func TestMachine(t *testing.T) {
 	c.powerCuts()
 	c.repairs(install)
 	c.removed(install)
+}
+
+// desktop gives the technician a session of a desktop, with the real xdg-utils and a browser that says who has called it, and stays.
+func (c *Clinic) desktop() {
+	t := c.t
+	c.Packages(t)
+	c.Run(t, "sh", "-c", "apt-get update -qq && apt-get install -y -qq xdg-utils")
+	c.Run(t, "mkdir", "-p", "/usr/share/xsessions")
+	c.Run(t, "install", "-d", "-o", "technician", "/home/technician/Desktop", "/run/user/1000")
+	c.Write(t, "/usr/local/bin/clinic-browser", `#!/bin/sh
+{ env; echo "user $(id -un) $(id -Gn)"; ps -o tty= $$ | sed 's/^/tty /'; echo "address $*"; } >~/opened.tmp 2>&1
+mv ~/opened.tmp ~/opened
+exec sleep 600
+`)
+	c.Run(t, "chmod", "755", "/usr/local/bin/clinic-browser")
+	c.Write(t, "/usr/share/applications/clinic-browser.desktop", "[Desktop Entry]\nType=Application\nName=Clinic Browser\nExec=clinic-browser %u\nMimeType=x-scheme-handler/http;\n")
+	c.Run(t, "su", "technician", "-c", "xdg-mime default clinic-browser.desktop x-scheme-handler/http")
+}
+
+// browses looks whether the browser has opened the page, as the technician and in his session, and still runs when install has ended.
+func (c *Clinic) browses(address string) {
+	t := c.t
+	var text string
+	c.Wait(t, 20*time.Second, "the browser", func() (ok bool, last string) {
+		var code int
+		text, code = c.Try(t, "cat", "/home/technician/opened")
+		return code == 0, text
+	})
+	c.has(text, "address "+address+"$", `user technician technician`, `tty \?$`, "HOME=/home/technician$", "DISPLAY=:7$", "XAUTHORITY=/run/user/1000/xauth$", "XDG_RUNTIME_DIR=/run/user/1000$")
+	if strings.Contains(text, "SUDO_") {
+		t.Errorf("the browser has root's environment:\n%s", text)
+	}
+	c.Run(t, "pkill", "-u", "technician", "-x", "sleep") // fails when it has gone with install
 }
 
 // logs reads what the service has written, by way of journald: which has taken the priority from the beginning of each line.
@@ -259,9 +309,49 @@ func (c *Clinic) repairs(install string) {
 	if err := os.Chmod(newer, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c.has(c.Run(t, newer, "install"), `service   dhow 1.0.1-e2e is repaired and started$`)
+	c.inTheMiddle(newer)
 	c.has(c.Run(t, "dhow", "version"), `dhow 1\.0\.1-e2e `)
 	c.has(c.Run(t, "sh", "-c", install), `program   a newer dhow is here already and stays: 1.0.1-e2e$`, `service   it is right, and runs$`)
+}
+
+// inTheMiddle repeats the install with another program while an update is under way, in which the engine is slow.
+func (c *Clinic) inTheMiddle(program string) {
+	t := c.t
+	slow := newSlowEngine(t, filepath.Join(c.stick, "engine.sock"))
+	c.Run(t, "dhow", "install", "--engine", "unix://"+slow.path)
+	status := c.settles(time.Minute)
+	to, result := "1.1.0", api.ResultDone
+	if status.Release == to {
+		to, result = "1.2.0", api.ResultRolledBack // it never works
+		defer func() {
+			if err := os.Remove(filepath.Join(c.stick, "1.2.0.tar")); err != nil {
+				t.Fatal(err)
+			}
+			c.bundle("1.1.0")
+		}()
+	}
+	pid := c.show("MainPID")
+	slow.hold()
+	c.Run(t, "systemd-run", "--quiet", "dhow", "update", "--from", c.bundle(to), "--now")
+	slow.awaitHeld(time.Minute)
+	c.Run(t, "systemd-run", "--quiet", "sh", "-c", program+" install --engine unix:///run/docker.sock >/run/again 2>&1; echo exit $? >>/run/again")
+	said := func(line string) {
+		t.Helper()
+		c.Wait(t, 2*time.Minute, "install to say "+line, func() (bool, string) {
+			text, _ := c.Try(t, "cat", "/run/again")
+			return regexp.MustCompile("(?m)^" + line).MatchString(text), text
+		})
+	}
+	said(`waiting   for the end of what is under way: updating, step \d+ of \d+: .*; Ctrl-C gives up\.$`)
+	if now := c.show("MainPID"); now != pid || !strings.Contains(c.Run(t, "cat", "/etc/dhow/dhow.yaml"), slow.path) {
+		t.Errorf("install did not wait: process %s, was %s", now, pid)
+	}
+	slow.release()
+	said(`service   dhow 1.0.1-e2e is repaired and started$`)
+	said(`exit 0$`)
+	if st := c.settles(time.Minute); st.LastUpdate == nil || st.LastUpdate.To != to || st.LastUpdate.Result != result || c.show("MainPID") == pid {
+		t.Errorf("after the update: %+v %+v", st, st.LastUpdate)
+	}
 }
 
 // removed uninstalls, installs again, and removes everything at last.
@@ -321,8 +411,16 @@ func TestSysV(t *testing.T) {
 	if links := c.Run(t, "sh", "-c", "readlink /etc/rc2.d/S50dhow /etc/rc6.d/K02dhow"); links != "/etc/init.d/dhow\n/etc/init.d/dhow" {
 		t.Errorf("links: %s", links)
 	}
+	if text := c.Run(t, "cat", "/var/log/dhow.log"); text != "" {
+		t.Errorf("the log is kept twice, once without bound:\n%s", text)
+	}
+	c.has(c.Run(t, "dhow", "logs"), `.* msg="agent started" `)
+	c.Run(t, "sh", "-c", "yes crash | head -c 1100000 >>/var/log/dhow.log")
 	c.Run(t, "pkill", "-KILL", "-x", "dhow")
 	answers("after it was killed")
+	if sizes := c.Run(t, "stat", "-c", "%s", "/var/log/dhow.log", "/var/log/dhow.log.1"); sizes != "0\n1100000" {
+		t.Errorf("the log of crashes has not begun anew: %s", sizes)
+	}
 	c.has(c.Run(t, install...), `service   dhow 1.0.0-e2e is repaired and started$`)
 	answers("after the install was repeated")
 	c.Run(t, "service", "dhow", "stop")

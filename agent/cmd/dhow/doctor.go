@@ -39,37 +39,51 @@ type diagnosis struct {
 }
 
 // checks are all that doctor looks at, in the order of the output. Names are at most ten letters long. A check returns a finding for
-// everything that it has looked at; it takes bounded time, and changes nothing. All of them run at the same time, but for those that come after the others.
+// everything that it has looked at; it takes bounded time, and changes nothing. All of them run at the same time, but for those that come after the
+// others. Those that need no site are also what install looks at before it makes one.
 var checks = []struct {
 	name  string
 	check func(context.Context, *patient) []finding
 	after bool
+	early scope
 }{
-	{"agent", checkAgent, false},
-	{"dhow", checkDhow, false},
-	{"service", checkService, false},
-	{"settings", checkSettings, false},
-	{"language", checkLanguage, false},
-	{"source", checkSources, false},
-	{"dns", checkNames, false},
-	{"proxy", checkProxy, false},
-	{"tls", checkCertificates, false},
-	{"login", checkLogins, false},
-	{"clock", checkClock, true}, // the sources tell the time
-	{"time zone", checkZone, false},
-	{"manifest", checkManifest, false},
-	{"root", checkRootExpiry, false},
-	{"engine", checkEngine, false},
-	{"store", checkStore, false},
-	{"disk", checkDisk, false},
-	{"inodes", checkInodes, false},
-	{"memory", checkMemory, false},
-	{"ports", checkPorts, false},
-	{"stack", checkStack, false},
-	{"images", checkImages, false},
-	{"volumes", checkVolumes, false},
-	{"database", checkLocks, false},
+	{"agent", checkAgent, false, whole},
+	{"dhow", checkDhow, false, whole},
+	{"service", checkService, false, whole},
+	{"settings", checkSettings, false, whole},
+	{"language", checkLanguage, false, ofMachine},
+	{"source", checkSources, false, ofWay},
+	{"dns", checkNames, false, ofWay},
+	{"proxy", checkProxy, false, ofWay},
+	{"tls", checkCertificates, false, ofWay},
+	{"login", checkLogins, false, ofWay},
+	{"clock", checkClock, true, ofWay}, // the sources tell the time
+	{"time zone", checkZone, false, ofWay},
+	{"manifest", checkManifest, false, whole},
+	{"root", checkRootExpiry, false, whole},
+	{"engine", checkEngine, false, ofMachine},
+	{"store", checkStore, false, whole},
+	{"disk", checkDisk, false, ofMachine},
+	{"inodes", checkInodes, false, ofMachine},
+	{"memory", checkMemory, false, ofMachine},
+	{"ports", checkPorts, false, ofDoors},
+	{"stack", checkStack, false, whole},
+	{"images", checkImages, false, whole},
+	{"volumes", checkVolumes, false, whole},
+	{"database", checkLocks, false, whole},
 }
+
+// scope is which checks are asked for.
+type scope int
+
+// Scopes of an examination, and of install before there is a site: once the engine answers; once the root is known, by which sources are judged; and once the
+// settings are, with which the ports of a release are named.
+const (
+	whole scope = iota // of checks that need a site, and of an examination of one
+	ofMachine
+	ofWay
+	ofDoors
+)
 
 // doctorTime bounds a whole examination, in which servers may be silent; checkTime bounds one check.
 const (
@@ -106,7 +120,7 @@ func (s *shell) doctorCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
-			d := examine(ctx, p)
+			d := examine(ctx, p, whole)
 			if err := cmd.Context().Err(); err != nil {
 				return err
 			}
@@ -131,13 +145,13 @@ func (s *shell) doctorCommand() *cobra.Command {
 	return cmd
 }
 
-// examine runs all checks.
-func examine(ctx context.Context, p *patient) diagnosis {
+// examine runs all checks, or those of a scope.
+func examine(ctx context.Context, p *patient, only scope) diagnosis {
 	found := make([][]finding, len(checks))
 	for _, after := range []bool{false, true} {
 		var all sync.WaitGroup
 		for i, c := range checks {
-			if c.after != after {
+			if c.after != after || only != whole && c.early != only {
 				continue
 			}
 			all.Go(func() { found[i] = p.bounded(ctx, c.check) })
@@ -196,23 +210,28 @@ func (d diagnosis) count(result string) int {
 // tellDiagnosis prints what is not good, the worst first; of the rest only how much it is.
 func (s *shell) tellDiagnosis(d diagnosis) {
 	r := s.words
-	for _, sort := range []struct{ result, mark string }{{isBad, "✗"}, {isWarning, "!"}} {
-		for _, f := range d.Checks {
-			if f.Result != sort.result {
-				continue
-			}
-			text, remedy := f.in(r)
-			s.printf("%s %-10s %s\n", sort.mark, f.Name, text)
-			if remedy != "" {
-				s.printf("             %s\n", r.Say("doctor.remedy", "remedy", remedy))
-			}
-		}
-	}
+	s.tellFindings(d)
 	switch n := d.count(isGood); {
 	case n == len(d.Checks):
 		s.printf("✓ %s\n", r.Count("doctor.all", n))
 	case n > 0:
 		s.printf("✓ %s\n", r.Count("doctor.others", n))
+	}
+}
+
+// tellFindings prints what is not good, the worst first, each with its remedy.
+func (s *shell) tellFindings(d diagnosis) {
+	for _, sort := range []struct{ result, mark string }{{isBad, "✗"}, {isWarning, "!"}} {
+		for _, f := range d.Checks {
+			if f.Result != sort.result {
+				continue
+			}
+			text, remedy := f.in(s.words)
+			s.printf("%s %-10s %s\n", sort.mark, f.Name, text)
+			if remedy != "" {
+				s.printf("             %s\n", s.say("doctor.remedy", "remedy", remedy))
+			}
+		}
 	}
 }
 

@@ -34,10 +34,22 @@ func checkEngine(ctx context.Context, p *patient) []finding {
 		return bad("doctor.engine.old", "doctor.engine.newer", "version", s.info.Version, "api", s.info.API, "needed", needed)
 	}
 	list := good("doctor.engine.good", "version", s.info.Version, "platform", s.info.Platform, "address", s.at)
-	if other, who := otherEngine(p.config); other.Address != "" && other.Address != s.at.Address {
+	if other, who := otherEngine(p.config); other.Address != "" && !sameSocket(other.Address, s.at.Address) {
 		list = append(list, warn("doctor.engine.other", "doctor.engine.same", "address", s.at.Address, "other", other, "user", who, "file", p.paths.Config())...)
 	}
 	return list
+}
+
+// sameSocket reports whether two addresses lead to one engine: /var/run is a link to /run.
+func sameSocket(a, b string) bool {
+	real := func(address string) string {
+		path, ok := strings.CutPrefix(address, "unix://")
+		if to, err := filepath.EvalSymlinks(path); ok && err == nil {
+			return to
+		}
+		return address
+	}
+	return real(a) == real(b)
 }
 
 // otherEngine is the engine that the person who sits here gives commands to, when that is not the user that dhow runs as: sudo has changed the

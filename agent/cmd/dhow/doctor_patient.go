@@ -24,6 +24,7 @@ type patient struct {
 	network *fetch.Network
 	status  *api.Status // nil: no agent answers
 	deep    bool        // read all of the store
+	doors   []door      // of a release that is to be the first here
 
 	configErr, trustErr, agentErr error
 

@@ -8,6 +8,12 @@ import (
 	"time"
 )
 
+// door is a port that a release will publish.
+type door struct {
+	service string
+	port    uint16
+}
+
 // checkPorts looks for other programs on the ports of the stack and of the page.
 func checkPorts(ctx context.Context, p *patient) (list []finding) {
 	free := 0
@@ -33,6 +39,16 @@ func checkPorts(ctx context.Context, p *patient) (list []finding) {
 			list = append(list, bad("doctor.ports.door", "doctor.ports.stop", "port", q.Published, "service", q.Service, "program", holder(q.Published))...)
 		}
 		free += len(held)
+	} else {
+		for _, d := range p.doors {
+			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(d.port))))
+			if err == nil {
+				_ = l.Close()
+				free++
+				continue
+			}
+			list = append(list, bad("doctor.ports.door", "doctor.ports.stop", "port", d.port, "service", d.service, "program", holder(d.port))...)
+		}
 	}
 	if p.config != nil && !pageOff(p.paths, p.config.Page) {
 		if port, who := p.pageTaken(ctx); who != "" {

@@ -90,7 +90,7 @@ func TestDoctorAndTheClock(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.status = &api.Status{State: api.StateIdle, Warnings: current.Warnings}
-			d := examine(t.Context(), p)
+			d := examine(t.Context(), p, whole)
 			s.tellDiagnosis(d)
 			text := out.String()
 			rest := text

@@ -14,6 +14,11 @@ import (
 // what is stuck may be what a newer agent can mend.
 var busy = []string{api.StateUpdating, api.StateUndoing, api.StateBackup, api.StateBundle}
 
+// underWay is true in these states, and while another program of the agent is tried: its trial would begin anew.
+func underWay(st api.Status) bool {
+	return slices.Contains(busy, st.State) || st.Agent != nil && st.Agent.Trial
+}
+
 // idleCommand is what the packages ask before they restart the agent (installer/package).
 func (s *shell) idleCommand() *cobra.Command {
 	var wait time.Duration
@@ -44,7 +49,7 @@ func (s *shell) idle(ctx context.Context, wait, every time.Duration) error {
 			return nil
 		case err != nil:
 			return err
-		case !slices.Contains(busy, st.State):
+		case !underWay(st):
 			return nil
 		}
 		select {

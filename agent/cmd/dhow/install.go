@@ -36,7 +36,8 @@ func (s *shell) installCommand() *cobra.Command {
 		Use: "install --site NAME (--from BUNDLE | --source SPEC) [--root FILE] [--fingerprint DIGITS]",
 		Long: "Looks at the computer, asks what it needs to know, and writes the configuration, the settings and the root of trust. Then it makes the\n" +
 			"program, the service, the group dhow and the launcher of the page, and with --from waits until the first release runs and a first\n" +
-			"backup is made. Repeated, it repairs what is not right, changes only what is asked for, and says what it has done.",
+			"backup is made. Repeated, it repairs what is not right, changes only what is asked for, and says what it has done. It waits while an\n" +
+			"update or a backup is under way.",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.install(cmd.Context(), in) },
 	}
@@ -86,8 +87,12 @@ func (s *shell) install(ctx context.Context, in installation) error {
 	if err != nil {
 		return err
 	}
-	docker, err := s.checkMachine(ctx, paths, config, in)
+	docker, address, err := s.checkMachine(ctx, paths, config, in)
 	if err != nil {
+		return err
+	}
+	p := s.newPatient(paths, config)
+	if err := s.examineMachine(ctx, p, address); err != nil {
 		return err
 	}
 	root, err := s.checkRoot(ctx, paths.Trust(), config, in)
@@ -95,7 +100,7 @@ func (s *shell) install(ctx context.Context, in installation) error {
 		return err
 	}
 	next := s.lookAhead(ctx, paths.Trust(), root, config, in)
-	s.tellClock(next)
+	s.examineWay(ctx, p, next)
 	settings, err := wantedSettings(paths, in, begin)
 	if err != nil {
 		return err
@@ -113,7 +118,18 @@ func (s *shell) install(ctx context.Context, in installation) error {
 	if err := s.askSettings(settings, next); err != nil {
 		return err
 	}
+	if p.doors, err = doorsOf(ctx, docker, config, next, settings); err != nil {
+		return err
+	}
+	if err := s.examineDoors(ctx, p, in.from != ""); err != nil {
+		return err
+	}
 
+	if s.prefix == "" && !in.noService {
+		if _, err := s.awaitIdle(ctx, idleEvery); err != nil {
+			return err
+		}
+	}
 	if err := paths.Make(); err != nil {
 		return err
 	}

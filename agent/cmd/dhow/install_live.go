@@ -25,7 +25,16 @@ func (s *shell) live(ctx context.Context, config *site.Config, in installation, 
 	if err != nil {
 		return err
 	}
-	service, err := installer.Install(other || program != installer.Kept || group != installer.Kept)
+	running, err := s.awaitIdle(ctx, idleEvery) // something may have begun since
+	if err != nil {
+		return err
+	}
+	mine := version
+	if newer != "" {
+		mine = newer
+	}
+	stale := running != "" && running != mine // whoever put the program in place did not come to the restart
+	service, err := installer.Install(other || stale || program != installer.Kept || group != installer.Kept)
 	if errors.Is(err, installer.ErrNoInit) {
 		s.line("service", "install.no_init", "command", s.command("agent"))
 		return nil
@@ -36,7 +45,7 @@ func (s *shell) live(ctx context.Context, config *site.Config, in installation, 
 	switch {
 	case service == installer.Made:
 		s.line("service", "install.service_made", "version", version)
-	case service == installer.Repaired || program != installer.Kept:
+	case service == installer.Repaired || stale || program != installer.Kept:
 		s.line("service", "install.service_repaired", "version", version)
 	default:
 		s.line("service", "install.service_kept")
@@ -48,7 +57,7 @@ func (s *shell) live(ctx context.Context, config *site.Config, in installation, 
 	if err := s.begin(ctx, config, in, restored); err != nil {
 		return err
 	}
-	if open := installer.Opener(person(in), address); open != nil && address != "" && terminal(s.in) {
+	if open := installer.Opener(address); open != nil && address != "" && terminal(s.in) {
 		_ = open.Start() // the address is on the screen
 	}
 	return nil

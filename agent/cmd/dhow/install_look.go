@@ -20,6 +20,7 @@ import (
 
 // ahead is what the fleet says of this site before it is one. All of it may be missing: what no source tells now the agent finds out later.
 type ahead struct {
+	trust   *trust.Client // keeps nothing
 	clock   trust.Clock
 	signed  bool // whether the clock is held against something signed
 	unknown bool // the fleet does not know the site
@@ -66,6 +67,7 @@ func (a *ahead) ask(ctx context.Context, dir string, root []byte, name, spec str
 	if err != nil {
 		return err
 	}
+	a.trust = client
 	src, err := newNetwork().Open(ctx, spec)
 	if err != nil {
 		return err
@@ -87,15 +89,15 @@ func (a *ahead) ask(ctx context.Context, dir string, root []byte, name, spec str
 	return err
 }
 
-// tellClock says how the clock is, and what does not fit.
-func (s *shell) tellClock(next ahead) {
+// tellClock says how the clock is, and what does not fit. Doubted says that something speaks against a clock that could be right.
+func (s *shell) tellClock(next ahead, doubted bool) {
 	now := next.clock.Now.Local().Format("2006-01-02 15:04 MST")
 	switch {
 	case next.clock.Wrong() && next.signed:
 		s.line("clock", "install.clock_wrong", "now", now, "then", next.clock.Floor.Local().Format(time.DateOnly))
 	case next.clock.Wrong():
 		s.line("clock", "install.clock_old", "now", now)
-	case next.signed:
+	case next.signed && !doubted:
 		s.line("clock", "install.clock_good", "now", now)
 	default:
 		s.printf("%s\n", s.lineOf("clock", now))

@@ -16,49 +16,37 @@ import (
 // engineStart is how long a Docker Engine that has just been installed may take to answer.
 const engineStart = time.Minute
 
-// checkMachine looks whether a stack could run here at all, and installs the engine where that is wanted. What a release needs is checked with
-// the release.
-func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site.Config, in installation) (*engine.Engine, error) {
-	address, err := engineOf(config)
+// checkMachine looks whether an engine for a stack answers, and installs one where that is wanted. The rest is for the checks of the doctor (see
+// examineMachine), and what a release needs is checked with the release.
+func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site.Config, in installation) (docker *engine.Engine, address site.Endpoint, err error) {
+	address, err = engineOf(config)
 	if err != nil {
-		return nil, err
+		return nil, address, err
 	}
 	if _, err := os.Stat(paths.Config()); err != nil && address.From != "" {
 		config.Engine = address.Address // the service has another environment than whoever installs it
 	}
-	docker, err := engine.Connect(address.Address)
+	docker, err = engine.Connect(address.Address)
 	if err != nil {
-		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
+		return nil, address, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
 	}
 	info, err := docker.Info(ctx)
 	if errors.Is(err, engine.ErrNotRunning) && address.From == "" {
 		if err := s.bringEngine(ctx, in); err != nil {
-			return nil, err
+			return nil, address, err
 		}
 		info, err = s.awaitEngine(ctx, docker)
 	}
 	if errors.Is(err, engine.ErrNotRunning) {
-		return nil, noEngine()
+		return nil, address, noEngine()
 	}
 	if err != nil {
-		return nil, api.Fail(api.CodeRefused, "look at it with: docker info", "%v", err)
+		return nil, address, api.Fail(api.CodeRefused, "look at it with: docker info", "%v", err)
 	}
 	if !strings.HasPrefix(info.Platform, "linux/") {
-		return nil, api.Fail(api.CodeRefused, "use an engine that runs Linux containers", "the engine runs %s containers", info.Platform)
+		return nil, address, api.Fail(api.CodeRefused, "use an engine that runs Linux containers", "the engine runs %s containers", info.Platform)
 	}
-	free, err := site.Free(paths.State())
-	if err != nil {
-		return nil, err
-	}
-	text := s.say("install.machine", "os", info.OS, "platform", info.Platform, "docker", info.Version)
-	if info.Memory > 0 {
-		text = s.words.List([]string{text, s.say("install.memory", "size", s.words.Size(info.Memory))})
-	}
-	s.printf("%s\n", s.lineOf("machine", text+", "+s.say("install.free", "size", s.words.Size(free))))
-	if address.From != "" && address.From != site.FromConfig {
-		s.printf("%s\n", s.lineOf("engine", address.String()))
-	}
-	return docker, nil
+	return docker, address, nil
 }
 
 func noEngine() error {

@@ -39,7 +39,7 @@ type seenContainer struct {
 
 // supportParts are the files of a support file, the most telling first. Every text in them has gone through one Redactor.
 func (s *shell) supportParts(ctx context.Context, p *patient, now time.Time) ([]support.Part, error) {
-	d := examine(ctx, p)
+	d := examine(ctx, p, whole)
 	r := p.redactor()
 	var history []api.Update
 	if p.status != nil {
