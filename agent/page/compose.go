@@ -101,7 +101,7 @@ func (c *composer) stuck() {
 }
 
 func (c *composer) undoing() {
-	c.State, c.Title, c.Refresh = stateUndoing, c.Say.Say("page.undoing", "step", c.step(), "n", c.s.StepNumber, "count", c.s.StepCount), soon
+	c.State, c.Title, c.Refresh = stateUndoing, c.doing(), soon
 	c.line(c.Say.Say("page.undoing.text"))
 	c.Strong = c.Say.Say("page.power")
 	c.Bar = &Bar{Text: c.bytes()}
@@ -110,7 +110,7 @@ func (c *composer) undoing() {
 
 func (c *composer) working() {
 	c.State, c.Refresh = stateWorking, soon
-	c.Title = c.Say.Say("page.working", "step", c.step(), "n", c.s.StepNumber, "count", c.s.StepCount)
+	c.Title = c.doing()
 	if u := c.running; u != nil && u.From != "" {
 		c.line(c.Say.Say("page.fromto", "from", plain(u.From, shortText), "to", plain(u.To, shortText)))
 	}
@@ -129,18 +129,19 @@ func (c *composer) working() {
 
 // held is an update that waits for the engine, which nobody would guess from its step.
 func (c *composer) held(n api.Need) {
-	what := "page.working"
-	if c.s.State == api.StateUndoing {
-		what = "page.undoing"
-	}
 	c.need(n)
-	c.line(c.Say.Say(what, "step", c.step(), "n", c.s.StepNumber, "count", c.s.StepCount))
+	c.line(c.doing())
 	c.codeLine(c.s.Code)
 	c.Refresh = soon
 }
 
-func (c *composer) step() string {
-	return c.Say.Step(plain(c.s.Step, shortText), c.s.State == api.StateUndoing || c.s.State == api.StateStuck)
+// doing is the step that is done, or undone.
+func (c *composer) doing() string {
+	step := plain(c.s.Step, shortText)
+	if c.s.State == api.StateUndoing {
+		return c.Say.Say("page.undoing", "step", c.Say.Undo(step), "n", c.s.StepNumber, "count", c.s.StepCount)
+	}
+	return c.Say.Say("page.working", "step", c.Say.Step(step, false), "n", c.s.StepNumber, "count", c.s.StepCount)
 }
 
 // bytes says how many of the step at work there are.

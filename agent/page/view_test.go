@@ -107,7 +107,7 @@ func TestStates(t *testing.T) {
 		"working-first":  "Updating, step 8 of 11: starting the release. 1.0.0 → 1.1.0 Do not switch off the computer.",
 		"working-held": "The Docker Engine of this computer does not answer. What is under way waits for it. If it stays like this for more than ten minutes, " +
 			"start the computer again. If that does not help, call for help. Whom to call: Dr. Kalala, +243 81 555 0142 Updating, step 6 of 11: keeping a safe copy.",
-		"undoing": "Step 8 of 11, backwards: going back: stopping the new release. The update did not work. The system goes back to what it was; no data is lost. " +
+		"undoing": "Step 8 of 11, backwards: stopping the new release. The update did not work. The system goes back to what it was; no data is lost. " +
 			"Code for whoever helps: KIN-001-0017-R Do not switch off the computer.",
 		"stuck": "Please call for help: the system can’t go back by itself. It stays closed so that no data is lost, and it is tried again by itself. " +
 			"Code for whoever helps: KIN-001-0017-R Whom to call: Dr. Kalala, +243 81 555 0142 Do not switch off the computer.",

@@ -14,3 +14,11 @@ func (r *Reader) Step(step string, undoing bool) string {
 	}
 	return strings.ReplaceAll(step, "-", " ")
 }
+
+// Undo says what is done to take a step back, in a sentence that says that it goes backwards.
+func (r *Reader) Undo(step string) string {
+	if key := "step." + step + ".undo"; r.Has(key) {
+		return r.Say(key)
+	}
+	return r.Say("step.going_back")
+}

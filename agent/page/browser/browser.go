@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
@@ -92,6 +93,12 @@ func (b *Tab) Look(width int64, dark bool) {
 	}
 	b.Do(emulation.SetDeviceMetricsOverride(width, 800, 1, false),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+}
+
+// Speaks sets what the browser of the tab says of its languages.
+func (b *Tab) Speaks(languages string) {
+	b.t.Helper()
+	b.Do(network.Enable(), network.SetExtraHTTPHeaders(network.Headers{"Accept-Language": languages}))
 }
 
 // Scripts allows JavaScript, or not.

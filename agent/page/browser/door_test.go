@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"dhow/agent/doors"
@@ -35,12 +34,6 @@ func (m *record) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *record) saved() string { m.mu.Lock(); defer m.mu.Unlock(); return fmt.Sprint(m.sent) }
-
-// Speaks sets what the browser of the tab says of its languages.
-func (b *Tab) Speaks(languages string) {
-	b.t.Helper()
-	b.Do(network.Enable(), network.SetExtraHTTPHeaders(network.Headers{"Accept-Language": languages}))
-}
 
 // door is what people see who work in the medical record while it is updated: the page in their language, which goes away by itself, and, for who has
 // just sent a form, that it was not saved.

@@ -59,6 +59,11 @@ func paper(t *testing.T, tab *Tab, s *stage) {
 		}
 		tab.Do(emulation.SetEmulatedMedia().WithMedia(""))
 	}
+	s.Play(state(t, "failed"))
+	tab.Do(chromedp.Navigate(s.url("/details?lang=en")), chromedp.WaitReady("#title"), emulation.SetEmulatedMedia().WithMedia("print"))
+	if text := tab.Text("body"); !strings.Contains(text, "2026-11-20T020009-0030") || !strings.Contains(text, "Version of the agent") || strings.Contains(text, "Back\n") {
+		t.Errorf("all details on paper:\n%s", text)
+	}
 }
 
 // colours looks at the bar as people see it, also with the few colours of their own that some need: what is done is told from what is not.
