@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/nicksnyder/go-i18n/v2/i18n"
 )
 
 const mark = "# Not reviewed by a speaker.\n"
@@ -25,14 +23,14 @@ var (
 )
 
 // parts returns the plural forms of a message by name.
-func parts(m *i18n.Message) map[string]string {
+func parts(m *sentence) map[string]string {
 	all := map[string]string{"zero": m.Zero, "one": m.One, "two": m.Two, "few": m.Few, "many": m.Many, "other": m.Other}
 	maps.DeleteFunc(all, func(_, text string) bool { return text == "" })
 	return all
 }
 
 // counted says whether a message has plural forms.
-func counted(m *i18n.Message) bool {
+func counted(m *sentence) bool {
 	return m.One != "" || m.Two != "" || m.Few != "" || m.Zero != ""
 }
 
@@ -49,47 +47,43 @@ func arguments(text string) []string {
 }
 
 // english reads all English sentences, by key.
-func english(t *testing.T) map[string]*i18n.Message {
+func english(t *testing.T) area {
 	t.Helper()
-	all := map[string]*i18n.Message{}
-	for _, m := range sentences(t, "en") {
-		all[m.ID] = m
-	}
-	return all
+	return sentences(t, "en")
 }
 
 // sentences reads all files of a language and complains of what is wrong with each by itself.
-func sentences(t *testing.T, tag string) []*i18n.Message {
+func sentences(t *testing.T, tag string) area {
 	t.Helper()
 	names, err := fs.Glob(files, "lang/*."+tag+".yaml")
 	if err != nil || len(names) == 0 {
 		t.Fatalf("%s has no files: %v", tag, err)
 	}
-	var all []*i18n.Message
+	all := area{}
 	where := map[string]string{}
 	for _, name := range names {
-		messages, err := read(name)
-		if err != nil {
+		here := area{}
+		if err := read(name, here); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		for _, m := range messages {
-			if first := where[m.ID]; first != "" {
-				t.Errorf("%s is in %s and in %s", m.ID, first, name)
+		for key, m := range here {
+			if first := where[key]; first != "" {
+				t.Errorf("%s is in %s and in %s", key, first, name)
 			}
-			where[m.ID] = name
-			area := areaOf(name)
-			if !keyShape.MatchString(m.ID) || !strings.HasPrefix(m.ID, area+".") && (area != "error" || !strings.HasPrefix(m.ID, "hint.")) {
-				t.Errorf("%s: %s is no key of this file", name, m.ID)
+			where[key] = name
+			of := areaOf(name)
+			if !keyShape.MatchString(key) || !strings.HasPrefix(key, of+".") && (of != "error" || !strings.HasPrefix(key, "hint.")) {
+				t.Errorf("%s: %s is no key of this file", name, key)
 			}
 			for form, text := range parts(m) {
-				if _, err := (filler{}).Parse(text, "", ""); err != nil {
-					t.Errorf("%s: %s (%s): %v", name, m.ID, form, err)
+				if _, err := parse(text); err != nil {
+					t.Errorf("%s: %s (%s): %v", name, key, form, err)
 				}
 				if strings.TrimSpace(text) != text || strings.Contains(text, "<") || strings.Contains(argument.ReplaceAllString(text, ""), "{{") {
-					t.Errorf("%s: %s (%s) has spaces around it, markup, or an argument that is none: %q", name, m.ID, form, text)
+					t.Errorf("%s: %s (%s) has spaces around it, markup, or an argument that is none: %q", name, key, form, text)
 				}
 			}
-			all = append(all, m)
+			all[key] = m
 		}
 	}
 	return all
@@ -100,11 +94,10 @@ func TestLanguagesAreComplete(t *testing.T) {
 	reference := english(t)
 	for _, l := range languages {
 		t.Run(l.Tag, func(t *testing.T) {
-			all := map[string]*i18n.Message{}
-			for _, m := range sentences(t, l.Tag) {
-				all[m.ID] = m
-				if reference[m.ID] == nil {
-					t.Errorf("%s is in %s, not in English", m.ID, l.Tag)
+			all := sentences(t, l.Tag)
+			for key := range all {
+				if reference[key] == nil {
+					t.Errorf("%s is in %s, not in English", key, l.Tag)
 				}
 			}
 			for _, key := range slices.Sorted(maps.Keys(reference)) {
@@ -121,7 +114,7 @@ func TestLanguagesAreComplete(t *testing.T) {
 }
 
 // compare lists what m, in a language, lacks.
-func compare(tag string, reference, m *i18n.Message) (problems []string) {
+func compare(tag string, reference, m *sentence) (problems []string) {
 	said := parts(m)
 	needed := []string{"other"}
 	if counted(reference) {
@@ -154,22 +147,22 @@ func compare(tag string, reference, m *i18n.Message) (problems []string) {
 
 // The comparison finds what it is there for.
 func TestCompare(t *testing.T) {
-	reference := &i18n.Message{One: "{{.n}} backup of {{.site}}", Other: "{{.n}} backups of {{.site}}"}
+	reference := &sentence{One: "{{.n}} backup of {{.site}}", Other: "{{.n}} backups of {{.site}}"}
 	for _, c := range []struct {
 		tag  string
-		m    i18n.Message
+		m    sentence
 		want string
 	}{
-		{"fr", i18n.Message{One: "une sauvegarde de {{.site}}", Other: "{{.n}} sauvegardes de {{.site}}"}, ""},
-		{"fr", i18n.Message{Other: "{{.n}} sauvegardes de {{.site}}"}, "the form one is missing"},
-		{"ht", i18n.Message{Other: "{{.n}} kopi {{.site}}"}, ""},
-		{"ht", i18n.Message{Other: "kopi {{.site}}"}, "the argument n is missing in other"},
+		{"fr", sentence{One: "une sauvegarde de {{.site}}", Other: "{{.n}} sauvegardes de {{.site}}"}, ""},
+		{"fr", sentence{Other: "{{.n}} sauvegardes de {{.site}}"}, "the form one is missing"},
+		{"ht", sentence{Other: "{{.n}} kopi {{.site}}"}, ""},
+		{"ht", sentence{Other: "kopi {{.site}}"}, "the argument n is missing in other"},
 		{
 			"sw",
-			i18n.Message{One: "nakala {{.n}}", Other: "nakala {{.n}} {{.sites}} {{.site}}"},
+			sentence{One: "nakala {{.n}}", Other: "nakala {{.n}} {{.sites}} {{.site}}"},
 			"the argument site is missing in one; the argument sites in other is not in the English",
 		},
-		{"ar", i18n.Message{One: "{{.site}}", Two: "{{.site}}", Few: "{{.n}} {{.site}}", Other: "{{.n}} {{.site}}"}, "the form zero is missing; the form many is missing"},
+		{"ar", sentence{One: "{{.site}}", Two: "{{.site}}", Few: "{{.n}} {{.site}}", Other: "{{.n}} {{.site}}"}, "the form zero is missing; the form many is missing"},
 	} {
 		if got := strings.Join(compare(c.tag, reference, &c.m), "; "); got != c.want {
 			t.Errorf("%s %+v: %q, want %q", c.tag, c.m, got, c.want)

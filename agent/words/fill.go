@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-
-	"github.com/nicksnyder/go-i18n/v2/i18n/template"
 )
 
 const (
@@ -13,13 +11,11 @@ const (
 	isolateEnd   = '\u2069'
 )
 
-// filler reads sentences: {{.name}} is an argument, all else is text.
-type filler struct{ isolate bool }
+// filled is a sentence in its parts: a text before each argument, and one after the last.
+type filled struct{ texts, names []string }
 
-func (filler) Cacheable() bool { return true }
-
-func (f filler) Parse(src, _, _ string) (template.ParsedTemplate, error) {
-	s := filled{isolate: f.isolate}
+// parse reads a sentence: {{.name}} is an argument, all else is text.
+func parse(src string) (s filled, err error) {
 	for {
 		text, rest, found := strings.Cut(src, "{{")
 		s.texts = append(s.texts, text)
@@ -28,22 +24,15 @@ func (f filler) Parse(src, _, _ string) (template.ParsedTemplate, error) {
 		}
 		name, after, closed := strings.Cut(rest, "}}")
 		if !closed || len(name) < 2 || name[0] != '.' {
-			return nil, fmt.Errorf("what begins with {{%.20s is no argument", rest)
+			return filled{}, fmt.Errorf("what begins with {{%.20s is no argument", rest)
 		}
 		s.names = append(s.names, name[1:])
 		src = after
 	}
 }
 
-// filled is a sentence in its parts: a text before each name, and one after the last.
-type filled struct {
-	texts, names []string
-	isolate      bool
-}
-
-// Execute is called with a map[string]string. An argument that is missing is an error; it leaves a gap that can be seen.
-func (s filled) Execute(data any) (string, error) {
-	args, _ := data.(map[string]string)
+// fill puts the arguments in. One that is missing leaves a gap that can be seen.
+func (s filled) fill(args map[string]string, isolate bool) string {
 	var b strings.Builder
 	for i, name := range s.names {
 		b.WriteString(s.texts[i])
@@ -52,13 +41,13 @@ func (s filled) Execute(data any) (string, error) {
 			value = "?"
 		}
 		value = plain(value)
-		if s.isolate && strings.ContainsFunc(value, func(r rune) bool { return r < '0' || r > '9' }) {
+		if isolate && strings.ContainsFunc(value, func(r rune) bool { return r < '0' || r > '9' }) {
 			value = string(isolateStart) + value + string(isolateEnd)
 		}
 		b.WriteString(value)
 	}
 	b.WriteString(s.texts[len(s.texts)-1])
-	return b.String(), nil
+	return b.String()
 }
 
 // plain takes out of a value what would act on the text around it: control characters, overrides and embeddings of the direction, and isolates that

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
 	"gopkg.in/yaml.v3"
 )
@@ -19,55 +19,35 @@ var files embed.FS
 // rules names the language whose plural rules a language has, where CLDR has none for it: in Haitian Creole, as in Vietnamese, nouns do not change.
 var rules = map[string]string{"ht": "vi"}
 
-// bundle holds the sentences of one area in one language.
-type bundle struct {
-	in  *i18n.Localizer
-	has map[string]bool
-}
+// area holds the sentences of an area in one language, by key.
+type area map[string]*sentence
 
 var loaded = struct {
 	sync.Mutex
-	areas map[string]*bundle // by language and area
-}{areas: map[string]*bundle{}}
+	areas map[string]area // by language and area
+}{areas: map[string]area{}}
 
 // load returns the area of key in a language, which is read from its files the first time. Files that can't be read are no sentences; the tests find
 // that.
-func load(tag, key string) *bundle {
-	area, _, _ := strings.Cut(key, ".")
-	if area == "hint" {
-		area = "error"
+func load(tag, key string) area {
+	of, _, _ := strings.Cut(key, ".")
+	if of == "hint" {
+		of = "error"
 	}
 	loaded.Lock()
 	defer loaded.Unlock()
-	if b := loaded.areas[tag+"/"+area]; b != nil {
-		return b
+	if a := loaded.areas[tag+"/"+of]; a != nil {
+		return a
 	}
-	plurals := language.Make(tag)
-	if other := rules[tag]; other != "" {
-		plurals = language.Make(other)
-	}
-	all := i18n.NewBundle(plurals)
-	b := &bundle{has: map[string]bool{}}
+	a := area{}
 	names, _ := fs.Glob(files, "lang/*."+tag+".yaml")
 	for _, name := range names {
-		if areaOf(name) != area {
-			continue
-		}
-		messages, err := read(name)
-		if err != nil {
-			continue
-		}
-		for _, m := range messages {
-			b.has[m.ID] = true
-			m.Many = cmp.Or(m.Many, m.Other) // whole millions in French, Portuguese and Spanish
-		}
-		if err := all.AddMessages(plurals, messages...); err != nil {
-			continue
+		if areaOf(name) == of {
+			_ = read(name, a)
 		}
 	}
-	b.in = i18n.NewLocalizer(all, plurals.String())
-	loaded.areas[tag+"/"+area] = b
-	return b
+	loaded.areas[tag+"/"+of] = a
+	return a
 }
 
 // areaOf is the area of a file: error for lang/error-stick.fr.yaml.
@@ -99,19 +79,25 @@ func (s *sentence) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// read reads one file.
-func read(name string) ([]*i18n.Message, error) {
+// form is what is said of n in the language with a tag; with nil for n it is said of nothing that is counted.
+func (s *sentence) form(tag string, n *int) string {
+	if n == nil {
+		return s.Other
+	}
+	if other := rules[tag]; other != "" {
+		tag = other
+	}
+	last := *n % 10_000_000 // the rules look at no more, and at no sign
+	said := map[plural.Form]string{plural.Zero: s.Zero, plural.One: s.One, plural.Two: s.Two, plural.Few: s.Few, plural.Many: s.Many}[plural.Cardinal.MatchPlural(
+		language.Make(tag), max(last, -last), 0, 0, 0, 0)]
+	return cmp.Or(said, s.Other)
+}
+
+// read adds what is in a file.
+func read(name string, to area) error {
 	data, err := files.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	all := map[string]sentence{}
-	if err := yaml.Unmarshal(data, &all); err != nil {
-		return nil, err
-	}
-	messages := make([]*i18n.Message, 0, len(all))
-	for key, s := range all {
-		messages = append(messages, &i18n.Message{ID: key, Zero: s.Zero, One: s.One, Two: s.Two, Few: s.Few, Many: s.Many, Other: s.Other})
-	}
-	return messages, nil
+	return yaml.Unmarshal(data, &to)
 }

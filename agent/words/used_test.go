@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/nicksnyder/go-i18n/v2/i18n"
 )
 
 // sayers are the methods that are asked for a sentence: their first argument is the key, and arguments come in pairs from the one that is named here; 0
@@ -34,7 +32,7 @@ func (a *asked) complain(where, format string, args ...any) {
 }
 
 // source reads a Go file.
-func (a *asked) source(name string, content []byte, have map[string]*i18n.Message) error {
+func (a *asked) source(name string, content []byte, have area) error {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, name, content, parser.SkipObjectResolution)
 	if err != nil {
@@ -82,7 +80,7 @@ func (a *asked) source(name string, content []byte, have map[string]*i18n.Messag
 }
 
 // said checks a call that asks for a sentence.
-func (a *asked) said(where, key string, args []ast.Expr, from int, have map[string]*i18n.Message) {
+func (a *asked) said(where, key string, args []ast.Expr, from int, have area) {
 	m := have[key]
 	if m == nil {
 		a.complain(where, "there is no sentence %s", key)
@@ -94,7 +92,7 @@ func (a *asked) said(where, key string, args []ast.Expr, from int, have map[stri
 }
 
 // given checks names and values by turns against the arguments of a sentence.
-func (a *asked) given(where, key string, m *i18n.Message, pairs []ast.Expr, counted bool) {
+func (a *asked) given(where, key string, m *sentence, pairs []ast.Expr, counted bool) {
 	var names []string
 	if counted {
 		names = append(names, "n")
@@ -117,7 +115,7 @@ func (a *asked) given(where, key string, m *i18n.Message, pairs []ast.Expr, coun
 }
 
 // failed checks api.Fail(code, hint, format, …).In(kind, …): the sentences are there, and the English ones are those of Fail.
-func (a *asked) failed(where, kind string, call *ast.CallExpr, method *ast.SelectorExpr, have map[string]*i18n.Message) {
+func (a *asked) failed(where, kind string, call *ast.CallExpr, method *ast.SelectorExpr, have area) {
 	fail, ok := method.X.(*ast.CallExpr)
 	hintAt := map[string]int{"Fail": 1, "refuse": 0}
 	at, known := -1, false
@@ -193,7 +191,7 @@ var (
 )
 
 // template reads a template: each string in an action that begins with an area is a key, or the beginning of one.
-func (a *asked) template(name string, content []byte, have map[string]*i18n.Message) {
+func (a *asked) template(name string, content []byte, have area) {
 	areas := areasOf(have)
 	for _, act := range action.FindAll(content, -1) {
 		for _, q := range quoted.FindAllSubmatch(act, -1) {
@@ -211,7 +209,7 @@ func (a *asked) template(name string, content []byte, have map[string]*i18n.Mess
 	}
 }
 
-func areasOf(have map[string]*i18n.Message) map[string]bool {
+func areasOf(have area) map[string]bool {
 	areas := map[string]bool{}
 	for key := range have {
 		area, _, _ := strings.Cut(key, ".")
@@ -221,7 +219,7 @@ func areasOf(have map[string]*i18n.Message) map[string]bool {
 }
 
 // idle lists the keys that nobody asks for.
-func (a *asked) idle(have map[string]*i18n.Message) (keys []string) {
+func (a *asked) idle(have area) (keys []string) {
 	for _, key := range slices.Sorted(maps.Keys(have)) {
 		used := a.keys[key]
 		for i := range key {
@@ -276,7 +274,7 @@ func TestEverySentenceIsUsed(t *testing.T) {
 
 // The search finds what it is there for.
 func TestAsked(t *testing.T) {
-	have := map[string]*i18n.Message{
+	have := area{
 		"page.ready": {Other: "{{.release}} is ready"}, "page.count": {One: "one of {{.site}}", Other: "{{.n}} of {{.site}}"},
 		"step.one": {Other: "one"}, "step.two": {Other: "two"}, "page.idle": {Other: "idle"}, "page.title": {Other: "title"},
 		"error.full": {Other: "the disk {{.disk}} is full"}, "hint.full": {Other: "free some"},

@@ -11,8 +11,9 @@
 //	  one: "{{.n}} backup"
 //	  other: "{{.n}} backups"
 //
-// {{.name}} stands for an argument; nothing else is done inside of {{ }}. Plural rules are those of CLDR, as go-i18n has them: English and Swahili have one
-// and other; French, Portuguese and Spanish too ("many", for whole millions, is said as other); Haitian Creole has other; Arabic has
+// {{.name}} stands for an argument; nothing else is done inside of {{ }}. Plural rules are those of CLDR, as golang.org/x/text has them; a test
+// compares them with those of go-i18n. (Itself it would bring text/template, see package page.) English and Swahili have one and other; French,
+// Portuguese and Spanish too (whole millions are said as other); Haitian Creole has other; Arabic has
 // zero, one, two, few, many and other. All languages have the same keys and arguments; only one, two and zero may leave {{.n}} out.
 // A file that nobody has read who speaks the language as his own begins with "# Not reviewed by a speaker."
 //
@@ -55,7 +56,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
 )
 
@@ -181,11 +181,11 @@ func (r *Reader) formed(args map[string]string) map[string]string {
 func (r *Reader) Count(key string, n int, args ...any) string {
 	all := pairs(args)
 	all["n"] = strconv.Itoa(n)
-	return r.fill(key, n, all)
+	return r.fill(key, &n, all)
 }
 
 // Has says whether there is a sentence for key.
-func (r *Reader) Has(key string) bool { return load(r.language.Tag, key).has[key] }
+func (r *Reader) Has(key string) bool { return load(r.language.Tag, key)[key] != nil }
 
 // Error puts an error that has a kind into words. What has none, or one that this program does not know, stays as it is, in English; but the
 // hint "see: COMMAND" is known without a kind.
@@ -208,17 +208,12 @@ func (r *Reader) Error(kind, message, hint string, args map[string]string) (said
 }
 
 // fill falls back to English, then to the key: somebody in trouble must read something.
-func (r *Reader) fill(key string, n any, args map[string]string) string {
+func (r *Reader) fill(key string, n *int, args map[string]string) string {
 	for _, l := range []Language{r.language, languages[0]} {
-		in := load(l.Tag, key)
-		if !in.has[key] {
-			continue
-		}
-		said, err := in.in.Localize(&i18n.LocalizeConfig{
-			MessageID: key, TemplateData: args, PluralCount: n, TemplateParser: filler{isolate: l.Direction == "rtl"},
-		})
-		if err == nil || said != "" {
-			return said
+		if s := load(l.Tag, key)[key]; s != nil {
+			if f, err := parse(s.form(l.Tag, n)); err == nil {
+				return f.fill(args, l.Direction == "rtl")
+			}
 		}
 	}
 	return key

@@ -1,9 +1,14 @@
 package words
 
 import (
+	"cmp"
+	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"golang.org/x/text/language"
 )
 
 func TestFor(t *testing.T) {
@@ -72,6 +77,26 @@ func TestSay(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+// The forms are those that go-i18n chooses, whose rules are of a newer CLDR.
+func TestForms(t *testing.T) {
+	s := sentence{Zero: "zero", One: "one", Two: "two", Few: "few", Many: "many", Other: "other"}
+	for _, l := range languages {
+		tag := language.Make(cmp.Or(rules[l.Tag], l.Tag))
+		bundle := i18n.NewBundle(tag)
+		bundle.MustAddMessages(tag, &i18n.Message{ID: "n", Zero: s.Zero, One: s.One, Two: s.Two, Few: s.Few, Many: s.Many, Other: s.Other})
+		theirs := i18n.NewLocalizer(bundle, tag.String())
+		for n := range 2000 {
+			want := theirs.MustLocalize(&i18n.LocalizeConfig{MessageID: "n", PluralCount: n})
+			if got := s.form(l.Tag, &n); got != want {
+				t.Errorf("%s: %d is said as %s, want %s", l.Tag, n, got, want)
+			}
+		}
+		if minus := math.MinInt; s.form(l.Tag, &minus) == "" {
+			t.Errorf("%s: nothing is said", l.Tag)
 		}
 	}
 }
