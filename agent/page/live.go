@@ -70,7 +70,7 @@ func (s *stream) tell(v *View) error {
 	if err != nil {
 		return err
 	}
-	e := event{Edition: edition, State: v.State, Title: v.Heading(), Parts: map[string]string{}}
+	e := event{Edition: edition, State: v.State, Title: v.heading(), Parts: map[string]string{}}
 	for id, html := range all {
 		if before, told := s.told[id]; !told || before != html {
 			e.Parts[id] = html

@@ -5,9 +5,12 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
-	"html/template"
 	"regexp"
 	"strings"
+
+	"github.com/DataDog/datadog-agent/pkg/template/html"
+
+	"dhow/agent/words"
 )
 
 //go:embed page.html
@@ -19,7 +22,26 @@ var styleCSS string
 //go:embed live.js
 var liveJS string
 
-var document = template.Must(template.New("page").Parse(pageHTML))
+// document is the page. The package is html/template, but for one thing: a template can't call methods. That of the standard library finds them by their
+// names, and a linker that sees this leaves no method out, of any type: the program would be a third larger.
+var document = template.Must(template.New("page").Funcs(template.FuncMap{
+	"say":       func(v *View, key string) string { return v.Say.Say(key) },
+	"language":  func(v *View) string { return v.Say.Language() },
+	"direction": func(v *View) string { return v.Say.Direction() },
+	"languages": func(v *View) []words.Language { return v.Say.Languages() },
+	"style":     func() template.CSS { return style }, // this and the script are the page's own and hold nothing from outside
+	"script":    func() template.JS { return script },
+	"edition":   func() string { return edition },
+	"parts":     func() string { return strings.Join(parts, " ") },
+	"heading":   (*View).heading,
+	"live":      (*View).live,
+	"lost":      func(v *View) string { return v.lost },
+	"chosen":    func(v *View) string { return v.chosen },
+	"nonce":     func(v *View) string { return v.nonce },
+	"stranger":  func(v *View) bool { return v.stranger },
+	"asking":    (*View).asking,
+	"percent":   (*Bar).percent,
+}).Parse(pageHTML))
 
 // edition changes with the look of the page: a browser that shows another one loads it anew.
 var edition = func() string {
@@ -32,38 +54,14 @@ var (
 	script = template.JS(compact(liveJS))
 )
 
-// Style is the style sheet, Script the script. Both are the page's own and hold nothing from outside.
-func (v *View) Style() template.CSS { return style }
+// heading is what stands in the tab.
+func (v *View) heading() string { return v.Word + ": " + v.Title }
 
-// Script is the script of the page.
-func (v *View) Script() template.JS { return script }
+// live reports whether the page follows what happens.
+func (v *View) live() bool { return !v.Open && v.Ask == nil && !v.Refused }
 
-// Edition tells a browser whether the page that it shows is of this program.
-func (v *View) Edition() string { return edition }
-
-// Parts names what changes while somebody looks, for a browser that has to load the page again and again to follow it.
-func (v *View) Parts() string { return strings.Join(parts, " ") }
-
-// Heading is what stands in the tab.
-func (v *View) Heading() string { return v.Word + ": " + v.Title }
-
-// Live reports whether the page follows what happens.
-func (v *View) Live() bool { return !v.Open && v.Ask == nil && !v.Refused }
-
-// Lost is what the script of the page shows when nobody answers. It stands in an attribute: a browser without script or style must not say it.
-func (v *View) Lost() (string, error) { return execute("lost", v) }
-
-// Chosen is the query that carries the language along, Nonce what allows style and script, Stranger who must give the PIN.
-func (v *View) Chosen() string { return v.chosen }
-
-// Nonce allows the style sheet and the script of this answer.
-func (v *View) Nonce() string { return v.nonce }
-
-// Stranger is set for who comes over the network.
-func (v *View) Stranger() bool { return v.stranger }
-
-// Asking is the address of the form that asks for the PIN for a button.
-func (v *View) Asking(id string) string {
+// asking is the address of the form that asks for the PIN for a button.
+func (v *View) asking(id string) string {
 	if v.chosen == "" {
 		return "/?ask=" + id
 	}
@@ -106,7 +104,12 @@ func compact(s string) string {
 	return b.String()
 }
 
-func render(v *View) (string, error) { return execute("page", v) }
+func render(v *View) (text string, err error) {
+	if v.lost, err = execute("lost", v); err != nil {
+		return "", err
+	}
+	return execute("page", v)
+}
 
 // parts are the pieces of the page that change while somebody looks, by the ids of their elements.
 var parts = []string{"head", "lines", "bar", "acts", "receipt", "facts", "d-history", "d-backups", "d-machine", "d-warnings", "d-offers"}

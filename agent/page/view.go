@@ -50,6 +50,8 @@ type View struct {
 	// AskDetails is set when a stranger may see details with the PIN.
 	AskDetails bool
 	offers     []Button // also for who must not see the details
+	// lost is what the script of the page shows when nobody answers. It stands in an attribute: a browser without script or style must not say it.
+	lost string
 	visitor
 }
 
@@ -68,8 +70,8 @@ type Bar struct {
 	Known bool   // false: something goes on, nobody knows how far
 }
 
-// Percent is said by browsers that know no bars.
-func (b *Bar) Percent() int { return b.Value / 10 }
+// percent is said by browsers that know no bars.
+func (b *Bar) percent() int { return b.Value / 10 }
 
 // Button is a form with one button.
 type Button struct {
