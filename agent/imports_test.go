@@ -133,6 +133,18 @@ func TestProgramsHoldNoTests(t *testing.T) {
 	}
 }
 
+// A template of the standard library calls methods by their names, and where that may happen the linker leaves no method out: dhow would be a quarter larger.
+// What others link of it is not seen here, but in the size of the program, which scripts/test bounds.
+func TestNothingKeepsAllMethods(t *testing.T) {
+	for _, p := range list(t, "-deps", module+"/agent/cmd/dhow") {
+		for _, f := range []string{"text/template", "html/template", "github.com/nicksnyder/go-i18n/v2/i18n"} {
+			if strings.HasPrefix(p.ImportPath, module+"/") && slices.Contains(p.Imports, f) {
+				t.Errorf("%s imports %s", p.ImportPath, f)
+			}
+		}
+	}
+}
+
 func TestNamesOfPackages(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		switch path.Base(p.ImportPath) {
