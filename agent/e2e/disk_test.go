@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,10 +60,20 @@ func (d *Disk) must(name string, args ...string) {
 	}
 }
 
+// unmount waits until all of it is in the image: what was mounted may live on for a moment in a container that is just being started.
+func (d *Disk) unmount() {
+	d.t.Helper()
+	d.must("umount", d.path)
+	poll(d.t, time.Minute, d.image+" to be used by nobody", func() (bool, string) {
+		r := command(d.t, "", nil, "losetup", "--associated", d.image)
+		return r.Code == 0 && r.Text() == "", r.String()
+	})
+}
+
 // offline calls do while the disk is not mounted.
 func (d *Disk) offline(do func(image string)) {
 	d.t.Helper()
-	d.must("umount", d.path)
+	d.unmount()
 	do(d.image)
 	d.must("mount", "-o", "loop", d.image, d.path)
 }

@@ -99,7 +99,7 @@ func TestSticks(t *testing.T) {
 	}
 	scattered(t, filepath.Join(broken.path, "emr.tgz"))
 	for _, d := range []*Disk{ext4, dying, broken} {
-		d.must("umount", d.path)
+		d.unmount()
 	}
 	spoil(t, broken.image, "/emr.tgz")
 	t.Cleanup(func() { // newDisk unmounts them
