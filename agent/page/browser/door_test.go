@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"dhow/agent/doors"
@@ -55,6 +56,10 @@ func door(t *testing.T, tab *Tab, _ *stage) {
 	here := "http://" + addr.String() + path
 
 	french, arabic, nurse := tab, tab.Tab(t), tab.Tab(t)
+	arabic.Do(chromedp.ActionFunc(func(ctx context.Context) error { // an old browser
+		_, err := page.AddScriptToEvaluateOnNewDocument("delete window.fetch").Do(ctx)
+		return err
+	}))
 	for tab, languages := range map[*Tab]string{french: "fr-CD,fr;q=0.9,en;q=0.5", arabic: "ar", nurse: "fr"} {
 		tab.Speaks(languages)
 		tab.Look(narrow, false)

@@ -125,7 +125,7 @@ func states(language string, width int64, dark, axe bool) func(*testing.T, *Tab,
 	}
 }
 
-// details is the page with everything on it.
+// details is the page with everything on it, and the one with next to nothing.
 func details(t *testing.T, tab *Tab, s *stage) {
 	for _, dark := range []bool{false, true} {
 		tab.Look(narrow, dark)
@@ -135,6 +135,14 @@ func details(t *testing.T, tab *Tab, s *stage) {
 			t.Errorf("dark %v: %s", dark, v)
 		}
 		tab.Shot(fmt.Sprintf("details-dark-%v", dark))
+		// What the guard says to a form of another page.
+		tab.Do(chromedp.Navigate("about:blank"), chromedp.Evaluate(fmt.Sprintf(`setTimeout(() => {
+			document.body.innerHTML = '<form method="post"></form>'; document.forms[0].action = %q; document.forms[0].submit() })`, s.url("/update?lang=ar")), nil))
+		tab.Until(10*time.Second, `document.documentElement.dir === "rtl" && document.querySelector("main h1 + p + p a")`)
+		for _, v := range append(tab.Axe(), Eval[[]string](tab, touch)...) {
+			t.Errorf("refused, dark %v: %s", dark, v)
+		}
+		tab.Shot(fmt.Sprintf("refused-dark-%v", dark))
 	}
 }
 
