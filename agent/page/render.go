@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/DataDog/datadog-agent/pkg/template/html"
 
@@ -24,24 +25,26 @@ var liveJS string
 
 // document is the page. The package is html/template, but for one thing: a template can't call methods. That of the standard library finds them by their
 // names, and a linker that sees this leaves no method out, of any type: the program would be a third larger.
-var document = template.Must(template.New("page").Funcs(template.FuncMap{
-	"say":       func(v *View, key string) string { return v.Say.Say(key) },
-	"language":  func(v *View) string { return v.Say.Language() },
-	"direction": func(v *View) string { return v.Say.Direction() },
-	"languages": func(v *View) []words.Language { return v.Say.Languages() },
-	"style":     func() template.CSS { return style }, // this and the script are the page's own and hold nothing from outside
-	"script":    func() template.JS { return script },
-	"edition":   func() string { return edition },
-	"parts":     func() string { return strings.Join(parts, " ") },
-	"heading":   (*View).heading,
-	"live":      (*View).live,
-	"lost":      func(v *View) string { return v.lost },
-	"chosen":    func(v *View) string { return v.chosen },
-	"nonce":     func(v *View) string { return v.nonce },
-	"stranger":  func(v *View) bool { return v.stranger },
-	"asking":    (*View).asking,
-	"percent":   (*Bar).percent,
-}).Parse(pageHTML))
+var document = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"say":       func(v *View, key string) string { return v.Say.Say(key) },
+		"language":  func(v *View) string { return v.Say.Language() },
+		"direction": func(v *View) string { return v.Say.Direction() },
+		"languages": func(v *View) []words.Language { return v.Say.Languages() },
+		"style":     style, // this and the script are the page's own and hold nothing from outside
+		"script":    script,
+		"edition":   func() string { return edition },
+		"parts":     func() string { return strings.Join(parts, " ") },
+		"heading":   (*View).heading,
+		"live":      (*View).live,
+		"lost":      func(v *View) string { return v.lost },
+		"chosen":    func(v *View) string { return v.chosen },
+		"nonce":     func(v *View) string { return v.nonce },
+		"stranger":  func(v *View) bool { return v.stranger },
+		"asking":    (*View).asking,
+		"percent":   (*Bar).percent,
+	}).Parse(pageHTML))
+})
 
 // edition changes with the look of the page: a browser that shows another one loads it anew.
 var edition = func() string {
@@ -50,8 +53,8 @@ var edition = func() string {
 }()
 
 var (
-	style  = template.CSS(compact(plainly(styleCSS)))
-	script = template.JS(compact(liveJS))
+	style  = sync.OnceValue(func() template.CSS { return template.CSS(compact(plainly(styleCSS))) })
+	script = sync.OnceValue(func() template.JS { return template.JS(compact(liveJS)) })
 )
 
 // heading is what stands in the tab.
@@ -129,7 +132,7 @@ func pieces(v *View) (map[string]string, error) {
 
 func execute(name string, v *View) (string, error) {
 	var b strings.Builder
-	if err := document.ExecuteTemplate(&b, name, v); err != nil {
+	if err := document().ExecuteTemplate(&b, name, v); err != nil {
 		return "", fmt.Errorf("internal error: page: %w", err)
 	}
 	return b.String(), nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -19,13 +20,14 @@ import (
 //go:embed vocabulary.txt
 var vocabularyText string
 
-var vocabulary = func() map[string]bool {
+// vocabulary is made when it is asked for: few programs write a support file.
+var vocabulary = sync.OnceValue(func() map[string]bool {
 	all := map[string]bool{}
 	for line := range strings.Lines(vocabularyText) {
 		all[strings.TrimSpace(line)] = true
 	}
 	return all
-}()
+})
 
 // masked stands for what was taken out: a secret, and what is in no vocabulary.
 const (
@@ -139,7 +141,7 @@ var (
 
 // allowed reports whether a word may be seen. Words are compared with their capitals: "grant" is SQL, and Grant somebody's name.
 func (r *Redactor) allowed(w string) bool {
-	return r.names[w] || vocabulary[w] || number.MatchString(w) || span.MatchString(w) || digest.MatchString(w)
+	return r.names[w] || vocabulary()[w] || number.MatchString(w) || span.MatchString(w) || digest.MatchString(w)
 }
 
 // isWord reports whether a piece has a letter or a digit.
