@@ -323,7 +323,7 @@ func (s *Site) memoryAs(name string) float64 {
 	for _, line := range lines(string(data)) {
 		var kb float64
 		if n, _ := fmt.Sscanf(line, name+": %f kB", &kb); n == 1 {
-			return kb / 1000
+			return kb * 1024 / 1e6
 		}
 	}
 	s.t.Fatal("no " + name)
