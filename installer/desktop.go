@@ -81,7 +81,7 @@ func Desktop(address, username string) (done Done, absent bool, err error) {
 
 // RemoveDesktop takes the launcher away, from the user's desktop too. What a package has brought is left to the package.
 func RemoveDesktop(username string) error {
-	if !exists(vendorUnit) {
+	if !exists(Packaged) {
 		for _, p := range []string{LauncherPath, IconPath} {
 			if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return fmt.Errorf("cannot remove the launcher: %w", err)

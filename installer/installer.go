@@ -6,6 +6,7 @@
 //
 //	/usr/lib/dhow/dhow                        the program (see agent/self, which replaces it)
 //	/usr/bin/dhow                             a link to it
+//	/usr/lib/dhow/package/dhow                what a package has brought; never changed, only put in the place of the program (see installer/package)
 //	/etc/systemd/system/dhow.service          the service; none where a package has brought /usr/lib/systemd/system/dhow.service
 //	/etc/init.d/dhow                          instead of it, with SysV and OpenRC
 //	/usr/share/applications/dhow.desktop      the launcher of the page (see Desktop)

@@ -17,14 +17,16 @@ import (
 	"dhow/manifest"
 )
 
-// Program is where the program is, and Link the name by which people call it; on Windows the program stays where it is started from.
+// Program is where the program is, and Link the name by which people call it; on Windows the program stays where it is started from. A package
+// brings its program to Packaged, so that unpacking it replaces nothing that runs here.
 const (
-	Program = "/usr/lib/dhow/dhow"
-	Link    = "/usr/bin/dhow"
+	Program  = "/usr/lib/dhow/dhow"
+	Link     = "/usr/bin/dhow"
+	Packaged = "/usr/lib/dhow/package/dhow"
 )
 
-// PutProgram copies the program that runs to Program, in one step, and makes Link. A newer one that is there stays: older is the version of
-// the one that runs then, and newer that of the one that stays.
+// PutProgram puts the program that runs in the place of Program, in one step, and makes Link. One that is there, answers and is newer stays: newer is
+// its version then. It may be repeated, whatever moment the power failed at.
 func PutProgram(ctx context.Context, version string) (done Done, newer string, err error) {
 	if runtime.GOOS == "windows" {
 		return Kept, "", nil
@@ -36,7 +38,7 @@ func PutProgram(ctx context.Context, version string) (done Done, newer string, e
 	if err != nil {
 		return "", "", fmt.Errorf("cannot find the program that runs: %w", err)
 	}
-	if done, newer, err = putProgram(ctx, from, Program, version); err != nil {
+	if done, newer, err = putProgram(ctx, from, Program, version, from == Packaged); err != nil {
 		return "", "", err
 	}
 	want, err := filepath.Rel(filepath.Dir(Link), Program)
@@ -60,8 +62,8 @@ func PutProgram(ctx context.Context, version string) (done Done, newer string, e
 	return done, newer, durable.SyncDir(filepath.Dir(Link))
 }
 
-// putProgram copies the file from over to, unless that is the same or newer.
-func putProgram(ctx context.Context, from, to, version string) (done Done, newer string, err error) {
+// putProgram puts the file from over to, unless that is the same or newer: as a copy, or with link, where that can be done, as a second name.
+func putProgram(ctx context.Context, from, to, version string, link bool) (done Done, newer string, err error) {
 	done = Made
 	if _, err := os.Stat(to); err == nil {
 		done = Repaired
@@ -83,6 +85,11 @@ func putProgram(ctx context.Context, from, to, version string) (done Done, newer
 		return "", "", fmt.Errorf("cannot put the program in place: %w", err)
 	}
 	defer f.Close()
+	if link {
+		if err := linkProgram(f, to); err == nil {
+			return done, "", nil
+		}
+	}
 	err = durable.Write(to, 0o755, func(w io.Writer) error {
 		_, err := io.Copy(w, f)
 		return err
@@ -91,6 +98,21 @@ func putProgram(ctx context.Context, from, to, version string) (done Done, newer
 		return "", "", fmt.Errorf("cannot put the program in place: %w", err)
 	}
 	return done, "", nil
+}
+
+// linkProgram puts a second name of a file in the place of to, which takes no room on the disk. It is for files that are only ever replaced.
+func linkProgram(f *os.File, to string) error {
+	if err := f.Sync(); err != nil { // rpm does not
+		return err
+	}
+	tmp := filepath.Join(filepath.Dir(to), durable.TempPrefix+"put")
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Link(f.Name(), tmp); err != nil {
+		return err
+	}
+	return durable.Rename(tmp, to)
 }
 
 // isNewer is false where a version can't be told.
@@ -143,9 +165,29 @@ func sameFiles(a, b string) (bool, error) {
 	}
 }
 
-// RemoveProgram takes the program and its link away, with the files that are beside it. What a package has brought is left to the package.
+// Owner is the command that removes the program where a package has brought it, else empty: it is the package manager's to remove.
+func Owner() string {
+	return ownerOf(exists(Packaged), func(name string, args ...string) bool { return exec.Command(name, args...).Run() == nil })
+}
+
+func ownerOf(packaged bool, works func(name string, args ...string) bool) string {
+	switch {
+	case !packaged:
+		return ""
+	case works("dpkg-query", "--search", Packaged):
+		return "sudo apt remove " + Name
+	}
+	for _, manager := range []string{"dnf", "zypper"} {
+		if works(manager, "--version") {
+			return "sudo " + manager + " remove " + Name
+		}
+	}
+	return "sudo rpm -e " + Name
+}
+
+// RemoveProgram takes the program and its link away, with the files that are beside it. What a package has brought is left to the package (see Owner).
 func RemoveProgram() error {
-	if runtime.GOOS == "windows" || exists(vendorUnit) {
+	if runtime.GOOS == "windows" || exists(Packaged) {
 		return nil
 	}
 	if err := os.Remove(Link); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -5,7 +5,11 @@ package installer
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"dhow/bundle/durable"
 )
 
 func TestPutProgram(t *testing.T) {
@@ -38,7 +42,7 @@ func TestPutProgram(t *testing.T) {
 		{"damaged", silent, "1.0.0", Repaired, ""}, // equal bytes are compared before anything is run
 		{"over a damaged one", program("a", "1.0.0"), "1.0.0", Repaired, ""},
 	} {
-		done, newer, err := putProgram(t.Context(), c.from, to, c.version)
+		done, newer, err := putProgram(t.Context(), c.from, to, c.version, false)
 		if err != nil || done != c.done || newer != c.newer {
 			t.Errorf("%s: %s, %q, %v; want %s, %q", c.what, done, newer, err, c.done, c.newer)
 		}
@@ -46,7 +50,44 @@ func TestPutProgram(t *testing.T) {
 	if info, err := os.Stat(to); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	if _, _, err := putProgram(t.Context(), filepath.Join(dir, "nothing"), filepath.Join(dir, "x", "y"), "1.0.0"); err == nil {
+	if _, _, err := putProgram(t.Context(), filepath.Join(dir, "nothing"), filepath.Join(dir, "x", "y"), "1.0.0", false); err == nil {
 		t.Error("a program that is not there was put in place")
+	}
+
+	packaged := program("p", "2.0.0")
+	if err := os.WriteFile(filepath.Join(dir, "lib", durable.TempPrefix+"put"), nil, 0o755); err != nil { // of a power cut
+		t.Fatal(err)
+	}
+	for _, want := range []Done{Repaired, Kept} {
+		if done, _, err := putProgram(t.Context(), packaged, to, "2.0.0", true); done != want || err != nil {
+			t.Errorf("a package's: %s, %v", done, err)
+		}
+	}
+	a, errA := os.Stat(packaged)
+	b, errB := os.Stat(to)
+	if errA != nil || errB != nil || !os.SameFile(a, b) {
+		t.Errorf("a package's program takes its room twice: %v, %v", errA, errB)
+	}
+	if list, err := os.ReadDir(filepath.Dir(to)); len(list) != 1 {
+		t.Errorf("left behind: %v, %v", list, err)
+	}
+}
+
+func TestOwner(t *testing.T) {
+	for want, works := range map[string][]string{
+		"sudo apt remove dhow":    {"dpkg-query --search " + Packaged, "dnf --version"},
+		"sudo dnf remove dhow":    {"dnf --version"},
+		"sudo zypper remove dhow": {"zypper --version"},
+		"sudo rpm -e dhow":        nil,
+	} {
+		got := ownerOf(true, func(name string, args ...string) bool {
+			return slices.Contains(works, strings.Join(append([]string{name}, args...), " "))
+		})
+		if got != want {
+			t.Errorf("with %q: %q, want %q", works, got, want)
+		}
+	}
+	if got := ownerOf(false, func(string, ...string) bool { return true }); got != "" {
+		t.Errorf("without a package: %q", got)
 	}
 }

@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"dhow/agent/api"
 	"dhow/installer"
 	"dhow/installer/systemdtest"
 )
@@ -55,14 +57,81 @@ func newer(t *testing.T, deb string) string {
 	return to
 }
 
+// allowed is the file in the ledger that lets an update of heldCentre go on.
+const allowed = "allowed.entry"
+
+var (
+	heldOnce   sync.Once
+	heldShared *Centre
+)
+
+// heldCentre is a centre whose second release is only good when somebody has allowed it; it is made once.
+func heldCentre(t *testing.T) *Centre {
+	t.Helper()
+	heldOnce.Do(func() {
+		c := newCentre(t, ledgerStack)
+		c.release(t, "1.0.0", "1.0.0")
+		c.release(t, "1.1.0", "1.1.0", "-f", c.file(t, "held.yaml", `x-dhow:
+  checks:
+    - {name: somebody has allowed it, http: "http://ledger:8080/checksum", contains: "file `+allowed+`", within: 5m}
+`))
+		heldShared = c
+	})
+	if heldShared == nil {
+		t.Fatal("the shared centre could not be made; see the other test that needs it")
+	}
+	return heldShared
+}
+
+// held begins the update to 1.1.0 and waits until it is in the middle; what it returns lets it go on.
+func (c *Clinic) held() (goOn func()) {
+	c.t.Helper()
+	dir, err := os.MkdirTemp(c.site.prefix, "update-")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	update := filepath.Join(dir, "1.1.0.tar")
+	c.site.centre.pin(c.t, c.site.name, "1.1.0", folderSource(c.t))
+	c.site.centre.must(c.t, "bundle", "create", "--site", c.site.name, "-o", update)
+	c.Run(c.t, "systemd-run", "--quiet", "dhow", "update", "--from", update, "--now")
+	c.Wait(c.t, time.Minute, "the update to be in the middle", func() (bool, string) {
+		st, ok := c.status()
+		return ok && st.State == api.StateUpdating && st.Step == "check-health", fmt.Sprintf("%+v", st)
+	})
+	return func() { write(c.t, filepath.Join(c.site.volume("ledger-data"), allowed), []byte("yes")) }
+}
+
+// program is the version of the program in place.
+func (c *Clinic) program() string {
+	c.t.Helper()
+	return strings.Fields(c.Run(c.t, installer.Program, "version"))[1]
+}
+
+// putAhead puts a program into the place that is newer than a version, as the agent does by itself.
+func (c *Clinic) putAhead(version string) string {
+	c.t.Helper()
+	ahead := regexp.MustCompile(`^(\d+\.\d+)\.\d`).ReplaceAllString(version, "$1.9")
+	c.Run(c.t, "sh", "-euc", `cd /usr/lib/dhow; sed "s/$1/$2/g" dhow >.dhow.new; chmod 755 .dhow.new; mv .dhow.new dhow; systemctl restart dhow`,
+		"sh", regexp.QuoteMeta(version), ahead)
+	c.runs(ahead, "it was put there")
+	return ahead
+}
+
+// runs expects the agent, and the program in place, to be of a version.
+func (c *Clinic) runs(version, what string) {
+	c.t.Helper()
+	if st, ok := c.status(); !ok || st.Agent == nil || st.Agent.Version != version || c.program() != version {
+		c.t.Errorf("after %s: the agent is %+v, the program in place %s; want %s", what, st.Agent, c.program(), version)
+	}
+}
+
 // TestPackages is the life of the Debian package on a computer with systemd: installed, made a site from a stick with FAT on which nothing
-// can be run, upgraded while something is under way and while nothing is, removed, installed again, purged.
+// can be run, upgraded while an update is under way, while nothing is, and over a newer program, removed, installed again, uninstalled, purged.
 func TestPackages(t *testing.T) {
 	t.Parallel()
 	deb := theOnly(t, filepath.Join(dist(t), "dhow_*.deb"))
-	s := newSite(t, ledgerCentre(t), "package")
-	source := folderSource(t)
-	s.centre.pin(t, s.name, "1.0.0", source)
+	s := newSite(t, heldCentre(t), "package")
+	s.centre.pin(t, s.name, "1.0.0", folderSource(t))
 	stick := newStick(t, 200)
 	s.centre.must(t, "bundle", "create", "--site", s.name, "--with-installer", "--installer", dist(t), "-o", filepath.Join(stick, "emr.tgz"))
 	c := &Clinic{Machine: systemdtest.Start(t, world.temp), t: t, site: s}
@@ -103,16 +172,8 @@ func TestPackages(t *testing.T) {
 	}
 
 	step(t, "an upgrade does not stop what is under way")
-	// This stands in front of the real one: it says that something is under way as long as /run/busy is there.
-	c.Write(t, "/usr/local/bin/dhow", `#!/bin/sh
-if [ "$1" = idle ]; then
-	while [ -e /run/busy ]; do [ "$2" = --wait ] || exit 7; sleep 0.1; done
-fi
-exec /usr/bin/dhow "$@"
-`)
-	c.Run(t, "chmod", "755", "/usr/local/bin/dhow")
-	c.Run(t, "touch", "/run/busy")
-	pid := c.show("MainPID")
+	pid, before := c.show("MainPID"), s.ledger()
+	goOn := c.held()
 	c.Run(t, "dpkg", "--install", "/srv/newer.deb")
 	if now := c.show("MainPID"); now != pid {
 		t.Errorf("the agent was restarted: %s, before %s", now, pid)
@@ -120,27 +181,52 @@ exec /usr/bin/dhow "$@"
 	if text, code := c.Try(t, "dpkg", "--remove", "dhow"); code == 0 || !strings.Contains(text, "an update or a backup is under way") || c.show("MainPID") != pid {
 		t.Errorf("removed while something is under way: %d %s", code, text)
 	}
-	c.Run(t, "rm", "/run/busy")
+	goOn()
 	c.comesBack(pid, "when nothing is under way any more")
-	pid = c.show("MainPID")
-	c.Run(t, "dpkg", "--install", "/srv/newer.deb")
-	c.comesBack(pid, "at an upgrade while nothing is under way")
+	if st := c.settles(time.Minute); st.Release != "1.1.0" || st.LastUpdate == nil || st.LastUpdate.Result != api.ResultDone {
+		t.Errorf("the update that was under way: %+v, %+v", st, st.LastUpdate)
+	}
+	after := s.ledger()
+	delete(after, allowed)
+	before.after("1.1.0").same(t, after, "the ledger after the update")
 
-	step(t, "removed: the stack goes on running, the data stay; installed again: as before")
+	step(t, "an older program than the one that is in place, and no power after it was unpacked")
+	version := c.program()
+	ahead := c.putAhead(version)
+	c.Run(t, "dpkg", "--unpack", "/srv/newer.deb")
+	c.loses()
+	c.settles(time.Minute)
+	c.runs(ahead, "the power cut")
+	pid = c.show("MainPID")
+	c.has(c.Run(t, "dpkg", "--configure", "--pending"),
+		regexp.QuoteMeta("dhow "+ahead+" is here, newer than "+version+" of this package, and stays. To go back on purpose: sudo apt remove dhow, then install this package again.")+"$")
+	c.comesBack(pid, "at an upgrade while nothing is under way")
+	c.runs(ahead, "the package was configured")
+
+	step(t, "removed: the stack goes on running, the data stay; installed again: as before, on purpose with the older program")
 	c.Run(t, "dpkg", "--remove", "dhow")
 	if state := c.show("ActiveState"); state != "inactive" {
 		t.Errorf("the service is %s", state)
 	}
-	if answer := s.fetch("/release"); answer != "1.0.0" {
+	if answer := s.fetch("/release"); answer != "1.1.0" {
 		t.Errorf("users see %q", answer)
 	}
 	if text, code := c.Try(t, "ls", "-A", "/usr/lib/dhow"); code == 0 {
 		t.Errorf("files of the program stay: %s", text)
 	}
 	c.Run(t, "dpkg", "--install", "/srv/dhow.deb")
-	if st := c.settles(time.Minute); st.Release != "1.0.0" || st.Site != s.name {
+	if st := c.settles(time.Minute); st.Release != "1.1.0" || st.Site != s.name {
 		t.Errorf("installed again: %+v", st)
 	}
+	c.runs(version, "the removal")
+	c.Run(t, "test", installer.Program, "-ef", installer.Packaged)
+
+	step(t, "uninstalled: the package's files stay, and what removes them is named")
+	c.has(c.Run(t, "dhow", "uninstall"), `The service is removed\.$`, `Program and launcher belong to a package\. To remove them: sudo apt remove dhow$`)
+	if state := c.show("ActiveState") + " " + c.show("UnitFileState"); state != "inactive disabled" {
+		t.Errorf("the service is %q", state)
+	}
+	c.Run(t, "sh", "-c", `for f in $(dpkg --listfiles dhow); do case $f in /usr/share/doc* | /usr/share/man*) ;; *) ls -d "$f" ;; esac; done; dhow version`)
 
 	step(t, "purged: what belongs to the patients stays, and is named")
 	text = c.Run(t, "dpkg", "--purge", "dhow")
@@ -149,26 +235,4 @@ exec /usr/bin/dhow "$@"
 	if state := c.show("LoadState"); state != "not-found" {
 		t.Errorf("the service is %s", state)
 	}
-}
-
-// TestRPM reads the RPM package as rpm does, and lays it out into a root of its own with an empty database. Its scripts are those of the
-// Debian package, which TestPackages runs.
-func TestRPM(t *testing.T) {
-	t.Parallel()
-	file, root := theOnly(t, filepath.Join(dist(t), "dhow-*.rpm")), t.TempDir()
-	text := shell(t, `rpm --query --package --nosignature --scripts "$1"; rpm --query --package --nosignature --queryformat '%{NAME} %{LICENSE} %{BUILDHOST}\n' "$1"`, file)
-	for _, want := range []string{"postinstall scriptlet (using /bin/sh):", "preuninstall scriptlet", "postuninstall scriptlet", "dhow idle --wait", "dhow Apache-2.0 localhost"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("the package lacks %q:\n%s", want, text)
-		}
-	}
-	shell(t, `rpm --root "$2" --initdb; rpm --root "$2" --install --nodeps --noscripts --nosignature --ignorearch --ignoreos "$1"`, file, root)
-	if target, err := os.Readlink(filepath.Join(root, installer.Link)); err != nil || target != "../lib/dhow/dhow" {
-		t.Errorf("link: %q %v", target, err)
-	}
-	version := shell(t, `"$1" version`, filepath.Join(root, installer.Program))
-	if !regexp.MustCompile(`^dhow \d+\.\d+\.\d+`).MatchString(version) {
-		t.Errorf("the program in it says %q", version)
-	}
-	shell(t, `rpm --root "$1" --verify --nodeps dhow; rpm --root "$1" --erase --noscripts dhow; test ! -e "$1/usr/lib/dhow/dhow"`, root)
 }

@@ -12,6 +12,7 @@
 //
 //	/usr/lib/dhow/dhow               the program: what the service runs (ExecStart=/usr/lib/dhow/dhow agent), and what people run
 //	/usr/bin/dhow                    a link to it: ../lib/dhow/dhow
+//	/usr/lib/dhow/package/dhow       what a package has brought. It is not touched here: the package puts it in place, as a second name, unless a newer one is there
 //	/usr/lib/dhow/.dhow.new          the candidate: whole, verified, executable; from its preparation to the end of its trial
 //	/usr/lib/dhow/.dhow.old          the program before the present one
 //	/usr/lib/dhow/.dhow-tmp-old      the same, until it has that name
@@ -65,7 +66,8 @@
 //   - the starter killed: the candidate dies with it; the service manager starts the program again, and that is the proven one.
 //   - a package or a person that puts another program over it in the middle: its digest is neither the old nor the new one, so the trial is over. That is
 //     looked at when the service starts, and again in the instant before the rename; when it comes before the trial, none begins, and the agent
-//     executes what was put there. A package restarts the service after it, which stops starter and candidate together.
+//     executes what was put there. A package restarts the service after it, which stops starter and candidate together. One that is older puts
+//     nothing there, so the trial goes on at that start.
 //   - a state that is damaged, or newer: it counts as none, and the next trial writes it anew.
 //   - no /proc, so that a program can't find its own file: the agent runs and does not replace itself.
 //   - two updates in a row: a new trial begins only when none is pending.

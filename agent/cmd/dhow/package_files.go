@@ -35,3 +35,20 @@ func (s *shell) packageFilesCommand() *cobra.Command {
 		},
 	}
 }
+
+// packagePutCommand is what the packages call when their files are there: the program of the package, from where that has brought it.
+func (s *shell) packagePutCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "package-put",
+		Short:  "Put this program in place, unless a newer one is there",
+		Hidden: true,
+		Args:   exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, newer, err := installer.PutProgram(cmd.Context(), version)
+			if err == nil && newer != "" {
+				s.sayln("install.package_newer", "newer", newer, "version", version, "command", installer.Owner())
+			}
+			return err
+		},
+	}
+}

@@ -77,7 +77,7 @@ func (s *shell) root() *cobra.Command {
 	cmd.AddCommand(
 		s.installCommand(), s.uninstallCommand(), s.agentCommand(), s.updateCommand(), s.laterCommand(), s.pauseCommand(), s.resumeCommand(), s.statusCommand(), s.reportCommand(), s.historyCommand(),
 		s.rollbackCommand(), s.backupCommand(), s.bundleCommand(), s.verifyCommand(), s.doctorCommand(), s.logsCommand(), s.supportCommand(), s.pageCommand(), s.serveCommand(), s.fetchCommand(), s.versionCommand(), s.emptyFolderCommand(),
-		s.manCommand(), s.packageFilesCommand(), s.idleCommand(), s.configTopic(), exitCodes(),
+		s.manCommand(), s.packageFilesCommand(), s.packagePutCommand(), s.idleCommand(), s.configTopic(), exitCodes(),
 	)
 	cmd.InitDefaultHelpCmd()
 	s.localize(cmd)

@@ -27,6 +27,7 @@ func (s *shell) uninstallCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "uninstall",
 		Long: "Removes the service, the launcher and the program. The stack goes on running, and everything that belongs to the site stays.\n" +
+			"Where a package has brought the program, only the service is switched off: it says which command removes the package.\n" +
 			"With --data, and the name of the site typed, the stack goes as well: containers, volumes, settings, backups on this computer.",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.uninstall(cmd.Context(), r) },
@@ -62,6 +63,9 @@ func (s *shell) uninstall(ctx context.Context, r removal) error {
 		}
 		if err := errors.Join(installer.RemoveDesktop(installer.Caller()), installer.RemoveProgram()); err != nil {
 			return err
+		}
+		if command := installer.Owner(); command != "" {
+			s.sayln("install.un_package", "command", command)
 		}
 	} else {
 		s.sayln("install.un_prefix")

@@ -1,0 +1,109 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dhow/installer/systemdtest"
+)
+
+// newerRPM is the same package with a higher version: its header is not compressed.
+func newerRPM(t *testing.T, rpm string) string {
+	t.Helper()
+	data, err := os.ReadFile(rpm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := shell(t, `rpm --query --package --nosignature --queryformat '%{VERSION}' "$1"`, rpm)
+	return write(t, filepath.Join(t.TempDir(), "newer.rpm"), bytes.ReplaceAll(data, []byte(version), append([]byte("9"), version[1:]...)))
+}
+
+// putRPM gives a computer the rpm of this one, with what it lacks for it.
+func (c *Clinic) putRPM(t *testing.T) {
+	t.Helper()
+	tar := filepath.Join(t.TempDir(), "rpm.tar")
+	shell(t, `tar --create --dereference --absolute-names --file "$1" /usr/lib/rpm $(command -v rpm) $(ldd "$(command -v rpm)" | grep --only-matching ' /[^ ]*')`, tar)
+	c.Put(t, tar, "/srv/rpm.tar")
+	c.Run(t, "tar", "--extract", "--absolute-names", "--skip-old-files", "--file", "/srv/rpm.tar")
+}
+
+// TestRPM is the life of the RPM package on a computer with systemd, by Debian's rpm: installed, upgraded while an update is under way, over a
+// newer program, and while nothing is, removed, installed again. What is meant by the package's scripts is tried by TestPackages.
+func TestRPM(t *testing.T) {
+	t.Parallel()
+	file := theOnly(t, filepath.Join(dist(t), "dhow-*.rpm"))
+	if text := shell(t, `rpm --query --package --nosignature --queryformat '%{NAME} %{LICENSE} %{BUILDHOST}' "$1"`, file); text != "dhow Apache-2.0 localhost" {
+		t.Errorf("the package: %s", text)
+	}
+	s := newSite(t, heldCentre(t), "rpm")
+	bundle := filepath.Join(s.prefix, "1.0.0.tar")
+	s.centre.pin(t, s.name, "1.0.0", folderSource(t))
+	s.centre.must(t, "bundle", "create", "--site", s.name, "-o", bundle)
+	c := &Clinic{Machine: systemdtest.Start(t, world.temp), t: t, site: s}
+	c.putRPM(t)
+	c.Put(t, file, "/srv/dhow.rpm")
+	c.Put(t, newerRPM(t, file), "/srv/newer.rpm")
+	rpm := func(args ...string) (string, int) {
+		return c.Try(t, append([]string{"rpm", "--nodeps", "--nosignature", "--nodigest"}, args...)...)
+	}
+	must := func(args ...string) string {
+		t.Helper()
+		text, code := rpm(args...)
+		if code != 0 || strings.Contains(text, "warning") || strings.Contains(text, "scriptlet") {
+			t.Fatalf("rpm %s: %d\n%s", strings.Join(args, " "), code, text)
+		}
+		return text
+	}
+
+	step(t, "installed, and made a site")
+	c.has(must("--install", "/srv/dhow.rpm"), "dhow: this computer is no site yet")
+	version := c.program()
+	c.Run(t, "dhow", "install", "--site", s.name, "--from", bundle, "--root", s.centre.root(), "--project", s.project, "--yes",
+		"--set", "LEDGER_OWNER=x", "--set", fmt.Sprintf("LEDGER_PORT=%d", s.port))
+
+	step(t, "upgraded while an update is under way")
+	pid := c.show("MainPID")
+	goOn := c.held()
+	must("--upgrade", "/srv/newer.rpm")
+	if text, code := rpm("--erase", "dhow"); code == 0 || !strings.Contains(text, "an update or a backup is under way") {
+		t.Errorf("removed while something is under way: %d %s", code, text)
+	}
+	if now := c.show("MainPID"); now != pid {
+		t.Errorf("the agent was restarted: %s, before %s", now, pid)
+	}
+	if text := c.Run(t, "rpm", "--query", "--nosignature", "--nodigest", "dhow"); !strings.HasPrefix(text, "dhow-9") {
+		t.Errorf("rpm knows %s", text)
+	}
+	goOn()
+	c.comesBack(pid, "when nothing is under way any more")
+	c.settles(time.Minute)
+	c.runs(version, "the upgrade")
+
+	step(t, "an older program than the one that is in place")
+	ahead := c.putAhead(version)
+	c.has(must("--upgrade", "--oldpackage", "/srv/dhow.rpm"), "dhow "+ahead+" is here, newer than "+version+" of this package, and stays. To go back on purpose: sudo rpm -e dhow, ")
+	c.settles(time.Minute)
+	c.runs(ahead, "the older package")
+
+	step(t, "removed, and installed again")
+	c.has(must("--erase", "dhow"), "dhow: /etc/dhow stays", "dhow: /var/lib/dhow stays")
+	if state := c.show("LoadState"); state != "not-found" {
+		t.Errorf("the service is %s", state)
+	}
+	if text, code := c.Try(t, "ls", "-A", "/usr/lib/dhow"); code == 0 {
+		t.Errorf("files of the program stay: %s", text)
+	}
+	must("--install", "/srv/dhow.rpm")
+	c.has(c.Run(t, "dhow", "install"), `service   `)
+	if st := c.settles(time.Minute); st.Release != "1.1.0" {
+		t.Errorf("installed again: %+v", st)
+	}
+	c.runs(version, "the removal")
+}
