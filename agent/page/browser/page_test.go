@@ -127,6 +127,10 @@ func states(language string, width int64, dark, axe bool) func(*testing.T, *Tab,
 
 // details is the page with everything on it, and the one with next to nothing.
 func details(t *testing.T, tab *Tab, s *stage) {
+	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `<!doctype html><form method="post" action=%q></form>`, s.url("/update?lang=fr"))
+	}))
+	t.Cleanup(foreign.Close)
 	for _, dark := range []bool{false, true} {
 		tab.Look(narrow, dark)
 		s.Play(state(t, "failed"))
@@ -136,9 +140,8 @@ func details(t *testing.T, tab *Tab, s *stage) {
 		}
 		tab.Shot(fmt.Sprintf("details-dark-%v", dark))
 		// What the guard says to a form of another page.
-		tab.Do(chromedp.Navigate("about:blank"), chromedp.Evaluate(fmt.Sprintf(`setTimeout(() => {
-			document.body.innerHTML = '<form method="post"></form>'; document.forms[0].action = %q; document.forms[0].submit() })`, s.url("/update?lang=ar")), nil))
-		tab.Until(10*time.Second, `document.documentElement.dir === "rtl" && document.querySelector("main h1 + p + p a")`)
+		tab.Do(chromedp.Navigate(foreign.URL), chromedp.Evaluate("setTimeout(() => document.forms[0].submit())", nil))
+		tab.Until(10*time.Second, `document.documentElement.lang === "fr" && document.querySelector("main h1 + p + p a")`)
 		for _, v := range append(tab.Axe(), Eval[[]string](tab, touch)...) {
 			t.Errorf("refused, dark %v: %s", dark, v)
 		}
