@@ -15,7 +15,11 @@ const document = `<!DOCTYPE html>
 <meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark">
 <title>{{title}}</title>
-<style nonce="{{nonce}}">body{font:1.25em/1.5 system-ui,sans-serif;max-width:34em;margin:3em auto;padding:0 1em}</style>
+<style nonce="{{nonce}}">
+html{background:#f2f5f7;color:#16242e}a{color:#0b5d8f}
+@media (prefers-color-scheme: dark){html{background:#0f171c;color:#e8eff3}a{color:#86c5ee}}
+body{font:1.25em/1.5 system-ui,sans-serif;max-width:34em;margin:3em auto;padding:0 1em}
+</style>
 <main>
 <h1>{{title}}</h1>
 <p>{{sentence}}</p>
