@@ -34,6 +34,7 @@ type asker struct {
 
 	mu   sync.Mutex
 	last *snapshot
+	site api.Status // who the site is, as far as the agent has ever said
 }
 
 // look returns what the agent says, at most age ago.
@@ -46,8 +47,9 @@ func (a *asker) look(ctx context.Context, age time.Duration) snapshot {
 	s := snapshot{at: time.Now()}
 	s.Status, s.Error = a.agent.Status(ctx)
 	if s.Error != nil {
-		return s // and is asked again by the next
+		return a.known(s) // and is asked again by the next
 	}
+	a.site = s.Status
 	if l := a.last; l != nil && time.Since(l.listed) < listsEvery && sameChange(l.Status, s.Status) {
 		s.History, s.Backups, s.Machine, s.listed = l.History, l.Backups, l.Machine, l.listed
 	} else {
@@ -58,10 +60,18 @@ func (a *asker) look(ctx context.Context, age time.Duration) snapshot {
 		}
 		s.Machine = a.machine()
 		if s.Error != nil {
-			return s
+			return a.known(s)
 		}
 	}
 	a.last = &s
+	return s
+}
+
+// known tells of a snapshot that has failed whose site it is, in which language, and whom to call, as the agent has said it last.
+func (a *asker) known(s snapshot) snapshot {
+	if s.Status.Site == "" {
+		s.Status = api.Status{Site: a.site.Site, Fleet: a.site.Fleet, Language: a.site.Language, Contact: a.site.Contact}
+	}
 	return s
 }
 

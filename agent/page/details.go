@@ -13,8 +13,14 @@ type Details struct {
 	History  []Line
 	Backups  []Line
 	Machine  []Row
-	Warnings []string
+	Warnings []Warning
 	Offers   []Button // further bundles that may be installed
+}
+
+// Warning is a sentence of the agent; English is set where there is none in another language.
+type Warning struct {
+	Text    string
+	English bool
 }
 
 // Line is a row of a table whose first cells are short.
@@ -47,7 +53,8 @@ func newDetails(s snapshot, say *words.Reader, now time.Time) Details {
 	d.Machine = machineRows(s, say, now)
 	further := s.Status.Further()
 	for _, w := range further[:min(len(further), mostWarnings)] {
-		d.Warnings = append(d.Warnings, sentence(say, w.Text, w.Said))
+		text := sentence(say, w.Text, w.Said)
+		d.Warnings = append(d.Warnings, Warning{text, text == plain(w.Text, longText)})
 	}
 	d.Offers = offerButtons(s.Status.Offers, say)
 	return d
@@ -109,6 +116,14 @@ func historyLine(u api.Update, say *words.Reader, now time.Time) Line {
 	return l
 }
 
+// health says how the containers are.
+func health(say *words.Reader, state string) string {
+	if key := "page.health." + state; say.Has(key) {
+		return say.Say(key)
+	}
+	return state
+}
+
 func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
 	st, add := s.Status, func(key, value string) {
 		if value = plain(value, longText); value != "" {
@@ -126,7 +141,7 @@ func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
 	if st.Manifest > 0 {
 		add("page.machine.manifest", number(st.Manifest))
 	}
-	add("page.machine.health", st.Health)
+	add("page.machine.health", health(say, st.Health))
 	if s.Machine.Free > 0 {
 		add("page.machine.free", say.Size(s.Machine.Free))
 	}

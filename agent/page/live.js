@@ -19,7 +19,7 @@ lost.hidden = !gone;
 if (gone !== !!lost.firstChild) { lost.innerHTML = gone ? lost.getAttribute("data-html") : ""; }
 if (details) { details.hidden = gone; }
 body.className = gone ? "s-unknown" : state;
-document.title = gone ? lost.querySelector(".word").textContent + ": " + lost.querySelector("h1").textContent : title;
+document.title = gone ? lost.getAttribute("data-title") : title;
 }
 function wait(ms) {
 clearTimeout(silence);

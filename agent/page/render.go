@@ -38,6 +38,7 @@ var document = sync.OnceValue(func() *template.Template {
 		"heading":   (*View).heading,
 		"live":      (*View).live,
 		"lost":      func(v *View) string { return v.lost },
+		"losttitle": func(v *View) string { return v.Say.Colon(v.Say.Say("page.word.lost"), v.Say.Say("page.lost")) },
 		"chosen":    func(v *View) string { return v.chosen },
 		"nonce":     func(v *View) string { return v.nonce },
 		"stranger":  func(v *View) bool { return v.stranger },
@@ -58,7 +59,7 @@ var (
 )
 
 // heading is what stands in the tab.
-func (v *View) heading() string { return v.Word + ": " + v.Title }
+func (v *View) heading() string { return v.Say.Colon(v.Word, v.Title) }
 
 // live reports whether the page follows what happens.
 func (v *View) live() bool { return !v.Open && v.Ask == nil && !v.Refused }

@@ -94,7 +94,8 @@ const (
 func newView(s snapshot, say *words.Reader, now time.Time, note *api.Update) *View {
 	v := &View{Say: say, Refresh: slow, Site: plain(s.Status.Site, shortText), Fleet: plain(s.Status.Fleet, shortText)}
 	if s.Error != nil {
-		v.unknown(s.Error)
+		c := composer{View: v, s: s.Status, now: now}
+		c.unknown(s.Error)
 	} else {
 		c := composer{View: v, s: s.Status, running: underWay(s.History), now: now}
 		c.state(note)
@@ -114,21 +115,25 @@ func underWay(list []api.Update) *api.Update {
 }
 
 // unknown is said when the agent has no answer.
-func (v *View) unknown(err error) {
-	e := api.AsError(err)
-	message, hint := v.Say.Error(e.Kind, e.Message, e.Hint, e.Args)
-	v.State, v.Title, v.Refresh = stateUnknown, v.Say.Say("page.unknown"), soon
-	v.line(plain(message, longText))
-	v.line(plain(hint, longText))
+func (c *composer) unknown(err error) {
+	c.State, c.Title, c.Refresh = stateUnknown, c.Say.Say("page.unknown"), soon
+	c.line(c.Say.Say("page.unknown.text"))
+	c.contact()
+	c.because(api.AsError(err))
+}
+
+// because says an error, and what to do about it.
+func (v *View) because(e *api.Error) {
+	message, hint := v.Say.Error(e.Kind, plain(e.Message, longText), plain(e.Hint, longText), harmless(e.Args))
+	v.line(message)
+	v.line(hint)
 }
 
 // fail says why what a person ordered was not done.
 func (v *View) fail(e *api.Error) {
-	message, hint := v.Say.Error(e.Kind, e.Message, e.Hint, e.Args)
 	v.State, v.Word, v.Title, v.Refresh = stateNeeds, v.Say.Say("page.word.failed"), v.Say.Say("page.refused"), 0
 	v.Lines, v.Strong, v.Bar, v.Receipt, v.Facts, v.Secondary = nil, "", nil, nil, nil, nil
-	v.line(plain(message, longText))
-	v.line(plain(hint, longText))
+	v.because(e)
 	v.Primary, v.Refused = nil, true
 }
 

@@ -130,7 +130,8 @@ func TestStates(t *testing.T) {
 			"Correct the file. Until then the last good one counts. Whom to call: Dr. Kalala, +243 81 555 0142",
 		"new": "Nothing is installed here yet. Plug in the stick from the central team, or wait until the first version has come over the network. " +
 			"Whom to call: Dr. Kalala, +243 81 555 0142",
-		"unknown": "The agent can’t say how things are. cannot read the journal: input/output error",
+		"unknown": "The agent can’t say how things are. Start the computer again. If that does not help, call for help. Whom to call: Dr. Kalala, +243 81 555 0142 " +
+			"cannot read the journal: input/output error",
 	}
 	for _, s := range pagetest.States() {
 		page := shown(t, s, "/?lang=en")

@@ -57,6 +57,8 @@ type ConfigError struct {
 	Path         string
 	Line, Column int
 	Message      string
+	Kind         string   // of its sentence in package words: "config.KIND"
+	Args         []string // names and values by turns
 }
 
 func (e *ConfigError) Error() string {
@@ -64,6 +66,38 @@ func (e *ConfigError) Error() string {
 		return e.Path + ": " + e.Message
 	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.Path, e.Line, e.Column, e.Message)
+}
+
+// Problem is what is wrong, as arguments of a sentence for people: problem in English, and problem_kind with its own arguments for all languages.
+func (e *ConfigError) Problem() []string {
+	return append([]string{"problem", e.Message, "problem_kind", e.Kind}, e.Args...)
+}
+
+// Problem is what a check of a single value (CheckName, ParseWindow, ParseSchedule and the like) has to say, as ConfigError has it.
+func Problem(err error) []string {
+	var p *problem
+	if !errors.As(err, &p) {
+		p = &problem{kind: "other", args: []string{"cause", err.Error()}, text: err.Error()}
+	}
+	return append([]string{"problem", p.text, "problem_kind", p.kind}, p.args...)
+}
+
+// problem is what is wrong with a value. It has no place yet.
+type problem struct {
+	kind string
+	args []string
+	text string
+}
+
+func (p *problem) Error() string { return p.text }
+
+// wrong makes a problem: the arguments of its sentence come as names and values by turns, and the values fill the English text by turns, too.
+func wrong(kind, format string, args ...string) error {
+	var values []any
+	for i := 1; i < len(args); i += 2 {
+		values = append(values, args[i])
+	}
+	return &problem{kind: kind, args: args, text: fmt.Sprintf(format, values...)}
 }
 
 // LoadConfig reads and validates the configuration. Mistakes are a *ConfigError; a file that is not there is fs.ErrNotExist.
@@ -87,7 +121,7 @@ func ParseConfig(data []byte) (*Config, error) {
 		return nil, syntaxError(err)
 	}
 	if len(doc.Content) == 0 {
-		return nil, &ConfigError{Message: "the configuration is empty"}
+		return nil, &ConfigError{Message: "the configuration is empty", Kind: "empty"}
 	}
 	c := &Config{}
 	root := doc.Content[0]
@@ -102,10 +136,10 @@ func ParseConfig(data []byte) (*Config, error) {
 		"fetch":     text(&c.Fetch, func(s string) error { return second(ParseSchedule(s, "", "")) }),
 		"window":    text(&c.Window, func(s string) error { return second(ParseWindow(s, "")) }),
 		"time_zone": text(&c.TimeZone, func(s string) error { return second(zone(s)) }),
-		"rate":      text(&c.Rate, func(s string) error { return second(manifest.ParseRate(s)) }),
-		"quiet":     text(&c.Quiet, func(s string) error { return second(manifest.ParseQuiet(s)) }),
+		"rate":      text(&c.Rate, func(s string) error { return inManifest("rate", s, second(manifest.ParseRate(s))) }),
+		"quiet":     text(&c.Quiet, func(s string) error { return inManifest("quiet", s, second(manifest.ParseQuiet(s))) }),
 		"budget": {func(n *yaml.Node) error {
-			size := func(s string) error { return second(manifest.ParseSize(s)) }
+			size := func(s string) error { return inManifest("size", s, second(manifest.ParseSize(s))) }
 			return readMapping(n, map[string]field{"day": text(&c.Budget.Day, size), "month": text(&c.Budget.Month, size)})
 		}},
 		"language": text(&c.Language, nil),
@@ -126,7 +160,7 @@ func ParseConfig(data []byte) (*Config, error) {
 				return err
 			}
 			if c.Adopt.Dir == "" || len(c.Adopt.Files) == 0 || c.Adopt.Project == "" {
-				return mistake(n, "adopt needs dir, files and project")
+				return mistake(n, wrong("adopt", "adopt needs dir, files and project"))
 			}
 			return nil
 		}},
@@ -141,7 +175,7 @@ func ParseConfig(data []byte) (*Config, error) {
 		return nil, err
 	}
 	if c.Site == "" {
-		return nil, mistake(root, `"site" is missing: the name of this computer in the fleet`)
+		return nil, mistake(root, wrong("site_missing", `"site" is missing: the name of this computer in the fleet`))
 	}
 	return c, nil
 }
@@ -194,9 +228,17 @@ var siteName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // CheckName says whether s can be the name of a site.
 func CheckName(s string) error {
 	if !siteName.MatchString(s) {
-		return fmt.Errorf("%q can't be the name of a site: use up to 63 letters, digits, '.', '_' and '-', a letter or digit first", s)
+		return wrong("site_name", "%q can't be the name of a site: use up to 63 letters, digits, '.', '_' and '-', a letter or digit first", "value", s)
 	}
 	return nil
+}
+
+// inManifest gives a kind to what is wrong with a value that the manifest may have, too.
+func inManifest(kind, value string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &problem{kind: kind, args: []string{"value", value}, text: err.Error()}
 }
 
 func second[T any](_ T, err error) error { return err }
@@ -221,10 +263,11 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // syntaxError takes the line out of what the YAML library says.
 func syntaxError(err error) error {
-	e := &ConfigError{Message: strings.TrimPrefix(err.Error(), "yaml: ")}
+	e := &ConfigError{Message: strings.TrimPrefix(err.Error(), "yaml: "), Kind: "yaml"}
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil && m[1] != "" {
 		e.Message, e.Column = m[2], 1
 		_, _ = fmt.Sscan(m[1], &e.Line)
 	}
+	e.Args = []string{"cause", e.Message}
 	return e
 }

@@ -1,8 +1,6 @@
 package site
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -61,7 +59,7 @@ func readPage(n *yaml.Node, to *Page) error {
 			to.Off = true
 			return nil
 		}
-		return mistake(n, `page must be off, or look like {listen: "0.0.0.0:8910", hosts: [emr.local]}`)
+		return mistake(n, wrong("page", "page must be off, or look like %s", "example", `{listen: "0.0.0.0:8910", hosts: [emr.local]}`))
 	}
 	text := func(to *string, check func(string) error) field {
 		return field{func(n *yaml.Node) error { return readText(n, to, check) }}
@@ -75,7 +73,7 @@ func readPage(n *yaml.Node, to *Page) error {
 		return err
 	}
 	if (to.Cert == "") != (to.Key == "") {
-		return mistake(n, "cert and key belong together")
+		return mistake(n, wrong("pair", "cert and key belong together"))
 	}
 	return nil
 }
@@ -87,7 +85,7 @@ func CheckPage(address string) error {
 		_, err = netip.ParseAddr(host)
 	}
 	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 {
-		return errors.New(`listen must look like "127.0.0.1:8910", or "0.0.0.0:8910" for the network`)
+		return wrong("listen", "listen must look like %q, or %q for the network", "here", "127.0.0.1:8910", "network", "0.0.0.0:8910")
 	}
 	return nil
 }
@@ -102,7 +100,7 @@ func readHosts(n *yaml.Node, to *[]string) error {
 	for i, host := range *to {
 		host = strings.ToLower(host)
 		if _, err := netip.ParseAddr(host); err != nil && (!hostName.MatchString(host) || len(host) > 253) {
-			return mistake(n.Content[i], "%q can't be the name of a computer: write it like emr.local, without http:// and port", host)
+			return mistake(n.Content[i], wrong("host", "%q can't be the name of a computer: write it like emr.local, without http:// and port", "value", host))
 		}
 		(*to)[i] = host
 	}
@@ -111,7 +109,7 @@ func readHosts(n *yaml.Node, to *[]string) error {
 
 func checkAbsolute(path string) error {
 	if !filepath.IsAbs(path) {
-		return fmt.Errorf("%q must begin at the root, like %q", path, "/etc/dhow/page.pem")
+		return wrong("absolute", "%q must begin at the root, like %q", "value", path, "example", "/etc/dhow/page.pem")
 	}
 	return nil
 }
@@ -121,7 +119,7 @@ func CheckMetrics(s string) error {
 	if s == "true" || s == "false" || CheckPage(s) == nil {
 		return nil
 	}
-	return errors.New(`metrics must be true, or an address of their own like "192.168.1.5:9109"`)
+	return wrong("metrics", "metrics must be true, or an address of their own like %q", "example", "192.168.1.5:9109")
 }
 
 // CheckNotify says whether notify can be s.
@@ -129,7 +127,7 @@ func CheckNotify(s string) error {
 	if s == "on" || s == "off" || s == "true" || s == "false" {
 		return nil
 	}
-	return errors.New("notify must be on or off")
+	return wrong("notify", "notify must be on or off")
 }
 
 // readHook reads a command and its arguments.
@@ -138,7 +136,7 @@ func readHook(n *yaml.Node, to *[]string) error {
 		return err
 	}
 	if len(*to) > 0 && !filepath.IsAbs((*to)[0]) {
-		return mistake(n.Content[0], "%q must be the whole path of a program, like %q: it is run without a shell", (*to)[0], "/usr/local/bin/tell")
+		return mistake(n.Content[0], wrong("program", "%q must be the whole path of a program, like %q: it is run without a shell", "value", (*to)[0], "example", "/usr/local/bin/tell"))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package site
 
 import (
-	"fmt"
 	"path/filepath"
 	"strconv"
 
@@ -59,7 +58,7 @@ func readBackup(n *yaml.Node, b *Backup) error {
 			return readText(n, &s, func(s string) error {
 				v, err := strconv.Atoi(s)
 				if err != nil || v < 1 {
-					return fmt.Errorf("%q is no number of %s: write a whole number from 1 on", s, what)
+					return wrong("number_"+what, "%q is no number of "+what+": write a whole number from 1 on", "value", s)
 				}
 				*to = v
 				return nil
@@ -71,7 +70,7 @@ func readBackup(n *yaml.Node, b *Backup) error {
 		"drill":   text(&b.Drill, schedule),
 		"keep":    number(&b.Keep, "backups"),
 		"days":    number(&b.Days, "days"),
-		"space":   text(&b.Space, func(s string) error { return second(manifest.ParseSize(s)) }),
+		"space":   text(&b.Space, func(s string) error { return inManifest("size", s, second(manifest.ParseSize(s))) }),
 		"folders": {func(n *yaml.Node) error { return readList(n, &b.Folders) }},
 		"copies":  {func(n *yaml.Node) error { return readList(n, &b.Copies) }},
 	})
@@ -80,7 +79,7 @@ func readBackup(n *yaml.Node, b *Backup) error {
 	}
 	for _, f := range b.Folders {
 		if !filepath.IsAbs(f) || filepath.Clean(f) != f || f == string(filepath.Separator) {
-			return mistake(n, "folder %q: write the whole path, such as /srv/scans", f)
+			return mistake(n, wrong("folder", "folder %q: write the whole path, such as /srv/scans", "value", f))
 		}
 	}
 	return nil
@@ -94,7 +93,7 @@ func readRestore(n *yaml.Node, r *Restore) error {
 		return err
 	}
 	if r.Backup == "" {
-		return mistake(n, "restore needs the name of a backup")
+		return mistake(n, wrong("restore", "restore needs the name of a backup"))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package site
 
 import (
-	"fmt"
 	"hash/fnv"
 	"strings"
 	"time"
@@ -34,11 +33,11 @@ func ParseSchedule(expr, zoneName, site string) (*Schedule, error) {
 		expr = DefaultFetch
 	}
 	if strings.Contains(expr, "TZ=") {
-		return nil, fmt.Errorf("schedule %q names a time zone: write it under time_zone", expr)
+		return nil, wrong("schedule_zone", "schedule %q names a time zone: write it under time_zone", "value", expr)
 	}
 	c, err := cron.ParseStandard(expr)
 	if err != nil {
-		return nil, fmt.Errorf("schedule %q is not understood: write five fields, like \"0 20 * * *\" for 20:00 every day", expr)
+		return nil, wrong("schedule", `schedule %q is not understood: write five fields, like "0 20 * * *" for 20:00 every day`, "value", expr)
 	}
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(site))

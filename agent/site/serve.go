@@ -1,7 +1,6 @@
 package site
 
 import (
-	"errors"
 	"net"
 	"strconv"
 )
@@ -12,9 +11,9 @@ func CheckServe(address string) error {
 	n, perr := strconv.ParseUint(port, 10, 16)
 	switch {
 	case err != nil || perr != nil || n == 0:
-		return errors.New(`serve must look like ":8911", or "192.168.1.5:8911" for one network`)
+		return wrong("serve", `serve must look like %q, or %q for one network`, "all", ":8911", "one", "192.168.1.5:8911")
 	case host != "" && net.ParseIP(host) == nil:
-		return errors.New("serve: the host must be an address of this computer, or be left out")
+		return wrong("serve_host", "serve: the host must be an address of this computer, or be left out")
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package site
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"gopkg.in/yaml.v3"
@@ -54,7 +53,7 @@ func readSticks(n *yaml.Node, to *Sticks) error {
 			}
 			for i, path := range to.Watch {
 				if err := checkFolder(path); err != nil {
-					return mistake(n.Content[i], "%v", err)
+					return mistake(n.Content[i], err)
 				}
 			}
 			return nil
@@ -65,7 +64,7 @@ func readSticks(n *yaml.Node, to *Sticks) error {
 
 func checkFolder(path string) error {
 	if !filepath.IsAbs(path) {
-		return fmt.Errorf("%q is not the whole path of a folder", path)
+		return wrong("whole_path", "%q is not the whole path of a folder", "value", path)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package site
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,14 +12,16 @@ import (
 // field reads the value of one key.
 type field struct{ read func(*yaml.Node) error }
 
-func mistake(n *yaml.Node, format string, args ...any) error {
-	return &ConfigError{Line: n.Line, Column: n.Column, Message: fmt.Sprintf(format, args...)}
+// mistake is a problem at its place.
+func mistake(n *yaml.Node, err error) error {
+	said := Problem(err) // problem and problem_kind come first
+	return &ConfigError{Line: n.Line, Column: n.Column, Message: said[1], Kind: said[3], Args: said[4:]}
 }
 
 // readMapping refuses what it does not know, so that a mistyped key is not a silent default.
 func readMapping(n *yaml.Node, fields map[string]field) error {
 	if n.Kind != yaml.MappingNode {
-		return mistake(n, "keys and values are expected here, like %q", "site: kin-001")
+		return mistake(n, wrong("mapping", "keys and values are expected here, like %q", "example", "site: kin-001"))
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -28,9 +29,9 @@ func readMapping(n *yaml.Node, fields map[string]field) error {
 		f, ok := fields[key.Value]
 		switch {
 		case !ok:
-			return mistake(key, "unknown key %q%s", key.Value, didYouMean(key.Value, fields))
+			return mistake(key, unknownKey(key.Value, fields))
 		case seen[key.Value]:
-			return mistake(key, "key %q stands here twice", key.Value)
+			return mistake(key, wrong("twice", "key %q stands here twice", "key", key.Value))
 		}
 		seen[key.Value] = true
 		if err := f.read(value); err != nil {
@@ -42,14 +43,14 @@ func readMapping(n *yaml.Node, fields map[string]field) error {
 
 func readText(n *yaml.Node, to *string, check func(string) error) error {
 	if n.Kind != yaml.ScalarNode {
-		return mistake(n, "a single value is expected here")
+		return mistake(n, wrong("single", "a single value is expected here"))
 	}
 	if n.Tag == "!!null" || n.Value == "" {
 		return nil
 	}
 	if check != nil {
 		if err := check(n.Value); err != nil {
-			return mistake(n, "%v", err)
+			return mistake(n, err)
 		}
 	}
 	*to = n.Value
@@ -61,7 +62,7 @@ func readList(n *yaml.Node, to *[]string) error {
 		return nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		return mistake(n, "a list is expected here, each entry on a line that begins with %q", "- ")
+		return mistake(n, wrong("list", "a list is expected here, each entry on a line that begins with %q", "example", "- "))
 	}
 	for _, item := range n.Content {
 		var s string
@@ -69,14 +70,14 @@ func readList(n *yaml.Node, to *[]string) error {
 			return err
 		}
 		if s == "" {
-			return mistake(item, "an entry of this list is empty")
+			return mistake(item, wrong("entry", "an entry of this list is empty"))
 		}
 		*to = append(*to, s)
 	}
 	return nil
 }
 
-func didYouMean(key string, fields map[string]field) string {
+func unknownKey(key string, fields map[string]field) error {
 	best, least := "", 3
 	for name := range fields {
 		if d := manifest.Distance(strings.ToLower(key), name); d < least || (d == least && best != "" && name < best) {
@@ -84,12 +85,12 @@ func didYouMean(key string, fields map[string]field) string {
 		}
 	}
 	if best != "" {
-		return fmt.Sprintf(" (did you mean %q?)", best)
+		return wrong("key_like", "unknown key %q (did you mean %q?)", "key", key, "like", best)
 	}
 	names := make([]string, 0, len(fields))
 	for name := range fields {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return " (known are " + strings.Join(names, ", ") + ")"
+	return wrong("key", "unknown key %q (known are %s)", "key", key, "known", strings.Join(names, ", "))
 }

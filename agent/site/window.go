@@ -27,10 +27,10 @@ func ParseWindow(s, zoneName string) (Window, error) {
 	from, errFrom := clock(a)
 	to, errTo := clock(b)
 	if !ok || errFrom != nil || errTo != nil || from == 24*60 {
-		return Window{}, fmt.Errorf("window %q is not understood: write it like 21:00-05:00", s)
+		return Window{}, wrong("window", "window %q is not understood: write it like 21:00-05:00", "value", s)
 	}
 	if from == to {
-		return Window{}, fmt.Errorf("window %q is empty: write 00:00-24:00 for the whole day", s)
+		return Window{}, wrong("window_empty", "window %q is empty: write 00:00-24:00 for the whole day", "value", s)
 	}
 	if to < from {
 		to += 24 * 60
@@ -118,7 +118,7 @@ func zone(name string) (*time.Location, error) {
 	}
 	loc, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, fmt.Errorf("time zone %q is not known: write it like Africa/Kinshasa", name)
+		return nil, wrong("zone", "time zone %q is not known: write it like Africa/Kinshasa", "value", name)
 	}
 	return loc, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -305,6 +306,6 @@ func endBundle(c *change.Change, e *api.Event) error {
 	e.Bundle = &note.Bundle
 	e.Message = fmt.Sprintf("the bundle %s holds release %s (%s) and is read back; at the neighbour: dhow update --from %s",
 		note.Path, strings.Join(note.Releases, ", "), size(note.Bytes), note.Path)
-	e.Said = api.Say("bundle", "bundle", note.Path, "releases", strings.Join(note.Releases, ", "), "size", size(note.Bytes))
+	e.Said = api.Say("bundle", "bundle", note.Path, "releases", strings.Join(note.Releases, ", "), "size", size(note.Bytes), "size_bytes", strconv.FormatInt(note.Bytes, 10))
 	return nil
 }

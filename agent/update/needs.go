@@ -65,7 +65,7 @@ func (k found) needs() (list []api.Need) {
 		add(api.NeedStuck, "code", k.Code)
 	}
 	if e := k.mistake; e != nil {
-		add(api.NeedConfig, "file", e.Path, "line", strconv.Itoa(max(1, e.Line)), "column", strconv.Itoa(max(1, e.Column)), "problem", e.Message)
+		add(api.NeedConfig, append(e.Problem(), "file", e.Path, "line", strconv.Itoa(max(1, e.Line)), "column", strconv.Itoa(max(1, e.Column)))...)
 	}
 	switch {
 	case k.gone:
@@ -159,9 +159,9 @@ func configMistake(p site.Paths) *site.ConfigError {
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, fs.ErrNotExist):
-		return &site.ConfigError{Path: p.Config(), Message: "the file is gone"}
+		return &site.ConfigError{Path: p.Config(), Message: "the file is gone", Kind: "gone"}
 	}
-	return &site.ConfigError{Path: p.Config(), Message: err.Error()}
+	return &site.ConfigError{Path: p.Config(), Message: err.Error(), Kind: "other", Args: []string{"cause", err.Error()}}
 }
 
 // engineAway asks the engine whether it answers. err is what it last said, nil when it was not asked.

@@ -16,7 +16,8 @@ import (
 
 // Status says what runs, what is wanted, and what is going on.
 func (m *Manager) Status(ctx context.Context) (api.Status, error) {
-	s := api.Status{Site: m.Config.Site, State: api.StateIdle}
+	config := m.config()
+	s := api.Status{Site: m.Config.Site, State: api.StateIdle, Contact: config.Contact, Language: config.Language} // also when the rest can't be told
 	good, err := m.good()
 	if err != nil {
 		return s, err
@@ -44,8 +45,6 @@ func (m *Manager) Status(ctx context.Context) (api.Status, error) {
 			s.Note = m.noteOf(as.Pin)
 		}
 	}
-	config := m.config()
-	s.Contact, s.Language = config.Contact, config.Language
 	for _, w := range m.trustWarnings() {
 		s.Warn(w.parts())
 	}

@@ -41,7 +41,7 @@
 // stands in HTML outside of a sentence. Digits are 0 to 9 in every language: they are read aloud on the telephone.
 //
 // A size or a length of time travels as a number beside the English text: where there is an argument NAME_bytes or NAME_seconds, {{.NAME}} is said by it in the
-// words of who reads (see Reader.Map).
+// words of who reads (see Reader.Map). In the same way {{.problem}} is said by the sentence "config.KIND" where there is an argument problem_kind.
 //
 // # Errors
 //
@@ -171,6 +171,12 @@ func (r *Reader) formed(args map[string]string) map[string]string {
 			out[base] = form.say(n)
 		}
 	}
+	if key := "config." + args["problem_kind"]; args["problem_kind"] != "" && r.Has(key) {
+		if out == nil {
+			out = maps.Clone(args)
+		}
+		out["problem"] = r.fill(key, nil, args)
+	}
 	if out == nil {
 		return args
 	}
@@ -187,7 +193,7 @@ func (r *Reader) Count(key string, n int, args ...any) string {
 // Has says whether there is a sentence for key.
 func (r *Reader) Has(key string) bool { return load(r.language.Tag, key)[key] != nil }
 
-// Error puts an error that has a kind into words. What has none, or one that this program does not know, stays as it is, in English; but the
+// Error puts an error that has a kind into words. What has none, or one that this program does not know, is told as a detail in English; but the
 // hint "see: COMMAND" is known without a kind.
 func (r *Reader) Error(kind, message, hint string, args map[string]string) (saidMessage, saidHint string) {
 	if r.language.Tag == "en" {
@@ -196,6 +202,8 @@ func (r *Reader) Error(kind, message, hint string, args map[string]string) (said
 	args = r.formed(args)
 	if kind != "" && r.Has("error."+kind) {
 		message = r.fill("error."+kind, nil, args)
+	} else {
+		message = r.Say("error.unsaid", "cause", message)
 	}
 	command, see := strings.CutPrefix(hint, "see: ")
 	switch {
@@ -221,6 +229,11 @@ func (r *Reader) fill(key string, n *int, args map[string]string) string {
 
 // List joins names as a list is written: "a, b".
 func (r *Reader) List(names []string) string { return strings.Join(names, r.Say("unit.comma")+" ") }
+
+// Colon says what something is about, then it: "1.1.0: new malaria form".
+func (r *Reader) Colon(about, text string) string {
+	return r.Say("unit.colon", "about", about, "text", text)
+}
 
 // pairs makes a map of names and values by turns.
 func pairs(args []any) map[string]string {

@@ -103,7 +103,7 @@ func TestForms(t *testing.T) {
 
 func TestErrorsWithoutWords(t *testing.T) {
 	for _, kind := range []string{"", "of-the-future"} {
-		if m, h := For("fr").Error(kind, "no news", "wait", nil); m != "no news" || h != "wait" {
+		if m, h := For("fr").Error(kind, "no news", "wait", nil); m != "cela n’a pas marché ; détail technique, en anglais : no news" || h != "wait" {
 			t.Errorf("%q: %q, %q", kind, m, h)
 		}
 	}

@@ -28,26 +28,25 @@ var (
 // adoptStack notes in config the stack that runs from dir, and adds what its .env says to settings where they have nothing. Nothing
 // of the stack is touched: the agent takes it over when it starts.
 func (s *shell) adoptStack(ctx context.Context, docker *engine.Engine, dir string, config *site.Config, settings map[string]string) error {
-	const hint = "see: dhow install --help"
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return api.Fail(api.CodeUsage, hint, "cannot adopt: %v", err)
+		return api.Fail(api.CodeUsage, "see: dhow install --help", "cannot adopt: %v", err).In("adopt_cannot", "cause", err.Error())
 	}
 	env, err := site.ReadSettings(filepath.Join(dir, ".env"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
+		return api.Fail(api.CodeUsage, "correct the file and try again", "%v", err).In("file_wrong", "cause", err.Error())
 	}
 	files, err := findComposeFiles(dir, env)
 	if err != nil {
-		return api.Fail(api.CodeUsage, hint, "cannot adopt: %v", err)
+		return api.Fail(api.CodeUsage, "see: dhow install --help", "cannot adopt: %v", err).In("adopt_cannot", "cause", err.Error())
 	}
 	project := config.Project
 	if project == "" {
 		if project, err = projectName(dir, files, env); err != nil {
-			return api.Fail(api.CodeUsage, "say it with --project NAME", "cannot adopt: %v", err)
+			return api.Fail(api.CodeUsage, "say it with --project NAME", "cannot adopt: %v", err).In("adopt_project", "cause", err.Error())
 		}
 	}
 	containers, err := docker.Containers(ctx, project)
@@ -71,10 +70,11 @@ func (s *shell) adoptStack(ctx context.Context, docker *engine.Engine, dir strin
 	switch {
 	case elsewhere != "":
 		return api.Fail(api.CodeRefused, "adopt the folder that the stack was started in: --adopt "+elsewhere,
-			"cannot adopt: the stack %q runs from %s, not from %s", project, elsewhere, dir)
+			"cannot adopt: the stack %q runs from %s, not from %s", project, elsewhere, dir).
+			In("adopt_elsewhere", "project", project, "elsewhere", elsewhere, "folder", dir)
 	case running == 0:
 		return api.Fail(api.CodeRefused, "start it (docker compose up -d), or say its name with --project NAME",
-			"cannot adopt: no container of the stack %q runs", project)
+			"cannot adopt: no container of the stack %q runs", project).In("adopt_none", "project", project)
 	}
 	for name, value := range env {
 		if _, there := settings[name]; !there && !strings.HasPrefix(name, "COMPOSE_") {
@@ -83,8 +83,7 @@ func (s *shell) adoptStack(ctx context.Context, docker *engine.Engine, dir strin
 	}
 	config.Project = project
 	config.Adopt = &site.Adopt{Dir: dir, Files: files, Project: project}
-	s.printf("running   the stack %q is here (%s, %s); the agent takes it over without restarting it\n",
-		project, count(running, "container"), strings.Join(files, ", "))
+	s.line("running", "install.adopted", "project", project, "containers", s.words.Count("install.containers", running), "files", s.words.List(files))
 	return nil
 }
 

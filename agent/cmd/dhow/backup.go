@@ -41,7 +41,7 @@ func (s *shell) backupListCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
 	return cmd
 }
 
@@ -99,22 +99,20 @@ func (s *shell) errand(use, long string, request func(args []string) (api.Backup
 			return s.follow(cmd.Context(), asJSON, func(c *api.Client) (api.Started, error) { return c.Backup(cmd.Context(), r) })
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json_end")
 	return cmd
 }
 
 func (s *shell) backupCreateCommand() *cobra.Command {
 	return s.errand("create",
-		"Dumps the databases and copies the volumes and folders into the archive. What is there already is not stored again.\n"+
-			"The system is not stopped.",
+		"help.long.backup.create",
 		func([]string) (api.BackupRequest, error) { return api.BackupRequest{Action: api.BackupCreate}, nil })
 }
 
 func (s *shell) backupVerifyCommand() *cobra.Command {
 	var drill bool
 	cmd := s.errand("verify [NAME]",
-		"With --drill the backup (the newest one without a name) is restored into containers of the same images beside the running system,\n"+
-			"cut off from every network, compared with what was recorded when it was made, checked with the checks of its release, and thrown away.",
+		"help.long.backup.verify",
 		func(args []string) (api.BackupRequest, error) {
 			r := api.BackupRequest{Action: api.BackupVerify, Name: first(args)}
 			if drill {
@@ -122,15 +120,14 @@ func (s *shell) backupVerifyCommand() *cobra.Command {
 			}
 			return r, nil
 		})
-	cmd.Flags().BoolVar(&drill, "drill", false, "restore it beside the running system, check it, throw it away")
+	cmd.Flags().BoolVar(&drill, "drill", false, "help.flag.drill")
 	return cmd
 }
 
 func (s *shell) backupExportCommand() *cobra.Command {
 	var to string
 	cmd := s.errand("export [NAME] --to PLACE",
-		"PLACE is a folder, such as a stick's, or s3://HOST/BUCKET with the keys in site.env (DHOW_S3_ACCESS_KEY, DHOW_S3_SECRET_KEY).\n"+
-			"The copy is encrypted for the central team; only what the place lacks is written.",
+		"help.long.backup.export",
 		func(args []string) (api.BackupRequest, error) {
 			if to == "" {
 				return api.BackupRequest{}, api.Fail(api.CodeUsage, "see: dhow backup export --help", "where to is missing: %s", "--to PLACE").In("to_missing", "flag", "--to PLACE")
@@ -145,13 +142,13 @@ func (s *shell) backupExportCommand() *cobra.Command {
 			}
 			return api.BackupRequest{Action: api.BackupExport, Name: first(args), Place: place}, nil
 		})
-	cmd.Flags().StringVar(&to, "to", "", "a folder, or s3://HOST/BUCKET")
+	cmd.Flags().StringVar(&to, "to", "", "help.flag.backup.to")
 	return cmd
 }
 
 func (s *shell) backupDeleteCommand() *cobra.Command {
 	return s.errand("delete NAME",
-		"The newest good backup, and what a rollback may need, are not deleted.",
+		"help.long.backup.delete",
 		func(args []string) (api.BackupRequest, error) {
 			return api.BackupRequest{Action: api.BackupDelete, Name: args[0]}, nil
 		})
@@ -160,16 +157,15 @@ func (s *shell) backupDeleteCommand() *cobra.Command {
 func (s *shell) backupRestoreCommand() *cobra.Command {
 	var yes, asJSON bool
 	cmd := &cobra.Command{
-		Use: "restore NAME",
-		Long: "Says first what will not be in the running system afterwards. The present state is kept in a backup of its own in any case.\n" +
-			"On a new computer: dhow install --restore.",
+		Use:  "restore NAME",
+		Long: "help.long.backup.restore",
 		Args: exactly(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.rollback(cmd.Context(), api.RollbackRequest{Backup: args[0]}, yes, asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end; needs --yes")
+	cmd.Flags().BoolVar(&yes, "yes", false, "help.flag.yes")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json_yes")
 	return cmd
 }
 

@@ -54,8 +54,8 @@ func (s *shell) bundleExportCommand() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "a file, a folder or a stick")
-	cmd.Flags().StringSliceVar(&releases, "release", nil, "this release; may be repeated")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end")
+	cmd.Flags().StringVar(&to, "to", "", "help.flag.bundle.to")
+	cmd.Flags().StringSliceVar(&releases, "release", nil, "help.flag.bundle.release")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json_end")
 	return cmd
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,9 +29,10 @@ type finding struct {
 	Text   string `json:"text"`   // what is good, or the cause of what is not
 	Remedy string `json:"remedy,omitempty"`
 
-	text, remedy string // keys of package words; empty when Text and Remedy are all there is
+	text, remedy string // keys of package words; where text is empty, Text is what somebody else has said, a detail of "doctor.because.ID"
 	args         []any
 	err          *api.Error // of which Text and Remedy are
+	said         *api.Said  // Text for other languages
 }
 
 // diagnosis is what doctor prints with --json, in English. Result is the worst of all checks.
@@ -95,10 +98,8 @@ func (s *shell) doctorCommand() *cobra.Command {
 	var asJSON, deep, yes bool
 	var fix string
 	cmd := &cobra.Command{
-		Use: "doctor",
-		Long: "Looks at the agent and its service, the settings, the sources and the way to them, the clock, the signed manifest, the engine, the store,\n" +
-			"the disk, the memory, the ports, the running stack, its images, volumes and databases. It changes nothing, and also works while the\n" +
-			"agent does not run. The exit code is 0 when nothing is wrong, and 11 when something is.",
+		Use:  "doctor",
+		Long: "help.long.doctor",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -111,7 +112,7 @@ func (s *shell) doctorCommand() *cobra.Command {
 			case fixLock:
 				return s.releaseLocks(ctx, p, yes)
 			default:
-				return api.Fail(api.CodeUsage, "what it can mend: dhow doctor --fix "+fixLock, "there is nothing called %q to mend", fix)
+				return api.Fail(api.CodeUsage, "what it can mend: dhow doctor --fix "+fixLock, "there is nothing called %q to mend", fix).In("fix_unknown", "value", fix, "fix", fixLock)
 			}
 			p.deep = deep
 			limit := doctorTime
@@ -132,16 +133,18 @@ func (s *shell) doctorCommand() *cobra.Command {
 				s.tellDiagnosis(d)
 			}
 			if n := d.count(isBad); n > 0 {
-				return api.Fail(api.CodeUnwell, "", "%s of %d found something wrong", count(n, "check"), len(d.Checks))
+				what := s.words.Count("doctor.checks", n)
+				return api.Fail(api.CodeUnwell, "", "%s of %d found something wrong", count(n, "check"), len(d.Checks)).
+					In("doctor_wrong", "checks", what, "all", strconv.Itoa(len(d.Checks)))
 			}
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&asJSON, "json", false, "print JSON")
-	f.BoolVar(&deep, "deep", false, "also read every byte of the running release in the store; takes as long as the disk needs")
-	f.StringVar(&fix, "fix", "", "mend something: "+fixLock+" releases what a killed migration has left in a database")
-	f.BoolVar(&yes, "yes", false, "with --fix: do not ask")
+	f.BoolVar(&asJSON, "json", false, "help.flag.json")
+	f.BoolVar(&deep, "deep", false, "help.flag.deep")
+	f.StringVar(&fix, "fix", "", "help.flag.fix")
+	f.BoolVar(&yes, "yes", false, "help.flag.fix_yes")
 	return cmd
 }
 
@@ -227,7 +230,8 @@ func (s *shell) tellFindings(d diagnosis) {
 				continue
 			}
 			text, remedy := f.in(s.words)
-			s.printf("%s %-10s %s\n", sort.mark, f.Name, text)
+			name := s.say("doctor.name." + strings.ReplaceAll(f.Name, " ", "_"))
+			s.printf("%s %s %s\n", sort.mark, pad(name, 10), text)
 			if remedy != "" {
 				s.printf("             %s\n", s.say("doctor.remedy", "remedy", remedy))
 			}
@@ -238,16 +242,36 @@ func (s *shell) tellFindings(d diagnosis) {
 // in says a finding in the language of who reads it.
 func (f finding) in(r *words.Reader) (text, remedy string) {
 	text, remedy = f.Text, f.Remedy
+	switch {
+	case f.said != nil:
+		text = f.said.In(r, f.Text)
+	case f.err == nil && f.text == "" && r.Language() != "en":
+		text = r.Say("doctor.because."+f.ID, "cause", f.Text)
+	}
 	if f.err != nil {
 		text, remedy = r.Error(f.err.Kind, f.err.Message, f.err.Hint, f.err.Args)
 	}
 	if f.text != "" {
-		text = r.Say(f.text, f.args...)
+		text = r.Map(f.text, pairs(f.args))
 	}
 	if f.remedy != "" {
-		remedy = r.Say(f.remedy, f.args...)
+		remedy = r.Map(f.remedy, pairs(f.args))
 	}
 	return text, remedy
+}
+
+// pairs makes a map of names and values by turns.
+func pairs(args []any) map[string]string {
+	all := map[string]string{}
+	for i := 0; i+1 < len(args); i += 2 {
+		all[fmt.Sprint(args[i])] = fmt.Sprint(args[i+1])
+	}
+	return all
+}
+
+// sized are the arguments of a sentence that names a size, in every language.
+func sized(name string, n int64, args ...any) []any {
+	return append([]any{name, size(n), name + "_bytes", n}, args...)
 }
 
 // fill says it in English.

@@ -24,9 +24,9 @@ func checkAgent(_ context.Context, p *patient) []finding {
 	if p.status.State == api.StateStuck {
 		list = bad("doctor.agent.stuck", "doctor.agent.stuck.help", "code", p.status.Code)
 	}
-	for _, w := range p.status.Warnings {
-		if !p.known(w) {
-			list = append(list, said(isWarning, "agent.warning", w, "")...)
+	for _, w := range p.status.Warned() {
+		if !p.known(w.Text) {
+			list = append(list, finding{Result: isWarning, ID: "agent.warning", Text: w.Text, said: w.Said})
 		}
 	}
 	return list

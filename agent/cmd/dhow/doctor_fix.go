@@ -23,13 +23,13 @@ func (s *shell) releaseLocks(ctx context.Context, p *patient, yes bool) error {
 	case seen == nil:
 		return p.configErr
 	case seen.err != nil:
-		return api.Fail(api.CodeRefused, "start it: systemctl start docker", "%v", seen.err)
+		return api.Fail(api.CodeRefused, "start the engine, for instance: systemctl start docker", "%v", seen.err).In("engine_trouble", "cause", seen.err.Error())
 	case seen.listErr != nil:
-		return api.Fail(api.CodeInternal, "", "%v", seen.listErr)
+		return api.Fail(api.CodeInternal, "look at it with: dhow doctor", "%v", seen.listErr).In("lock_trouble", "cause", seen.listErr.Error())
 	case seen.busy():
-		return api.Fail(api.CodeBusy, "follow it with: dhow status", "an update is under way: its migration may hold the lock")
+		return api.Fail(api.CodeBusy, "follow it with: dhow status", "an update is under way: its migration may hold the lock").In("lock_busy")
 	case seen.running == nil:
-		return api.Fail(api.CodeRefused, "look at it with: dhow doctor", "no release of dhow runs here")
+		return api.Fail(api.CodeRefused, "look at it with: dhow doctor", "no release of dhow runs here").In("lock_none")
 	}
 	var all []foundLock
 	for _, server := range seen.running.Servers(seen.containers) {
@@ -38,7 +38,7 @@ func (s *shell) releaseLocks(ctx context.Context, p *patient, yes bool) error {
 		}
 		found, err := p.locksOf(ctx, server)
 		if err != nil {
-			return api.Fail(api.CodeInternal, "look at it with: dhow doctor", "%v", err)
+			return api.Fail(api.CodeInternal, "look at it with: dhow doctor", "%v", err).In("lock_trouble", "cause", err.Error())
 		}
 		all = append(all, found...)
 	}
@@ -58,7 +58,7 @@ func (s *shell) releaseLocks(ctx context.Context, p *patient, yes bool) error {
 	}
 	if len(free) == 0 {
 		if kept > 0 {
-			return api.Fail(api.CodeRefused, "see above", "no lock can be released now")
+			return api.Fail(api.CodeRefused, "see above", "no lock can be released now").In("lock_kept")
 		}
 		s.printf("%s\n", r.Say("doctor.fix.nothing"))
 		return nil
@@ -66,7 +66,7 @@ func (s *shell) releaseLocks(ctx context.Context, p *patient, yes bool) error {
 	if !yes {
 		answer, ok := s.ask(r.Say("doctor.fix.ask") + " ")
 		if !ok || !agrees(answer) {
-			return api.Fail(api.CodeNotConfirmed, "say so with --yes", "not confirmed; nothing was done")
+			return api.Fail(api.CodeNotConfirmed, "use a terminal, or --yes", "not confirmed; nothing was done").In("not_asked")
 		}
 	}
 	for _, l := range free {
@@ -80,10 +80,9 @@ func (s *shell) releaseLocks(ctx context.Context, p *patient, yes bool) error {
 
 // releaseLock looks once more, and releases a lock.
 func (p *patient) releaseLock(ctx context.Context, l foundLock) error {
-	const hint = "look at it with: dhow doctor"
 	now, err := p.locksOf(ctx, l.server)
 	if err != nil {
-		return api.Fail(api.CodeInternal, hint, "%v", err)
+		return api.Fail(api.CodeInternal, "look at it with: dhow doctor", "%v", err).In("lock_trouble", "cause", err.Error())
 	}
 	for _, n := range now {
 		if n.Tool != l.Tool || n.Database != l.Database || n.Table != l.Table {
@@ -94,14 +93,15 @@ func (p *patient) releaseLock(ctx context.Context, l foundLock) error {
 		}
 		done, err := database.Release(ctx, p.seen.docker.Exec, l.server, n.Lock)
 		if err != nil {
-			return api.Fail(api.CodeInternal, hint, "%v", err)
+			return api.Fail(api.CodeInternal, "look at it with: dhow doctor", "%v", err).In("lock_trouble", "cause", err.Error())
 		}
 		if done {
 			return nil
 		}
 		break
 	}
-	return api.Fail(api.CodeRefused, hint, "somebody else has taken the lock in database %s meanwhile, or released it", l.Database)
+	return api.Fail(api.CodeRefused, "look at it with: dhow doctor", "somebody else has taken the lock in database %s meanwhile, or released it", l.Database).
+		In("lock_taken", "database", l.Database)
 }
 
 // agrees reports whether an answer means yes, in the languages of package words.

@@ -31,11 +31,11 @@ func checkDisk(ctx context.Context, p *patient) (list []finding) {
 		case err != nil:
 			list = append(list, said(isBad, "disk.unknown", err.Error(), "doctor.disk.look")...)
 		case free < update.NoSpace:
-			list = append(list, bad("doctor.disk.full", "doctor.disk.room", "free", size(free), "folder", dir)...)
+			list = append(list, bad("doctor.disk.full", "doctor.disk.room", sized("free", free, "folder", dir)...)...)
 		case free < update.LittleSpace:
-			list = append(list, warn("doctor.disk.little", "doctor.disk.room", "free", size(free), "folder", dir)...)
+			list = append(list, warn("doctor.disk.little", "doctor.disk.room", sized("free", free, "folder", dir)...)...)
 		default:
-			list = append(list, good("doctor.disk.good", "free", size(free))...)
+			list = append(list, good("doctor.disk.good", sized("free", free)...)...)
 		}
 	}
 	full := func(f finding) bool { return f.Result == isBad }
@@ -88,7 +88,7 @@ func checkMemory(context.Context, *patient) []finding {
 
 func judgeMemory(m site.Memory) []finding {
 	if m.Available+m.SwapFree < littleMemory || m.Available < littleMemory/2 {
-		return warn("doctor.memory.little", "doctor.memory.free", "free", size(m.Available), "all", size(m.All))
+		return warn("doctor.memory.little", "doctor.memory.free", sized("free", m.Available, sized("all", m.All)...)...)
 	}
-	return good("doctor.memory.good", "free", size(m.Available), "all", size(m.All))
+	return good("doctor.memory.good", sized("free", m.Available, sized("all", m.All)...)...)
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"time"
 
-	"dhow/agent/api"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
 	"dhow/manifest/trust"
@@ -87,5 +87,11 @@ func noSource(result, spec string, err error) []finding {
 		return said(result, "source.away", text, "doctor.source.line")
 	}
 	e := explain(trustError(err))
-	return failed(result, "source.bad", api.Fail(e.Code, e.Hint, "%s", text))
+	own := *e
+	own.Message = text
+	if own.Args["cause"] != "" {
+		own.Args = maps.Clone(own.Args)
+		own.Args["cause"] = text
+	}
+	return failed(result, "source.bad", &own)
 }

@@ -91,9 +91,9 @@ func checkStore(ctx context.Context, p *patient) []finding {
 	case missing > 0:
 		return bad("doctor.store.missing", "doctor.store.fetch", "n", missing, "blob", first, "release", r.Version)
 	case p.deep:
-		return good("doctor.store.read", "size", size(bytes))
+		return good("doctor.store.read", sized("size", bytes)...)
 	}
-	return good("doctor.store.good", "size", size(bytes))
+	return good("doctor.store.good", sized("size", bytes)...)
 }
 
 func readBlob(ctx context.Context, store *bundle.Store, b manifest.Blob) error {

@@ -14,11 +14,11 @@ func engineOf(config *site.Config) (site.Endpoint, error) {
 	if err == nil {
 		return e, nil
 	}
-	hint := "say in dhow.yaml which one it is, such as engine: " + site.DefaultEngine()
+	kind, hint := "engine_spec", "say in dhow.yaml which one it is, such as engine: "+site.DefaultEngine()
 	if errors.Is(err, site.ErrRemote) {
-		hint = "use the engine of this computer, such as engine: " + site.DefaultEngine() + " in dhow.yaml; or unset DOCKER_HOST, docker context use default"
+		kind, hint = "engine_remote", "use the engine of this computer, such as engine: "+site.DefaultEngine()+" in dhow.yaml; or unset DOCKER_HOST, docker context use default"
 	}
-	return e, api.Fail(api.CodeUsage, hint, "%v", err)
+	return e, api.Fail(api.CodeUsage, hint, "%v", err).In(kind, "cause", err.Error(), "address", site.DefaultEngine())
 }
 
 // connect prepares a connection to the engine of a site.

@@ -70,19 +70,19 @@ func (s *shell) fetchCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.sites, "site", nil, "for this site; may be repeated")
-	flags.StringSliceVar(&f.rings, "ring", nil, "for the sites of this ring; may be repeated")
-	flags.StringSliceVar(&f.from, "from", nil, "oci://HOST/PATH, https://HOST/PATH or a folder; may be repeated")
-	flags.StringVar(&f.release, "release", "", "this release in place of the one that is pinned")
-	flags.StringVar(&f.since, "since", "", "leave out what this release has: the site must have it")
-	flags.StringVar(&f.platform, "platform", "", "of the sites' computers, for example linux/arm64 (default: all of the release)")
-	flags.StringVar(&f.rate, "rate", "", "at most so fast, for example \"64 kB/s\", so that others can use the line")
-	flags.StringVar(&f.cache, "cache", "", "folder for what is fetched (default: one for each fleet, in this user's cache)")
-	flags.StringVarP(&f.out, "output", "o", "", "FILE.tgz, FILE.tar, FILE.tar.zst or a folder")
-	flags.StringVar(&f.root, "root", "", "the fleet's root of trust, N.root.json")
-	flags.StringVar(&f.fingerprint, "fingerprint", "", "of the root, 16 digits that the central team reads out")
-	flags.BoolVar(&f.yes, "yes", false, "do not ask whether the fingerprint is right")
-	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object at the end")
+	flags.StringSliceVar(&f.sites, "site", nil, "help.flag.fetch.site")
+	flags.StringSliceVar(&f.rings, "ring", nil, "help.flag.fetch.ring")
+	flags.StringSliceVar(&f.from, "from", nil, "help.flag.fetch.from")
+	flags.StringVar(&f.release, "release", "", "help.flag.fetch.release")
+	flags.StringVar(&f.since, "since", "", "help.flag.fetch.since")
+	flags.StringVar(&f.platform, "platform", "", "help.flag.fetch.platform")
+	flags.StringVar(&f.rate, "rate", "", "help.flag.fetch.rate")
+	flags.StringVar(&f.cache, "cache", "", "help.flag.fetch.cache")
+	flags.StringVarP(&f.out, "output", "o", "", "help.flag.fetch.output")
+	flags.StringVar(&f.root, "root", "", "help.flag.fetch.root")
+	flags.StringVar(&f.fingerprint, "fingerprint", "", "help.flag.fetch.fingerprint")
+	flags.BoolVar(&f.yes, "yes", false, "help.flag.fetch.yes")
+	flags.BoolVar(&f.asJSON, "json", false, "help.flag.json_end")
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -138,7 +139,7 @@ func roomFor(dir string, need int64) error {
 		return nil // who can't tell tries
 	}
 	return api.Fail(api.CodeRefused, "make room, or name another place", "%s needs %s, and %s are free", dir, size(need), size(free)).
-		In("town_room", "folder", dir, "needed", size(need), "free", size(free))
+		In("town_room", "folder", dir, "needed", size(need), "needed_bytes", strconv.FormatInt(need, 10), "free", size(free), "free_bytes", strconv.FormatInt(free, 10))
 }
 
 // write makes the bundle and reads it back.

@@ -79,17 +79,17 @@ func (t *town) chooseCache() (err error) {
 	switch {
 	case print != "":
 		if print, err = trust.ReadFingerprint(print); err != nil {
-			return api.Fail(api.CodeUsage, "the central team reads it from: dhowctl root show", "--fingerprint: %v", err)
+			return api.Fail(api.CodeUsage, "the central team reads it from: dhowctl root show", "--fingerprint: %v", err).In("fingerprint_bad", "cause", err.Error())
 		}
 	case t.root == "":
 		return api.Fail(api.CodeUsage, "see: dhow fetch --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS").In("root_missing")
 	default:
 		root, err := readRoot(t.root)
 		if err != nil {
-			return api.Fail(api.CodeUsage, rootHint, "cannot read the root of trust: %v", err)
+			return api.Fail(api.CodeUsage, rootHint, "cannot read the root of trust: %v", err).In("root_unreadable", "cause", err.Error())
 		}
 		if print, err = trust.Fingerprint(root); err != nil {
-			return api.Fail(api.CodeNotTrusted, rootHint, "%s: %v", t.root, err)
+			return api.Fail(api.CodeNotTrusted, rootHint, "%s: %v", t.root, err).In("root_wrong", "file", t.root, "cause", err.Error())
 		}
 	}
 	t.cache, err = defaultCache(print)

@@ -149,7 +149,7 @@ func (s *shell) tell(o outcome) {
 func (s *shell) tellMistake(st api.Status) {
 	for _, n := range st.Needs {
 		if n.Kind == api.NeedConfig {
-			fmt.Fprintf(s.err, "%s: %s\n  %s\n", s.say("cli.label.warning"), s.words.Map("need."+n.Kind, n.Args), s.say("need.do."+n.Kind))
+			fmt.Fprintf(s.err, "%s\n  %s\n", s.say("cli.warning", "text", s.words.Map("need."+n.Kind, n.Args)), s.say("need.do."+n.Kind))
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 func TestAMistakeIsToldAfterAnOrder(t *testing.T) {
 	for tag, want := range map[string]string{
 		"en": "warning: The configuration can’t be used: dhow.yaml, line 3, column 5: unknown key\n  Correct the file. Until then the last good one counts.\n",
-		"fr": "attention: La configuration est inutilisable : dhow.yaml, ligne 3, colonne 5 : unknown key\n  Corrigez le fichier. D’ici là, le dernier fichier correct reste valable.\n",
+		"fr": "attention : La configuration est inutilisable : dhow.yaml, ligne 3, colonne 5 : unknown key\n  Corrigez le fichier. D’ici là, le dernier fichier correct reste valable.\n",
 	} {
 		var said bytes.Buffer
 		s := &shell{err: &said, words: words.For(tag)}

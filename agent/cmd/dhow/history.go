@@ -31,7 +31,7 @@ func (s *shell) historyCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
 	return cmd
 }
 
@@ -61,7 +61,7 @@ func (s *shell) resultOf(u api.Update) string {
 
 func (s *shell) details(u api.Update) string {
 	if u.Reason != "" {
-		return u.Reason
+		return s.say("cli.reason", "reason", u.Reason)
 	}
 	var parts []string
 	if u.DowntimeSeconds > 0 {

@@ -31,7 +31,7 @@ func (s *shell) idleCommand() *cobra.Command {
 			return s.idle(cmd.Context(), wait, time.Second)
 		},
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long for it")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "help.flag.idle.wait")
 	return cmd
 }
 
@@ -55,7 +55,7 @@ func (s *shell) idle(ctx context.Context, wait, every time.Duration) error {
 		select {
 		case <-tick.C:
 		case <-over:
-			return api.Fail(api.CodeBusy, "see: "+s.command("status"), "something is under way: %s", st.State)
+			return api.Fail(api.CodeBusy, "see: "+s.command("status"), "something is under way: %s", st.State).In("idle_busy", "state", st.State)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -33,35 +33,32 @@ type installation struct {
 func (s *shell) installCommand() *cobra.Command {
 	var in installation
 	cmd := &cobra.Command{
-		Use: "install --site NAME (--from BUNDLE | --source SPEC) [--root FILE] [--fingerprint DIGITS]",
-		Long: "Looks at the computer, asks what it needs to know, and writes the configuration, the settings and the root of trust. Then it makes the\n" +
-			"program, the service, the group dhow and the launcher of the page, and with --from waits until the first release runs and a first\n" +
-			"backup is made. Repeated, it repairs what is not right, changes only what is asked for, and says what it has done. It waits while an\n" +
-			"update or a backup is under way.",
+		Use:  "install --site NAME (--from BUNDLE | --source SPEC) [--root FILE] [--fingerprint DIGITS]",
+		Long: "help.long.install",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.install(cmd.Context(), in) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&in.config.Site, "site", "", "the name of this computer in the fleet")
-	f.StringArrayVar(&in.config.Sources, "source", nil, "where releases come from: oci://HOST/PATH, https://…, or a folder (repeatable)")
-	f.StringVar(&in.root, "root", "", "the fleet's root of trust, root.json; without it --fingerprint is needed, and a source that has the root")
-	f.StringVar(&in.fingerprint, "fingerprint", "", "what the fingerprint of the root must be, as the central team reads it")
-	f.StringVar(&in.config.Project, "project", "", "compose project (default: the release's, or that of the adopted stack)")
-	f.StringArrayVar(&in.set, "set", nil, "a setting of this site, NAME=VALUE (repeatable); for passwords --settings is safer")
-	f.StringVar(&in.settings, "settings", "", "a .env file with settings of this site")
-	f.StringVar(&in.adopt, "adopt", "", "take over the compose stack that already runs from this folder")
-	f.StringVar(&in.config.Window, "window", "", `hours in which the system may be away, such as "21:00-05:00"`)
-	f.StringVar(&in.config.Fetch, "fetch", "", `when to ask the sources, such as "0 20 * * *"`)
-	f.StringVar(&in.config.Engine, "engine", "", "address of the Docker Engine (default: the usual one)")
-	f.StringVar(&in.config.Backup.At, "backup", "", `when to make backups by themselves, such as "0 2 * * *", or never`)
-	f.StringVar(&in.restore, "restore", "", "begin with the data of a backup: a stick, folder or bucket with copies, or the archive folder of another disk")
-	f.StringVar(&in.backup, "restore-name", "", "the backup to begin with (default: the newest there)")
-	f.StringVar(&in.identity, "identity", "", "the key of the central team that opens copies: backup.key")
-	f.StringVar(&in.from, "from", "", "a bundle, or a stick with one, to take the first release from, and the root of trust where none is given")
-	f.BoolVar(&in.noService, "no-service", false, "do not install the service")
-	f.BoolVar(&in.withDocker, "with-docker", false, "install the Docker Engine from the distribution's packages where none answers")
-	f.StringVar(&in.user, "user", "", "a user who may use dhow without sudo (default: the one who calls sudo, when that is confirmed)")
-	f.BoolVar(&in.yes, "yes", false, "ask nothing; a root of trust that comes from a stick or a source still needs --fingerprint")
+	f.StringVar(&in.config.Site, "site", "", "help.flag.install.site")
+	f.StringArrayVar(&in.config.Sources, "source", nil, "help.flag.install.source")
+	f.StringVar(&in.root, "root", "", "help.flag.install.root")
+	f.StringVar(&in.fingerprint, "fingerprint", "", "help.flag.install.fingerprint")
+	f.StringVar(&in.config.Project, "project", "", "help.flag.install.project")
+	f.StringArrayVar(&in.set, "set", nil, "help.flag.install.set")
+	f.StringVar(&in.settings, "settings", "", "help.flag.install.settings")
+	f.StringVar(&in.adopt, "adopt", "", "help.flag.install.adopt")
+	f.StringVar(&in.config.Window, "window", "", "help.flag.install.window")
+	f.StringVar(&in.config.Fetch, "fetch", "", "help.flag.install.fetch")
+	f.StringVar(&in.config.Engine, "engine", "", "help.flag.install.engine")
+	f.StringVar(&in.config.Backup.At, "backup", "", "help.flag.install.backup")
+	f.StringVar(&in.restore, "restore", "", "help.flag.install.restore")
+	f.StringVar(&in.backup, "restore-name", "", "help.flag.install.restore_name")
+	f.StringVar(&in.identity, "identity", "", "help.flag.install.identity")
+	f.StringVar(&in.from, "from", "", "help.flag.install.from")
+	f.BoolVar(&in.noService, "no-service", false, "help.flag.install.no_service")
+	f.BoolVar(&in.withDocker, "with-docker", false, "help.flag.install.with_docker")
+	f.StringVar(&in.user, "user", "", "help.flag.install.user")
+	f.BoolVar(&in.yes, "yes", false, "help.flag.install.yes")
 	return cmd
 }
 

@@ -15,7 +15,6 @@ import (
 
 // wanted merges the command line into the configuration that is there.
 func (s *shell) wanted(paths site.Paths, in installation, begin *beginning) (*site.Config, error) {
-	const hint = "see: dhow install --help"
 	config, err := site.LoadConfig(paths.Config())
 	if errors.Is(err, fs.ErrNotExist) {
 		config, err = &site.Config{}, nil
@@ -29,12 +28,12 @@ func (s *shell) wanted(paths site.Paths, in installation, begin *beginning) (*si
 	want := in.config
 	switch {
 	case want.Site == "" && config.Site == "":
-		return nil, api.Fail(api.CodeUsage, hint, "the name of the site is missing: --site NAME")
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "the name of the site is missing: --site NAME").In("site_missing")
 	case want.Site != "" && config.Site != "" && want.Site != config.Site:
 		return nil, api.Fail(api.CodeUsage, "remove "+paths.Config()+" if this computer becomes another site",
-			"this computer is site %s already", config.Site)
+			"this computer is site %s already", config.Site).In("site_other", "site", config.Site, "file", paths.Config())
 	case len(want.Sources) == 0 && len(config.Sources) == 0 && in.from == "" && config.Site == "":
-		return nil, api.Fail(api.CodeUsage, hint, "where releases come from is missing: --source SPEC")
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "where releases come from is missing: --source SPEC").In("source_missing")
 	}
 	if len(want.Sources) > 0 {
 		config.Sources = nil
@@ -63,13 +62,13 @@ func (s *shell) wanted(paths site.Paths, in installation, begin *beginning) (*si
 		config.Adopt, config.Restore = nil, &site.Restore{Backup: begin.name, From: begin.from}
 	}
 	if err := site.CheckName(config.Site); err != nil {
-		return nil, api.Fail(api.CodeUsage, hint, "%v", err)
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err).In("value_wrong", site.Problem(err)...)
 	}
 	if _, err := site.ParseWindow(config.Window, config.TimeZone); err != nil {
-		return nil, api.Fail(api.CodeUsage, hint, "%v", err)
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err).In("value_wrong", site.Problem(err)...)
 	}
 	if _, err := site.ParseSchedule(config.Fetch, config.TimeZone, config.Site); err != nil {
-		return nil, api.Fail(api.CodeUsage, hint, "%v", err)
+		return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err).In("value_wrong", site.Problem(err)...)
 	}
 	return config, nil
 }
@@ -84,22 +83,22 @@ func wantedSettings(paths site.Paths, in installation, begin *beginning) (map[st
 		}
 	}
 	if err != nil {
-		return nil, api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
+		return nil, api.Fail(api.CodeUsage, "correct the file and try again", "%v", err).In("file_wrong", "cause", err.Error())
 	}
 	if in.settings != "" {
 		more, err := site.ReadSettings(in.settings)
 		if err != nil {
-			return nil, api.Fail(api.CodeUsage, "correct the file and try again", "%v", err)
+			return nil, api.Fail(api.CodeUsage, "correct the file and try again", "%v", err).In("file_wrong", "cause", err.Error())
 		}
 		maps.Copy(settings, more)
 	}
 	for _, s := range in.set {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
-			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "--set wants NAME=VALUE")
+			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "--set wants NAME=VALUE").In("set_wrong")
 		}
 		if err := site.CheckSetting(name); err != nil {
-			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
+			return nil, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err).In("setting_name", "cause", err.Error())
 		}
 		settings[name] = value
 	}

@@ -134,7 +134,7 @@ func (s *shell) begin(ctx context.Context, config *site.Config, in installation,
 		return err
 	}
 	if status.Release == "" {
-		return api.Fail(api.CodeUnwell, "look at it with: dhow status, dhow doctor", "no release runs yet")
+		return api.Fail(api.CodeUnwell, "look at it with: dhow status, dhow doctor", "no release runs yet").In("no_release_yet")
 	}
 	if status.Release != before.Release {
 		s.line("release", "install.runs", "release", status.Release, "time", time.Now().Local().Format("15:04"))
@@ -180,7 +180,7 @@ func (s *shell) settled(ctx context.Context, config *site.Config) error {
 		select {
 		case <-ctx.Done():
 			if err == nil {
-				err = api.Fail(api.CodeBusy, "look at it with: dhow status", "another change is under way")
+				err = api.Fail(api.CodeBusy, "look at it with: dhow status", "another change is under way").In("busy_other")
 			}
 			return err
 		case <-tick.C:

@@ -41,10 +41,10 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 		return nil, address, noEngine()
 	}
 	if err != nil {
-		return nil, address, api.Fail(api.CodeRefused, "look at it with: docker info", "%v", err)
+		return nil, address, api.Fail(api.CodeRefused, "look at it with: docker info", "the engine does not do what it is asked: %v", err).In("engine_odd", "cause", err.Error())
 	}
 	if !strings.HasPrefix(info.Platform, "linux/") {
-		return nil, address, api.Fail(api.CodeRefused, "use an engine that runs Linux containers", "the engine runs %s containers", info.Platform)
+		return nil, address, api.Fail(api.CodeRefused, "use an engine that runs Linux containers", "the engine runs %s containers", info.Platform).In("engine_windows", "platform", info.Platform)
 	}
 	return docker, address, nil
 }

@@ -37,7 +37,7 @@ type beginning struct {
 func (s *shell) fetchBackup(ctx context.Context, paths site.Paths, in installation) (*beginning, error) {
 	there, err := site.LoadConfig(paths.Config())
 	if staged, _ := filepath.Glob(filepath.Join(paths.Stacks(), "*")); err == nil && (there.Restore == nil || len(staged) > 0) {
-		return nil, api.Fail(api.CodeRefused, "put the data of a backup in place with: dhow backup restore NAME", "this computer is site %s already", there.Site)
+		return nil, api.Fail(api.CodeRefused, "put the data of a backup in place with: dhow backup restore NAME", "this computer is site %s already", there.Site).In("site_already", "site", there.Site)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -47,7 +47,7 @@ func (s *shell) fetchBackup(ctx context.Context, paths site.Paths, in installati
 	}
 	release, err := site.Lock(paths.LockFile())
 	if errors.Is(err, site.ErrLocked) {
-		return nil, api.Fail(api.CodeBusy, "stop it first", "an agent is running at this site")
+		return nil, api.Fail(api.CodeBusy, "stop it first", "an agent is running at this site").In("agent_runs")
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +77,8 @@ func (s *shell) fetchBackup(ctx context.Context, paths site.Paths, in installati
 	}
 	if in.config.Site != "" && in.config.Site != record.Site {
 		return nil, api.Fail(api.CodeNotTrusted, "use a backup of this site, or --site "+record.Site,
-			"backup %s was made at site %s, not at %s", b.name, record.Site, in.config.Site)
+			"backup %s was made at site %s, not at %s", b.name, record.Site, in.config.Site).
+			In("backup_of_other", "backup", b.name, "site", record.Site, "here", in.config.Site)
 	}
 	text, err := backupFile(ctx, own, b.name, update.BackupConfig)
 	if err != nil {
@@ -92,7 +93,7 @@ func (s *shell) fetchBackup(ctx context.Context, paths site.Paths, in installati
 	if b.settings, err = site.ParseSettings(text); err != nil {
 		return nil, fmt.Errorf("the settings in backup %s: %w", b.name, err)
 	}
-	s.printf("backup    %s of site %s, release %s, %s\n", b.name, record.Site, record.Release, size(record.Bytes))
+	s.line("backup", "install.backup_of", "backup", b.name, "site", record.Site, "release", record.Release, "size", s.words.Size(record.Bytes))
 	return b, nil
 }
 
@@ -115,7 +116,7 @@ func (b *beginning) copyFrom(ctx context.Context, own *archive.Archive, dir stri
 		}
 	}
 	if b.name == "" {
-		return api.Fail(api.CodeUsage, "name the folder archive of a Dhow site", "there is no backup in %s", dir)
+		return api.Fail(api.CodeUsage, "name the folder archive of a Dhow site", "there is no backup in %s", dir).In("no_backup_there", "folder", dir)
 	}
 	objects, err := other.Objects(b.name)
 	if err != nil {
@@ -142,13 +143,13 @@ func copyObject(ctx context.Context, own, other *archive.Archive, o archive.Obje
 func (s *shell) copyBack(ctx context.Context, paths site.Paths, b *beginning, own *archive.Archive, in installation) error {
 	switch {
 	case in.config.Site == "":
-		return api.Fail(api.CodeUsage, "see: dhow install --help", "the name of the site is missing: --site NAME")
+		return api.Fail(api.CodeUsage, "see: dhow install --help", "the name of the site is missing: --site NAME").In("site_missing")
 	case in.identity == "":
-		return api.Fail(api.CodeUsage, "the central team keeps it: keys/backup.key of the fleet", "copies are encrypted: --identity FILE is missing")
+		return api.Fail(api.CodeUsage, "the central team keeps it: keys/backup.key of the fleet", "copies are encrypted: --identity FILE is missing").In("identity_missing")
 	}
 	f, err := os.Open(in.identity)
 	if err != nil {
-		return api.Fail(api.CodeUsage, "check the path", "cannot read the backup key: %v", err)
+		return api.Fail(api.CodeUsage, "check the path", "cannot read the backup key: %v", err).In("key_unreadable", "cause", err.Error())
 	}
 	defer f.Close()
 	keys, err := offsite.ReadIdentities(f, s.identityPassphrase)
@@ -170,7 +171,7 @@ func (s *shell) copyBack(ctx context.Context, paths site.Paths, b *beginning, ow
 			return copyError(err)
 		}
 		if len(names) == 0 {
-			return api.Fail(api.CodeUsage, "check --site and the place", "%s holds no backup of site %s", in.restore, in.config.Site)
+			return api.Fail(api.CodeUsage, "check --site and the place", "%s holds no backup of site %s", in.restore, in.config.Site).In("no_backup_of_site", "place", in.restore, "site", in.config.Site)
 		}
 		b.name = newest(names)
 	}
@@ -213,9 +214,9 @@ func (s *shell) identityPassphrase() ([]byte, error) {
 	}
 	f, ok := s.in.(*os.File)
 	if !ok || !terminal(s.in) {
-		return nil, api.Fail(api.CodeUsage, "run this on a terminal, or set $"+identityVariable, "the passphrase of the backup key is needed")
+		return nil, api.Fail(api.CodeUsage, "run this on a terminal, or set $"+identityVariable, "the passphrase of the backup key is needed").In("passphrase_needed", "variable", identityVariable)
 	}
-	s.printf("Passphrase of the backup key: ")
+	s.printf("%s ", s.say("install.passphrase"))
 	text, err := term.ReadPassword(int(f.Fd()))
 	s.printf("\n")
 	return text, err

@@ -25,7 +25,7 @@ type offered struct {
 	root  []byte
 	from  string
 	print string // its fingerprint
-	note  string // which one it is, for people
+	note  note   // which one it is, for people
 }
 
 // checkRoot finds the root of trust and shows its fingerprint. It returns nil when the site has one and none is given. Without a file the
@@ -36,14 +36,14 @@ func (s *shell) checkRoot(ctx context.Context, dir string, config *site.Config, 
 	if in.fingerprint != "" {
 		var err error
 		if in.fingerprint, err = trust.ReadFingerprint(in.fingerprint); err != nil {
-			return nil, api.Fail(api.CodeUsage, "the central team reads it from: dhowctl root show", "--fingerprint: %v", err)
+			return nil, api.Fail(api.CodeUsage, "the central team reads it from: dhowctl root show", "--fingerprint: %v", err).In("fingerprint_bad", "cause", err.Error())
 		}
 	}
 	o, there, err := s.offeredRoot(ctx, dir, config, in)
 	if err != nil {
 		return nil, err
 	}
-	s.printf("%s\n", s.lineOf("trust", s.say("install.fingerprint", "fingerprint", o.print)+o.note))
+	s.printf("%s\n", s.lineOf("trust", s.say("install.fingerprint", "fingerprint", o.print)+o.note.in(s)))
 	switch {
 	case in.fingerprint != "" && in.fingerprint != o.print:
 		return nil, api.Fail(api.CodeNotTrusted, "do not go on; ask the central team for the right root file and fingerprint",
@@ -78,12 +78,12 @@ func (s *shell) offeredRoot(ctx context.Context, dir string, config *site.Config
 	switch {
 	case in.root == "" && errors.Is(err, fs.ErrNotExist):
 		if in.fingerprint == "" && in.from == "" {
-			return o, false, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS")
+			return o, false, api.Fail(api.CodeUsage, "see: dhow install --help", "the fleet's root of trust is missing: --root FILE, or --fingerprint DIGITS").In("root_missing")
 		}
 		o, err = rootFromSources(ctx, rootSources(config, in), in.fingerprint)
 		return o, false, err
 	case err != nil:
-		return o, false, api.Fail(api.CodeUsage, rootHint, "cannot read the root of trust: %v", err)
+		return o, false, api.Fail(api.CodeUsage, rootHint, "cannot read the root of trust: %v", err).In("root_unreadable", "cause", err.Error())
 	}
 	o = offered{root: root, from: file}
 	version, err := trust.RootVersion(root)
@@ -91,10 +91,10 @@ func (s *shell) offeredRoot(ctx context.Context, dir string, config *site.Config
 		o.print, err = trust.Fingerprint(root)
 	}
 	if err != nil {
-		return o, false, api.Fail(api.CodeNotTrusted, rootHint, "%s: %v", file, err)
+		return o, false, api.Fail(api.CodeNotTrusted, rootHint, "%s: %v", file, err).In("root_wrong", "file", file, "cause", err.Error())
 	}
 	if version > 1 {
-		o.note = fmt.Sprintf(" (root %d)", version)
+		o.note = note{"install.root_number", []any{"n", version}}
 	}
 	if in.fingerprint == "" || in.fingerprint == o.print {
 		return o, in.root == "", nil
@@ -133,7 +133,7 @@ func vouched(o *offered, chain [][]byte, fingerprint string) bool {
 }
 
 // numberNote says which root of a chain has the fingerprint, and with which the site begins.
-func numberNote(chain [][]byte, at, begin int) string {
+func numberNote(chain [][]byte, at, begin int) note {
 	number := func(n int) int64 {
 		v, err := trust.RootVersion(chain[n])
 		if err != nil {
@@ -144,13 +144,26 @@ func numberNote(chain [][]byte, at, begin int) string {
 	last := len(chain) - 1
 	switch {
 	case last == 0:
-		return ""
+		return note{}
 	case at == last:
-		return fmt.Sprintf(" (root %d, the newest)", number(at))
+		return note{"install.root_newest", []any{"n", number(at)}}
 	case begin > at:
-		return fmt.Sprintf(" (root %d; the site begins with root %d, which follows from it)", number(at), number(begin))
+		return note{"install.root_begins", []any{"n", number(at), "begin", number(begin)}}
 	}
-	return fmt.Sprintf(" (root %d; root %d follows from it: ask the central team for the newest fingerprint)", number(at), number(last))
+	return note{"install.root_follows", []any{"n", number(at), "last", number(last)}}
+}
+
+// note is a sentence in brackets, or nothing.
+type note struct {
+	key  string
+	args []any
+}
+
+func (n note) in(s *shell) string {
+	if n.key == "" {
+		return ""
+	}
+	return " " + s.say(n.key, n.args...)
 }
 
 func readRoot(path string) ([]byte, error) {
@@ -186,7 +199,7 @@ func rootFromSources(ctx context.Context, specs []string, fingerprint string) (o
 		o.print, err = trust.Fingerprint(o.root)
 		return o, err
 	}
-	return offered{}, api.Fail(api.CodeUnreachable, "give it as a file: --root FILE", "no source has the fleet's root of trust: %v", last)
+	return offered{}, api.Fail(api.CodeUnreachable, "give it as a file: --root FILE", "no source has the fleet's root of trust: %v", last).In("root_nowhere", "cause", fmt.Sprint(last))
 }
 
 func rootsOf(ctx context.Context, spec string) ([][]byte, error) {

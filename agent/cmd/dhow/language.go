@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -100,7 +102,8 @@ func (s *shell) said(e *api.Error) (message, hint string) {
 	return s.words.Error(e.Kind, e.Message, e.Hint, e.Args)
 }
 
-// localize gives cmd, and what is below it, the words that help shows. What a command is for stands in package words under "help.PATH".
+// localize gives cmd, and what is below it, the words that help shows. What a command is for stands in package words under "help.PATH"; flags, and
+// commands that have more to say, name keys of their own.
 func (s *shell) localize(cmd *cobra.Command) {
 	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
 	if key := "help." + orElse(strings.ReplaceAll(path, " ", "."), "dhow"); s.words.Has(key) {
@@ -108,6 +111,19 @@ func (s *shell) localize(cmd *cobra.Command) {
 	}
 	if cmd.Flags().Lookup("help") == nil {
 		cmd.Flags().BoolP("help", "h", false, s.say("help.heading.help", "command", cmd.Name()))
+	}
+	switch {
+	case s.words.Has(cmd.Long):
+		cmd.Long = s.say(cmd.Long)
+	case path == "help":
+		cmd.Long = "" // cobra's own, in English
+	}
+	for _, set := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		set.VisitAll(func(f *pflag.Flag) {
+			if s.words.Has(f.Usage) {
+				f.Usage = s.say(f.Usage)
+			}
+		})
 	}
 	cmd.SetUsageFunc(s.usage)
 	for _, c := range cmd.Commands() {
@@ -121,10 +137,10 @@ func (s *shell) usage(cmd *cobra.Command) error {
 	heading := func(key string) { b.WriteString("\n\n" + s.say(key)) }
 	b.WriteString(s.say("help.heading.usage"))
 	if cmd.Runnable() {
-		b.WriteString("\n  " + cmd.UseLine())
+		b.WriteString("\n  " + strings.Replace(cmd.UseLine(), "[flags]", s.say("help.value.flags"), 1))
 	}
 	if cmd.HasAvailableSubCommands() {
-		b.WriteString("\n  " + cmd.CommandPath() + " [command]")
+		b.WriteString("\n  " + cmd.CommandPath() + " " + s.say("help.value.command"))
 		heading("help.heading.commands")
 		for _, c := range cmd.Commands() {
 			if c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() || c.Name() == "help" {
@@ -134,18 +150,55 @@ func (s *shell) usage(cmd *cobra.Command) error {
 	}
 	if cmd.HasAvailableLocalFlags() {
 		heading("help.heading.flags")
-		b.WriteString("\n" + strings.TrimRight(cmd.LocalFlags().FlagUsages(), " \n"))
+		b.WriteString(s.flagUsages(cmd.LocalFlags()))
 	}
 	if cmd.HasAvailableInheritedFlags() {
 		heading("help.heading.global")
-		b.WriteString("\n" + strings.TrimRight(cmd.InheritedFlags().FlagUsages(), " \n"))
+		b.WriteString(s.flagUsages(cmd.InheritedFlags()))
 	}
 	if cmd.HasAvailableSubCommands() {
-		b.WriteString("\n\n" + s.say("help.heading.more", "command", cmd.CommandPath()+" [command] --help"))
+		b.WriteString("\n\n" + s.say("help.heading.more", "command", cmd.CommandPath()+" "+s.say("help.value.command")+" --help"))
 	}
 	b.WriteString("\n")
 	_, err := io.WriteString(cmd.OutOrStderr(), b.String())
 	return err
+}
+
+// flagUsages lists flags as pflag does, in the reader's words.
+func (s *shell) flagUsages(set *pflag.FlagSet) string {
+	var rows [][2]string
+	wide := 0
+	set.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		left := "      --" + f.Name
+		if f.Shorthand != "" {
+			left = "  -" + f.Shorthand + ", --" + f.Name
+		}
+		kind := f.Value.Type()
+		if kind == "stringSlice" || kind == "stringArray" {
+			kind = "strings"
+		}
+		if key := "help.value." + kind; s.words.Has(key) {
+			left += " " + s.say(key)
+		}
+		text := f.Usage
+		if !slices.Contains([]string{"", "false", "0", "0s", "[]"}, f.DefValue) {
+			value := f.DefValue
+			if f.Value.Type() == "string" {
+				value = strconv.Quote(value)
+			}
+			text += " " + s.say("help.value.default", "value", value)
+		}
+		rows = append(rows, [2]string{left, text})
+		wide = max(wide, displayed(left))
+	})
+	var b strings.Builder
+	for _, row := range rows {
+		b.WriteString("\n" + pad(row[0], wide) + "   " + row[1])
+	}
+	return b.String()
 }
 
 // flagError says what is wrong with a flag.

@@ -10,9 +10,8 @@ import (
 func (s *shell) laterCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "later",
-		Long: "Nothing is put in place by itself before the first window of tomorrow, also when another release comes today. Fetching goes on.\n" +
-			"It ends by itself, or with: dhow update --now",
+		Use:  "later",
+		Long: "help.long.later",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := s.client().Later(cmd.Context(), api.LaterRequest{})
@@ -31,6 +30,6 @@ func (s *shell) laterCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
 	return cmd
 }

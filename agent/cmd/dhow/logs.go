@@ -36,9 +36,8 @@ func (s *shell) logsCommand() *cobra.Command {
 	var since string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "logs",
-		Long: "Shows the agent's log: from the journal of systemd where the service runs below it, else from the files in /var/lib/dhow/log.\n" +
-			"It names changes, steps and causes, never records or passwords.",
+		Use:  "logs",
+		Long: "help.long.logs",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -46,7 +45,7 @@ func (s *shell) logsCommand() *cobra.Command {
 				return err
 			}
 			if w.lines < 0 {
-				return api.Fail(api.CodeUsage, "see: dhow logs --help", "-n wants a number of lines")
+				return api.Fail(api.CodeUsage, "see: dhow logs --help", "-n wants a number of lines").In("lines_wrong")
 			}
 			err = s.readLog(cmd.Context(), w, func(e entry) error {
 				if asJSON {
@@ -66,10 +65,10 @@ func (s *shell) logsCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVarP(&w.follow, "follow", "f", false, "go on with what is written from now on")
-	f.IntVarP(&w.lines, "lines", "n", 100, "show that many of the last lines; 0 for all")
-	f.StringVar(&since, "since", "", `only what is newer: a length of time such as 2h, a day such as 2026-11-21, or "2026-11-21 20:00"`)
-	f.BoolVar(&asJSON, "json", false, "print JSON, one line for each line of the log")
+	f.BoolVarP(&w.follow, "follow", "f", false, "help.flag.logs.follow")
+	f.IntVarP(&w.lines, "lines", "n", 100, "help.flag.logs.lines")
+	f.StringVar(&since, "since", "", "help.flag.logs.since")
+	f.BoolVar(&asJSON, "json", false, "help.flag.logs.json")
 	return cmd
 }
 
@@ -91,7 +90,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, api.Fail(api.CodeUsage, `such as --since 2h, --since 3d, --since 2026-11-21 or --since "2026-11-21 20:00"`, "--since %q is no moment", text)
+	return time.Time{}, api.Fail(api.CodeUsage, `such as --since 2h, --since 3d, --since 2026-11-21 or --since "2026-11-21 20:00"`, "--since %q is no moment", text).In("no_moment", "value", text)
 }
 
 // readLog hands over the lines of the agent's log, the oldest first.
@@ -105,10 +104,10 @@ func (s *shell) readLog(ctx context.Context, w wish, tell func(entry) error) err
 	}
 	err := readRing(ctx, path, w, tell)
 	if errors.Is(err, fs.ErrNotExist) {
-		return api.Fail(api.CodeInternal, "is the agent running? dhow status", "there is no log yet in %s", path)
+		return api.Fail(api.CodeInternal, "is the agent running? dhow status", "there is no log yet in %s", path).In("no_log", "path", path)
 	}
 	if errors.Is(err, os.ErrPermission) {
-		return api.Fail(api.CodeInternal, "try it with sudo", "%v", err)
+		return api.Fail(api.CodeInternal, "try it with sudo", "cannot read the log: %v", err).In("log_closed", "cause", err.Error())
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func readJournal(ctx context.Context, program string, w wish, tell func(entry) e
 		return told, ctx.Err()
 	case ended != nil:
 		text, _, _ := strings.Cut(strings.TrimSpace(complaint.String()), "\n")
-		return told, api.Fail(api.CodeInternal, "try it with sudo", "cannot read the journal: %v: %s", ended, text)
+		return told, api.Fail(api.CodeInternal, "try it with sudo", "cannot read the log: %v", fmt.Sprintf("%v: %s", ended, text)).In("log_closed", "cause", fmt.Sprintf("%v: %s", ended, text))
 	}
 	return told, nil
 }

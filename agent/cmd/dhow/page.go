@@ -30,9 +30,8 @@ type pageAnswer struct {
 func (s *shell) pageCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "page",
-		Long: "Says where the local page is, whether others on the network may open it, and by which fingerprint they know this computer.\n" +
-			"For the network: page: {listen: \"0.0.0.0:8910\", hosts: [emr.local]} in dhow.yaml, and a PIN, set with: dhow page pin",
+		Use:  "page",
+		Long: "help.long.page",
 		Args: known,
 		RunE: func(*cobra.Command, []string) error {
 			a, err := s.page()
@@ -46,11 +45,10 @@ func (s *shell) pageCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
 	cmd.AddCommand(&cobra.Command{
-		Use: "pin",
-		Long: "Sets the PIN that the page asks for on the network, also in place of another one: at least 6 digits, from the terminal or standard input.\n" +
-			"At this computer itself the page never asks.",
+		Use:  "pin",
+		Long: "help.long.page.pin",
 		Args: exactly(0),
 		RunE: func(*cobra.Command, []string) error { return s.setPIN() },
 	})

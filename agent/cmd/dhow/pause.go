@@ -13,9 +13,8 @@ func (s *shell) pauseCommand() *cobra.Command {
 	var asJSON bool
 	var text string
 	cmd := &cobra.Command{
-		Use: "pause",
-		Long: "Stops fetching over a line and the local network at once. What is here stays, and goes on from there. A stick can still be used, and\n" +
-			"what is fetched already is put in place as ever. The pause holds over restarts, until --for is over or somebody says: dhow resume",
+		Use:  "pause",
+		Long: "help.long.pause",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			length, err := pauseLength(text, cmd.Flags().Changed("for"))
@@ -34,8 +33,8 @@ func (s *shell) pauseCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&text, "for", "", "how long, such as 3h; without it until somebody resumes")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&text, "for", "", "help.flag.pause.for")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
 	return cmd
 }
 

@@ -66,10 +66,10 @@ func (p *progress) show(e api.Event) {
 				p.said = map[string]bool{}
 			}
 			p.said[e.Message] = true
-			p.line(text + ": " + e.Message)
+			p.line(p.words.Colon(text, e.Message))
 		}
 	} else if !p.live && e.Message != "" {
-		p.line(text + ": " + e.Message)
+		p.line(p.words.Colon(text, e.Message))
 	} else if !p.live {
 		p.line(text)
 	}

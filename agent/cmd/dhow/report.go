@@ -16,9 +16,8 @@ func (s *shell) reportCommand() *cobra.Command {
 	var to string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "report",
-		Long: "A report says what runs here, how the last updates ended and when the last backup was made. It is signed with this site's own key and holds\n" +
-			"no patient data, settings or passwords. Sticks with bundles get one by themselves; the central team reads them with: dhowctl fleet status.",
+		Use:  "report",
+		Long: "help.long.report",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			data, err := s.client().Report(cmd.Context())
@@ -47,8 +46,8 @@ func (s *shell) reportCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "a folder, such as a stick's")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the signed file")
+	cmd.Flags().StringVar(&to, "to", "", "help.flag.report.to")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.report.json")
 	return cmd
 }
 

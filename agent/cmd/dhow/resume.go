@@ -25,6 +25,6 @@ func (s *shell) resumeCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
 	return cmd
 }

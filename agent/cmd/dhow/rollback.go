@@ -15,7 +15,7 @@ func (s *shell) rollbackCommand() *cobra.Command {
 	var yes, asJSON bool
 	cmd := &cobra.Command{
 		Use:  "rollback",
-		Long: "Says first what will not be in the running system afterwards. The present state is kept in a backup in any case.",
+		Long: "help.long.rollback",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if req.Data != "" && req.Data != "restore" && req.Data != "keep" {
@@ -24,10 +24,10 @@ func (s *shell) rollbackCommand() *cobra.Command {
 			return s.rollback(cmd.Context(), req, yes, asJSON)
 		},
 	}
-	cmd.Flags().StringVar(&req.To, "to", "", "the release to go back to (default: the one before)")
-	cmd.Flags().StringVar(&req.Data, "data", "", "restore: the data go back too; keep: they stay (default: what the release says)")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object at the end; needs --yes")
+	cmd.Flags().StringVar(&req.To, "to", "", "help.flag.rollback.to")
+	cmd.Flags().StringVar(&req.Data, "data", "", "help.flag.rollback.data")
+	cmd.Flags().BoolVar(&yes, "yes", false, "help.flag.yes")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json_yes")
 	return cmd
 }
 

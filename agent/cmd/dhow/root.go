@@ -70,8 +70,8 @@ func (s *shell) root() *cobra.Command {
 		},
 	}
 	cmd.PersistentFlags().StringVar(&s.prefix, "prefix", os.Getenv("DHOW_PREFIX"),
-		"keep everything under this folder (default: the real system, or $DHOW_PREFIX)")
-	cmd.PersistentFlags().StringVar(&s.lang, "lang", "", "language of what is printed: en, fr, pt, es, sw, ht, ar (default: that of dhow.yaml, or of $LANG)")
+		"help.flag.prefix")
+	cmd.PersistentFlags().StringVar(&s.lang, "lang", "", "help.flag.lang")
 	cmd.SetFlagErrorFunc(flagError)
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
@@ -121,7 +121,8 @@ func explain(err error) *api.Error {
 	case errors.As(err, &e):
 		return e
 	case errors.As(err, &mistake):
-		return api.Fail(api.CodeUsage, "correct the file and try again", "%v", err).In("config", "cause", err.Error())
+		place := strings.TrimSuffix(strings.TrimSuffix(err.Error(), mistake.Message), ": ")
+		return api.Fail(api.CodeUsage, "correct the file and try again", "%s: %s", place, mistake.Message).In("config", append(mistake.Problem(), "place", place)...)
 	case errors.Is(err, context.Canceled):
 		return api.Fail(api.CodeInternal, "", "interrupted").In("interrupted")
 	case errors.Is(err, fs.ErrPermission):

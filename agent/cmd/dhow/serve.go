@@ -31,8 +31,8 @@ func (s *shell) serveCommand() *cobra.Command {
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.serve(cmd.Context(), dir, address) },
 	}
-	cmd.Flags().StringVar(&dir, "dir", ".", "a bundle, a folder with one or with what dhow fetch has brought, or a published folder")
-	cmd.Flags().StringVar(&address, "listen", ":8911", "port, or ADDRESS:PORT for one network")
+	cmd.Flags().StringVar(&dir, "dir", ".", "help.flag.serve.dir")
+	cmd.Flags().StringVar(&address, "listen", ":8911", "help.flag.serve.listen")
 	return cmd
 }
 

@@ -27,7 +27,7 @@ func (s *shell) statusCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
 	return cmd
 }
 
@@ -62,13 +62,13 @@ func (s *shell) tellStatus(st api.Status, now time.Time) {
 	s.tellOffers(st.Offers)
 	s.tellAgent(st.Agent)
 	if st.Note != "" && st.Pinned != st.Release {
-		s.printf("%s: %s\n", st.Pinned, st.Note)
+		s.printf("%s\n", s.words.Colon(st.Pinned, st.Note))
 	}
 	if st.Hold != "" {
 		s.sayln("cli.hold", "reason", st.Hold)
 	}
 	if u := st.LastUpdate; u != nil && u.Result != "" && u.Result != api.ResultDone {
-		text := s.say("cli.last_update", "change", arrow(u.From, u.To), "result", s.result(u.Result), "reason", u.Reason)
+		text := s.say("cli.last_update", "change", arrow(u.From, u.To), "result", s.result(u.Result), "reason", s.say("cli.reason", "reason", u.Reason))
 		if u.Receipt != "" { // what to tell whoever helps
 			text += " " + s.say("cli.with_code", "code", u.Receipt)
 		}

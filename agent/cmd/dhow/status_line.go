@@ -21,7 +21,7 @@ func (s *shell) tellLine(st api.Status, now time.Time) {
 
 // fetchText says "1.1.0: 12.4 of 34.0 MB, 22 kB/s, 16 minutes left", or why it waits.
 func (s *shell) fetchText(f *api.Fetching) string {
-	text := f.Release + ": " + s.words.Of(f.Done, f.Total)
+	text := s.words.Colon(f.Release, s.words.Of(f.Done, f.Total))
 	if f.Waits != "" {
 		text = s.say("cli.fetch_waits", "release", f.Release, "amount", s.words.Of(f.Done, f.Total), "why", s.message(f.Waits, f.WaitsSaid))
 	}
@@ -32,7 +32,7 @@ func (s *shell) fetchText(f *api.Fetching) string {
 		}
 		text = s.words.List(parts)
 	} else if f.Estimate != "" {
-		text += "; " + s.say("cli.to_go", "estimate", s.message(f.Estimate, f.EstimateSaid))
+		text = s.say("unit.also", "first", text, "then", s.say("cli.to_go", "estimate", s.message(f.Estimate, f.EstimateSaid)))
 	}
 	return text
 }

@@ -38,7 +38,7 @@ warning: the last backup could not be made: input/output error
 		"fr": `Le Docker Engine de cet ordinateur ne répond pas. Redémarrez l’ordinateur. Si cela ne suffit pas, appelez à l’aide.
 Le disque est trop plein : il faut libérer encore 1,2 Go. Supprimez ce qui est inutile, comme des films et des téléchargements, mais rien du système. Cela reprend tout seul.
 L’horloge de cet ordinateur est fausse : elle indique 1970-01-01 00:03. Réglez la date et l’heure de cet ordinateur.
-kin-001   1.0.0 (fixée : 1.0.0)   unknown
+kin-001   1.0.0 (fixée : 1.0.0)   santé inconnue
 attention : something else
 attention : la dernière sauvegarde n’a pas pu être faite : input/output error
 `,
@@ -57,7 +57,7 @@ func TestWaitsInWords(t *testing.T) {
 		Estimate:     "about 2 days with 15 MB a day",
 		EstimateSaid: api.Say("estimate_day", "size", "15 MB", "size_bytes", "15000000", "long", "2 days", "long_seconds", "172800"),
 	}}
-	const want = "1.1.0 : 12,4 sur 34,0 Mo sont ici ; utilisé aujourd’hui : 15,0 Mo sur 15,0 Mo ; cela continue demain; encore environ 2 jours avec 15,0 Mo par jour"
+	const want = "1.1.0 : 12,4 sur 34,0 Mo sont ici ; utilisé aujourd’hui : 15,0 Mo sur 15,0 Mo ; cela continue demain ; encore environ 2 jours avec 15,0 Mo par jour"
 	if got := told("fr", st); !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

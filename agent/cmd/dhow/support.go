@@ -31,14 +31,12 @@ func (s *shell) supportCommand() *cobra.Command {
 	var out, to string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "support [-o FILE | --to FOLDER]",
-		Long: "Writes one file with what the central team needs to help: status, history, what dhow doctor says, the containers, the configuration without\n" +
-			"secrets, and the agent's log. It is encrypted with the fleet's backup key: only the central team can open it. Data of patients, output of\n" +
-			"containers, passwords and the values of settings are not in it. It also works while the agent does not run.",
+		Use:  "support [-o FILE | --to FOLDER]",
+		Long: "help.long.support",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out != "" && to != "" {
-				return api.Fail(api.CodeUsage, "see: dhow support --help", "give -o FILE or --to FOLDER, not both")
+				return api.Fail(api.CodeUsage, "see: dhow support --help", "give -o FILE or --to FOLDER, not both").In("support_both")
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), supportTime)
 			defer cancel()
@@ -49,7 +47,7 @@ func (s *shell) supportCommand() *cobra.Command {
 			if asJSON {
 				return s.json(done)
 			}
-			s.sayln("support.written", "file", done.File, "size", size(int64(done.Bytes)))
+			s.sayln("support.written", "file", done.File, "size", s.words.Size(int64(done.Bytes)))
 			s.sayln("support.give")
 			if len(done.Left) > 0 {
 				s.sayln("support.left", "names", s.words.List(done.Left))
@@ -58,9 +56,9 @@ func (s *shell) supportCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&out, "output", "o", "", "the file to write (default: dhow-support-SITE-DATE.age in this folder)")
-	f.StringVar(&to, "to", "", "the folder to write it into, such as a stick: /media/usb")
-	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVarP(&out, "output", "o", "", "help.flag.support.output")
+	f.StringVar(&to, "to", "", "help.flag.support.to")
+	f.BoolVar(&asJSON, "json", false, "help.flag.json")
 	return cmd
 }
 
@@ -99,7 +97,7 @@ func (s *shell) support(ctx context.Context, out, to string) (*supported, error)
 		return nil, err
 	}
 	if _, err := os.Stat(out); err == nil {
-		return nil, api.Fail(api.CodeUsage, "choose another name", "%s is there already", out)
+		return nil, api.Fail(api.CodeUsage, "choose another name", "%s is there already", out).In("file_there", "file", out)
 	}
 	parts, err := s.supportParts(ctx, p, now)
 	if err != nil {
@@ -110,11 +108,11 @@ func (s *shell) support(ctx context.Context, out, to string) (*supported, error)
 		return nil, api.Fail(api.CodeInternal, "tell the central team", "%v", err)
 	}
 	if err := durable.WriteFile(out, file, 0o600); err != nil {
-		hint := "name another place with -o FILE or --to FOLDER"
+		kind, hint := "support_unwritten", "name another place with -o FILE or --to FOLDER"
 		if errors.Is(err, os.ErrPermission) {
-			hint = "try it with sudo"
+			kind, hint = "support_closed", "try it with sudo"
 		}
-		return nil, api.Fail(api.CodeInternal, hint, "cannot write the support file: %v", err)
+		return nil, api.Fail(api.CodeInternal, hint, "cannot write the support file: %v", err).In(kind, "cause", err.Error())
 	}
 	done := &supported{File: out, Bytes: len(file), Left: left}
 	for _, q := range parts[:len(parts)-len(left)] {

@@ -25,15 +25,13 @@ type removal struct {
 func (s *shell) uninstallCommand() *cobra.Command {
 	var r removal
 	cmd := &cobra.Command{
-		Use: "uninstall",
-		Long: "Removes the service, the launcher and the program. The stack goes on running, and everything that belongs to the site stays.\n" +
-			"Where a package has brought the program, only the service is switched off: it says which command removes the package.\n" +
-			"With --data, and the name of the site typed, the stack goes as well: containers, volumes, settings, backups on this computer.",
+		Use:  "uninstall",
+		Long: "help.long.uninstall",
 		Args: exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.uninstall(cmd.Context(), r) },
 	}
-	cmd.Flags().BoolVar(&r.data, "data", false, "also remove the stack with its volumes, and all data and backups of the site that are on this computer")
-	cmd.Flags().StringVar(&r.confirm, "confirm", "", "with --data: the name of the site, in place of typing it")
+	cmd.Flags().BoolVar(&r.data, "data", false, "help.flag.uninstall.data")
+	cmd.Flags().StringVar(&r.confirm, "confirm", "", "help.flag.uninstall.confirm")
 	return cmd
 }
 
@@ -104,7 +102,7 @@ func (s *shell) everything(ctx context.Context, r removal) (*everything, error) 
 	all := &everything{project: config.Project}
 	if known, err := s.client().KnownGood(ctx); err == nil && known.Project != "" {
 		if all.project = known.Project; known.Busy {
-			return nil, api.Fail(api.CodeBusy, "wait for its end: dhow status", "another change is under way; nothing was removed")
+			return nil, api.Fail(api.CodeBusy, "wait for its end: dhow status", "another change is under way; nothing was removed").In("busy_kept")
 		}
 	}
 	address, err := engineOf(config)
@@ -144,7 +142,7 @@ func (s *shell) removeAll(ctx context.Context, all *everything) error {
 	paths := s.paths()
 	release, err := site.Lock(paths.LockFile())
 	if errors.Is(err, site.ErrLocked) {
-		return api.Fail(api.CodeBusy, "stop it first", "an agent is running at this site")
+		return api.Fail(api.CodeBusy, "stop it first", "an agent is running at this site").In("agent_runs")
 	}
 	if err != nil {
 		return err

@@ -76,8 +76,8 @@ func (s *shell) verifyCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&explain, "explain", false, "print every step from the root of trust to the images")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "help.flag.json")
+	cmd.Flags().BoolVar(&explain, "explain", false, "help.flag.verify.explain")
 	return cmd
 }
 

@@ -151,7 +151,11 @@ func States() []State {
 	})
 	add("fetching-looks", "fetching", pinned(), func(s *api.Status) { s.State = api.StateFetching })
 	add("fetching-waits", "fetching", pinned(), func(s *api.Status) {
-		s.Fetch = &api.Fetching{Release: "1.1.0", Done: 12_400_000, Total: 34_000_000, Waits: "quiet hours until 17:00", Until: in(3 * time.Hour), Estimate: "about 2 hours"}
+		s.Fetch = &api.Fetching{
+			Release: "1.1.0", Done: 12_400_000, Total: 34_000_000, Until: in(3 * time.Hour),
+			Waits: "quiet hours until 17:00", WaitsSaid: api.Say("hold_quiet", "moment", "17:00"),
+			Estimate: "about 2 hours with the quiet hours", EstimateSaid: api.Say("estimate_quiet", "long", "about 2 hours", "long_seconds", "7200"),
+		}
 	})
 	add("paused", "paused", calm(), func(s *api.Status) { s.Paused = &api.Pause{Since: *ago(time.Hour), Until: in(2 * time.Hour)} })
 	add("working", "working", running(api.StateUpdating), func(s *api.Status) { s.LeftSeconds = 118 })
@@ -172,12 +176,13 @@ func States() []State {
 	add("needs-clock", "needs", needs(api.NeedClock, map[string]string{"now": "2010-01-01 00:04"}), func(s *api.Status) {
 		s.Pinned, s.State = "1.1.0", api.StateReady
 	})
-	add("needs-disk", "needs", needs(api.NeedDisk, map[string]string{"missing": "1.2 GB"}), nil)
+	add("needs-disk", "needs", needs(api.NeedDisk, map[string]string{"missing": "1.1 GB", "missing_bytes": "1200000000"}), nil)
 	add("needs-offline", "needs", needs(api.NeedOffline, map[string]string{"days": "12"}), func(s *api.Status) { s.LastCheck = ago(12 * 24 * time.Hour) })
 	add("needs-engine", "needs", needs(api.NeedEngine, nil), nil)
 	add("needs-health", "needs", needs(api.NeedHealth, map[string]string{"release": "1.0.0"}), nil)
 	add("needs-config", "needs", needs(api.NeedConfig, map[string]string{
 		"file": "/etc/dhow/dhow.yaml", "line": "3", "column": "5", "problem": `unknown key "windwo" (did you mean "window"?)`,
+		"problem_kind": "key_like", "key": "windwo", "like": "window",
 	}), nil)
 	fresh := calm()
 	fresh.History, fresh.Backups = nil, nil
