@@ -9,6 +9,7 @@
 //	/usr/lib/dhow/package/dhow                what a package has brought; never changed, only put in the place of the program (see installer/package)
 //	/etc/systemd/system/dhow.service          the service; none where a package has brought /usr/lib/systemd/system/dhow.service
 //	/etc/init.d/dhow                          instead of it, with SysV and OpenRC
+//	/var/log/dhow.log, dhow.log.1             what the agent says there when it can't start or crashes; they stay
 //	/usr/share/applications/dhow.desktop      the launcher of the page (see Desktop)
 //	/usr/share/icons/hicolor/scalable/apps/dhow.svg   its icon
 //	group dhow                                who may talk to the agent
@@ -183,8 +184,8 @@ func stateOf(s service.Service) (Status, error) {
 		}
 		return Absent, nil
 	}
-	if script := "/etc/init.d/" + Name; service.Platform() == "unix-systemv" {
-		switch { // the library fails where the service does not run
+	if script := "/etc/init.d/" + Name; service.Platform() == "unix-systemv" || service.Platform() == "linux-openrc" {
+		switch { // the library fails where the service does not run, or has crashed
 		case !exists(script):
 			return Absent, nil
 		case exec.Command(script, "status").Run() == nil:
@@ -209,7 +210,7 @@ func Serve(ctx context.Context, run func(context.Context) error) error {
 		return run(ctx)
 	}
 	p := &program{ctx: ctx, run: run, done: make(chan error, 1)}
-	s, err := service.New(p, config(service.Platform(), Program))
+	s, err := service.New(p, config(Program))
 	if err != nil {
 		return fmt.Errorf("cannot talk to the service manager: %w", err)
 	}
@@ -244,7 +245,7 @@ func open() (service.Service, error) {
 	if !hasInit(service.Platform(), pid1(), exists) {
 		return nil, ErrNoInit
 	}
-	s, err := service.New(&program{}, config(service.Platform(), Program))
+	s, err := service.New(&program{}, config(Program))
 	if err != nil {
 		return nil, fmt.Errorf("cannot talk to the init system: %w", err)
 	}

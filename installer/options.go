@@ -4,14 +4,15 @@ import "github.com/kardianos/service"
 
 const description = "Dhow keeps this site on the release that the central team has chosen"
 
-// config is the service as kardianos/service knows it, for the init system (service.Platform) that runs here.
-func config(platform, program string) *service.Config {
-	c := &service.Config{
+// config is the service as kardianos/service knows it.
+func config(program string) *service.Config {
+	return &service.Config{
 		Name: Name, DisplayName: "Dhow", Description: description,
 		Executable: program, Arguments: []string{"agent"},
 		Option: service.KeyValue{
 			"SystemdScript": Unit(),
 			"SysvScript":    sysv,
+			"OpenRCScript":  openrc,
 			// launchd: at boot, and again when it ends.
 			"RunAtLoad": true, "KeepAlive": true,
 			// Windows: the same; after the network, which comes late there.
@@ -19,9 +20,4 @@ func config(platform, program string) *service.Config {
 			"LogDirectory": "/var/log",
 		},
 	}
-	if platform == "linux-openrc" {
-		// supervise-daemon, which the library's script asks for, starts it again.
-		c.Dependencies = []string{"need localmount", "use net", "after docker"}
-	}
-	return c
 }

@@ -74,6 +74,16 @@ func StartPlain(t testing.TB, folders ...string) *Machine {
 	return run(t, []string{"sh", "-c", "cp /bin/sh /run/init && exec /run/init -c 'while :; do sleep 1; done'"}, append(shared(t), mounts(folders)...))
 }
 
+// StartOpenRC starts a machine whose process 1 is OpenRC's.
+func StartOpenRC(t testing.TB, folders ...string) *Machine {
+	t.Helper()
+	const install = `rm -f /etc/apt/sources.list.d/* && echo 'deb [trusted=yes] file:/srv/debian ./' >/etc/apt/sources.list &&
+		echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/test && apt-get update -qq && apt-get install -y -qq openrc`
+	m := run(t, []string{"sh", "-c", "{ [ -e /sbin/openrc-init ] || { " + install + "; }; } && exec /sbin/openrc-init"}, append(shared(t), mounts(folders)...))
+	m.booted(t)
+	return m
+}
+
 // shared is what gives a machine the engine and the network of the test.
 func shared(t testing.TB) []string {
 	t.Helper()
@@ -206,16 +216,15 @@ func (m *Machine) Stop(t testing.TB) {
 	}
 }
 
-// booted waits until systemd has started everything.
+// booted waits until the init system has started everything.
 func (m *Machine) booted(t testing.TB) {
 	t.Helper()
-	m.Wait(t, 60*time.Second, "systemd to be running", func() (bool, string) {
-		text, _, err := call("", "exec", m.Name, "systemctl", "is-system-running")
+	m.Wait(t, 60*time.Second, "the machine to be running", func() (bool, string) {
+		text, _, err := call("", "exec", m.Name, "sh", "-c", "if [ $(cat /proc/1/comm) = openrc-init ]; then cat /run/openrc/softlevel && [ ! -e /run/openrc/rc.starting ] && echo running; else systemctl is-system-running; fi")
 		if err != nil {
 			return false, err.Error()
 		}
-		state := strings.TrimSpace(text)
-		return state == "running" || state == "degraded", text
+		return strings.HasSuffix(text, "running") || text == "degraded", text
 	})
 }
 

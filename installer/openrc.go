@@ -1,0 +1,33 @@
+package installer
+
+// openrc is the service where OpenRC starts them, below its supervise-daemon, which starts the agent again as often as it ends: by itself
+// it would give up after ten times. The log is bounded as with sysv, by the shell that becomes the agent.
+const openrc = `#!/sbin/openrc-run
+# Written by dhow install.
+name="Dhow"
+description="{{Description}}"
+supervisor=supervise-daemon
+log=/var/log/dhow.log
+command=/bin/sh
+command_args="-c '[ ! -e $log ] || [ \$(wc -c <$log) -lt 1000000 ] || mv -f $log $log.1; exec \"\$@\" >>$log 2>&1' dhow {{Path}}{{range Arguments}} {{.}}{{end}}"
+respawn_delay=3
+respawn_max=0
+# A stop leaves a change in good order.
+retry="TERM/60/KILL/5"
+HOME=/root
+DHOW_STDERR=crashes
+export HOME DHOW_STDERR
+for f in /etc/default/dhow /etc/sysconfig/dhow; do
+	if [ -r $f ]; then
+		set -a
+		. $f
+		set +a
+	fi
+done
+
+# Not "need localmount": Debian has none of that name, and the service would never start.
+depend() {
+	use net
+	after localmount docker
+}
+`
