@@ -113,7 +113,7 @@ func (m *Manager) engineGone(ctx context.Context) bool {
 	return errors.Is(err, engine.ErrNotRunning)
 }
 
-// watchEngine remembers that the engine was away or hung during a change, until ctx ends.
+// watchEngine remembers that the engine was away or hung during a change, and lets followers know, until ctx ends.
 func (m *Manager) watchEngine(ctx context.Context, id uint64) {
 	for {
 		m.Engine.Attend(ctx)
@@ -123,9 +123,23 @@ func (m *Manager) watchEngine(ctx context.Context, id uint64) {
 		m.mu.Lock()
 		m.away = id
 		m.mu.Unlock()
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
+		for held := false; ; held = true {
+			gone := m.engineGone(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			if gone && !held {
+				m.hub.hold(id)
+			} else if !gone && held {
+				m.hub.hold(0)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+			if !gone {
+				break
+			}
 		}
 	}
 }

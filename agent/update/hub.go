@@ -17,6 +17,7 @@ type hub struct {
 	progress change.Progress
 	began    since         // the step at work, in this process
 	told     time.Time     // when progress in bytes was last told
+	held     uint64        // the change that waits for the engine, or 0
 	changed  chan struct{} // closed and replaced when something changes
 }
 
@@ -51,12 +52,23 @@ func (h *hub) signal() {
 	h.changed = make(chan struct{})
 }
 
+// hold tells followers which change waits for the engine, 0 that none does.
+func (h *hub) hold(id uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = id
+	h.signal()
+}
+
 // state returns the newest state of a change, if it is at work, and a channel that is closed when anything changes.
 func (h *hub) state(id uint64) (*change.Change, change.Progress, <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.live == nil || h.live.ID != id {
+	switch {
+	case h.live == nil || h.live.ID != id:
 		return nil, change.Progress{}, h.changed
+	case h.held == id:
+		return h.live, change.Progress{Message: "waits for the Docker Engine, which does not answer", Said: api.Say("engine_awaited")}, h.changed
 	}
 	return h.live, h.progress, h.changed
 }
