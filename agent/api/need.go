@@ -55,6 +55,15 @@ type Offer struct {
 	// Report says how writing the report for the centre onto that stick ended: one of the Report constants, empty when none was written. Its
 	// sentence is "offer.report-REPORT".
 	Report string `json:"report,omitempty"`
+	// Copies are further bundles that bring the same release, on this stick or another. They are no offers of their own: an update asks them for what
+	// the first can't give.
+	Copies []Copy `json:"copies,omitempty"`
+}
+
+// Copy is a bundle that brings the same as an Offer.
+type Copy struct {
+	ID   string `json:"id"`
+	Path string `json:"path"`
 }
 
 // How a report was written onto a stick.

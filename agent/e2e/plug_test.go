@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -74,13 +75,25 @@ func TestSticks(t *testing.T) {
 	c.release(t, "1.1.0", "1.1.0")
 	c.pin(t, s.name, "1.0.0", source)
 	ext4, dying, broken := newDisk(t, 96), newDisk(t, 96), newDisk(t, 16)
-	fat := newStick(t, 96)
+	exfat, fat32 := newStick(t, 96), makeStick(t, "fat32", 96)
+	fat := fat32.folder
 
 	first := filepath.Join(fat, "updates", "emr-1.0.0.tgz")
 	if err := os.Mkdir(filepath.Dir(first), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	c.must(t, "bundle", "create", "--release", "1.0.0", "-o", first)
+	c.must(t, "bundle", "create", "--release", "1.0.0", "-o", filepath.Join(exfat, "emr.tgz"))
+	written, copied, bad := read(t, first), filepath.Join(t.TempDir(), "copied"), filepath.Join(t.TempDir(), "bad")
+	fat32.unplug()
+	fat32.must("mcopy", "-i", fat32.image, "::UPDATES/EMR-1.0.0.TGZ", copied) // as another system reads it, by whatever letters
+	if !bytes.Equal(read(t, copied), written) {
+		t.Error("another system reads another bundle from FAT32")
+	}
+	written[len(written)*3/4] ^= 4
+	write(t, bad, written)
+	fat32.must("mcopy", "-i", fat32.image, bad, "::EMR-COPY.TGZ") // as it writes one
+	fat32.plug()
 	c.must(t, "pin", "1.1.0", "--site", s.name)
 	c.must(t, "publish", "--to", folderSource(t))
 	bundle := filepath.Join(ext4.path, "emr-1.1.0.tgz")
@@ -118,22 +131,16 @@ func TestSticks(t *testing.T) {
 	aside := &Disk{t: t, path: t.TempDir(), image: ext4.image} // where the site does not look; the kernel tells it of a mount all the same
 	aside.must("mount", "-t", "tmpfs", "none", aside.path)
 	aside.must("umount", aside.path)
-	st := s.found(fat, "updates/emr-1.0.0.tgz install")
-	if o := st.Offers[0]; o.Release != "1.0.0" || o.Label != filepath.Base(fat) || st.State != api.StateNew {
+	st := s.found(fat, "EMR-COPY.TGZ install")
+	if o := st.Offers[0]; o.Release != "1.0.0" || len(o.Copies) != 1 || o.Copies[0].Path != first || o.Label != filepath.Base(fat) || st.State != api.StateNew {
 		t.Fatalf("offered: %+v, %s", o, st.State)
 	}
-	s.must("update", "--now", "--from", first)
-	s.found(fat, "updates/emr-1.0.0.tgz current")
+	s.must("update", "--now", "--from", st.Offers[0].Path) // it is damaged, and its copy is not
+	s.found(fat, "EMR-COPY.TGZ current, updates/emr-1.0.0.tgz current")
 	s.brought(fat, api.ReportWritten)
-
-	step(t, "a stick with much on it")
-	ext4.plug()
-	st = s.found(ext4.path, "emr-1.1.0.tgz install, only-1.0.0.tar nothing, cut.tgz damaged, photos.tgz damaged")
-	if o := st.Offers[0]; o.Path != bundle || o.Release != "1.1.0" {
-		t.Errorf("offered first: %+v", o)
-	}
-	mentions(t, s.must("status"), "brings release 1.1.0, signed by the central team", "dhow update --now --from "+bundle)
-	mentions(t, s.must("--lang", "fr", "status"), "apporte la version 1.1.0, signée par l’équipe centrale")
+	s.configure(func(c *site.Config) { c.Sticks.Watch = append(c.Sticks.Watch, exfat) })
+	s.found(exfat, "emr.tgz current")
+	s.brought(exfat, api.ReportWritten)
 
 	step(t, "one that can't be read, and one that dies while it is")
 	broken.plug()
@@ -151,6 +158,15 @@ func TestSticks(t *testing.T) {
 	broken.pull()
 	s.found(dying.path, "")
 	s.found(broken.path, "")
+
+	step(t, "a stick with much on it")
+	ext4.plug()
+	st = s.found(ext4.path, "emr-1.1.0.tgz install, only-1.0.0.tar nothing, cut.tgz damaged, photos.tgz damaged")
+	if o := st.Offers[0]; o.Path != bundle || o.Release != "1.1.0" {
+		t.Errorf("offered first: %+v", o)
+	}
+	mentions(t, s.must("status"), "brings release 1.1.0, signed by the central team", "dhow update --now --from "+bundle)
+	mentions(t, s.must("--lang", "fr", "status"), "apporte la version 1.1.0, signée par l’équipe centrale")
 
 	step(t, "pulled out while the release is put in place")
 	before := s.ledger()
@@ -212,6 +228,11 @@ func TestSticks(t *testing.T) {
 	mentions(t, s.must("--lang", "pt", "status"), "Não se pode escrever na pen USB")
 	again(func() { aside.fill(0) })
 	s.brought(ext4.path, api.ReportFull)
+	fat32.unplug()
+	fat32.must("mdel", "-i", fat32.image, "::"+report.FileName(s.name))
+	s.found(fat, "")
+	fat32.plug("ro")
+	s.brought(fat, api.ReportReadOnly)
 }
 
 func mountedAt(path string) bool {

@@ -9,41 +9,81 @@ import (
 	"testing"
 )
 
-// newStick plugs in a stick of so many megabytes with exFAT, which stands for FAT: this test may run on kernels that have neither, and that one
-// has a driver outside of the kernel. It returns the folder.
+// Stick is a stick made of a file, with exFAT or FAT32. Both have drivers outside of the kernel: this test may run on kernels that have neither.
+type Stick struct {
+	t                   testing.TB
+	kind, image, folder string
+	device              string
+}
+
+// newStick plugs in a stick of so many megabytes with exFAT. It returns the folder.
 func newStick(t testing.TB, megabytes int64) string {
+	t.Helper()
+	return makeStick(t, "exfat", megabytes).folder
+}
+
+func makeStick(t testing.TB, kind string, megabytes int64) *Stick {
 	t.Helper()
 	dir, err := os.MkdirTemp(world.temp, "stick-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, folder := filepath.Join(dir, "image"), filepath.Join(dir, "usb")
-	if err := os.Mkdir(folder, 0o755); err != nil {
+	s := &Stick{t: t, kind: kind, image: filepath.Join(dir, "image"), folder: filepath.Join(dir, "usb")}
+	if err := os.Mkdir(s.folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	must := func(name string, args ...string) string {
-		t.Helper()
-		r := command(t, "", nil, name, args...)
-		if r.Code != 0 {
-			t.Fatalf("%s (this test runs as root, with exfatprogs and exfat-fuse)", r)
-		}
-		return strings.TrimSpace(r.Out)
-	}
-	if err := os.WriteFile(image, nil, 0o600); err != nil {
+	if err := os.WriteFile(s.image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(image, megabytes<<20); err != nil {
+	if err := os.Truncate(s.image, megabytes<<20); err != nil {
 		t.Fatal(err)
 	}
-	must("mkfs.exfat", image)
-	device := must("losetup", "-f", "--show", image)
-	must("mount.exfat-fuse", device, folder)
+	if kind == "fat32" {
+		s.must("mkfs.vfat", "-F", "32", s.image)
+	} else {
+		s.must("mkfs.exfat", s.image)
+	}
+	s.plug()
 	t.Cleanup(func() {
-		must("umount", folder)
-		must("losetup", "-d", device)
+		s.unplug()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
-	return folder
+	return s
+}
+
+func (s *Stick) must(name string, args ...string) string {
+	s.t.Helper()
+	r := command(s.t, "", nil, name, args...)
+	if r.Code != 0 {
+		s.t.Fatalf("%s (this test runs as root, with exfatprogs, exfat-fuse, dosfstools, fusefat and mtools)", r)
+	}
+	return strings.TrimSpace(r.Out)
+}
+
+// plug mounts it, to be written to unless an option says ro.
+func (s *Stick) plug(options ...string) {
+	s.t.Helper()
+	s.device = s.must("losetup", "-f", "--show", s.image)
+	if s.kind != "fat32" {
+		s.must("mount.exfat-fuse", s.device, s.folder)
+		return
+	}
+	if len(options) == 0 {
+		options = []string{"rw+"}
+	}
+	// Without fsname it would not say which device it is on. The driver prints to nowhere: it lives on.
+	s.must("sh", "-c", `exec fusefat -o "$0" "$1" "$2" >/dev/null 2>&1`, strings.Join(append(options, "fsname="+s.device), ","), s.device, s.folder)
+}
+
+// unplug unmounts it, when it is mounted.
+func (s *Stick) unplug() {
+	s.t.Helper()
+	if s.device == "" {
+		return
+	}
+	s.must("umount", s.folder)
+	s.must("losetup", "-d", s.device)
+	s.device = ""
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"time"
 
 	"dhow/agent/api"
@@ -179,10 +180,11 @@ func (v *View) ask(what string) {
 	}
 }
 
-// offered is the offer with an ID that may be installed, or nil.
+// offered is the offer with an ID that may be installed, or nil. A page may have shown what is a copy by now.
 func offered(list []api.Offer, id string) *api.Offer {
 	for i := range list {
-		if list[i].ID == id && list[i].Kind == api.OfferInstall {
+		same := list[i].ID == id || slices.ContainsFunc(list[i].Copies, func(c api.Copy) bool { return c.ID == id })
+		if same && list[i].Kind == api.OfferInstall {
 			return &list[i]
 		}
 	}

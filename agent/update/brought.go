@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"dhow/agent/api"
 	"dhow/agent/stick"
 )
@@ -33,13 +35,15 @@ type brought struct {
 // find is a bundle and what it is good for.
 type find struct {
 	offer  api.Offer
-	number int64  // of its manifest
-	since  bool   // it leaves something out
-	ours   bool   // signed by the fleet of this site
-	none   bool   // it is no bundle
-	quiet  bool   // it is not told
-	what   string // tells this bundle from one that was at the same place
-	key    string // what it was judged by
+	number int64 // of its manifest
+	// release is what it would install, by its digest; "" when it installs nothing.
+	release digest.Digest
+	since   bool   // it leaves something out
+	ours    bool   // signed by the fleet of this site
+	none    bool   // it is no bundle
+	quiet   bool   // it is not told
+	what    string // tells this bundle from one that was at the same place
+	key     string // what it was judged by
 }
 
 // foundAt is when something was brought: first seen by the clock now, or nobody knows when because it was there before the agent began.

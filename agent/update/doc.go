@@ -14,7 +14,8 @@
 // nothing waiting: it ends when an update, a backup or its trial is due or when a person orders something, and is begun again after that
 // (waiting.go), which costs a look for news, for the parts stay. While it runs the sources are asked for news all the same.
 //
-// Sticks that people plug in are looked at beside all this (sticks.go, offer.go): it changes nothing, and gives way to every change that works on
+// Sticks that people plug in are looked at beside all this (sticks.go, offer.go; several bundles with one release are one offer, and what the
+// first can't give an update takes from the others): it changes nothing, and gives way to every change that works on
 // the disks. A stick of the fleet gets a report (report.go); that fails nothing.
 //
 // Users are let in only after the commit. Before it nobody could type anything, so undoing loses nothing; after it Dhow takes nothing

@@ -96,7 +96,7 @@ func (n *blobsNote) honest(sources []bundle.Source) (rest []bundle.Source) {
 }
 
 // sources opens what the fetch may use, in the order in which bytes are asked for: what a person gives, then the nearest first; with none
-// that opens it returns the last error. A file with images and no manifest (docker save) gives bytes only: what else a release needs comes
+// that opens it returns the last error. What a stick can't give, a copy of it may that was found. A file with images and no manifest (docker save) gives bytes only: what else a release needs comes
 // from the configured sources.
 func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, error) {
 	sources := m.config().Sources
@@ -108,11 +108,14 @@ func (m *Manager) sources(ctx context.Context, p fetchPlan) ([]bundle.Source, er
 		return open, untrusted(err)
 	}
 	given, err := m.Network.Open(ctx, p.From)
-	if err != nil {
+	copies, _ := m.Network.OpenAll(ctx, m.copiesOf(p.From))
+	switch {
+	case err != nil && len(copies) == 0:
 		return nil, untrusted(err)
-	}
-	if !bytesOnly(ctx, given) {
-		return []bundle.Source{given}, nil
+	case err != nil:
+		return copies, nil
+	case len(copies) > 0 || !bytesOnly(ctx, given):
+		return append([]bundle.Source{given}, copies...), nil
 	}
 	others, _ := m.Network.OpenAll(ctx, sources)
 	return append([]bundle.Source{given}, others...), nil

@@ -87,6 +87,7 @@ func (m *Manager) weigh(ctx context.Context, src bundle.Source, hint bundle.Hint
 		f.is(api.OfferSince, as.Pin, "since", hint.Since)
 	default:
 		f.is(api.OfferInstall, as.Pin)
+		f.release = d
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"dhow/agent/api"
 	"dhow/agent/change"
 	"dhow/agent/stick"
@@ -180,7 +182,11 @@ var offerOrder = []string{
 	api.OfferDamaged, api.OfferOthers, api.OfferForeign,
 }
 
-// offers are what may be installed, the newest that the central team has asked for first, and what else was found.
+// mostCopies bounds how many bundles with the same release are remembered beside the first.
+const mostCopies = 5
+
+// offers are what may be installed, the newest that the central team has asked for first, and what else was found. Bundles that bring the same release
+// are one offer.
 func (m *Manager) offers() []api.Offer {
 	finds := m.sticks.all()
 	slices.SortFunc(finds, func(a, b find) int {
@@ -199,8 +205,32 @@ func (m *Manager) offers() []api.Offer {
 		)
 	})
 	var list []api.Offer
+	first := map[digest.Digest]int{}
 	for _, f := range finds {
+		if n, again := first[f.release]; again {
+			if copies := &list[n].Copies; len(*copies) < mostCopies {
+				*copies = append(*copies, api.Copy{ID: f.offer.ID, Path: f.offer.Path})
+			}
+			continue
+		}
+		if f.release != "" {
+			first[f.release] = len(list)
+		}
 		list = append(list, f.offer)
 	}
 	return list
+}
+
+// copiesOf are the paths of bundles that bring the same as the one at a path.
+func (m *Manager) copiesOf(path string) (others []string) {
+	for _, o := range m.offers() {
+		all := []string{o.Path}
+		for _, c := range o.Copies {
+			all = append(all, c.Path)
+		}
+		if slices.Contains(all, path) {
+			return slices.DeleteFunc(all, func(p string) bool { return p == path })
+		}
+	}
+	return nil
 }

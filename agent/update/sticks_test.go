@@ -253,7 +253,8 @@ func TestTheBestComesFirst(t *testing.T) {
 	}
 }
 
-// TestTenBundlesOnTwoSticks: of many signed bundles the newest meant one is offered, the rest is told, and a second stick changes nothing of that.
+// TestTenBundlesOnTwoSticks: of many signed bundles the newest meant one is offered, those that bring the same release are one, and a second stick changes
+// nothing of that.
 func TestTenBundlesOnTwoSticks(t *testing.T) {
 	m, f := stickSite(t)
 	m.Log = slog.New(slog.DiscardHandler)
@@ -266,8 +267,8 @@ func TestTenBundlesOnTwoSticks(t *testing.T) {
 		}
 	}
 	hint := func(version string) bundle.Hint { return bundle.Hint{Fleet: "emr", Releases: []string{version}} }
+	first, second := asks(f, "1.1.0"), asks(f, "1.2.0")
 	visited("many", func(dir string) {
-		first, second := asks(f, "1.1.0"), asks(f, "1.2.0")
 		for i := range 8 { // the first manifest asked for 1.1.0
 			bundleOf(t, filepath.Join(dir, fmt.Sprintf("old-%d", i)), first, hint("1.1.0"))
 		}
@@ -276,10 +277,20 @@ func TestTenBundlesOnTwoSticks(t *testing.T) {
 	})
 	visited("second", func(dir string) {
 		bundleOf(t, filepath.Join(dir, "z-foreign"), manifesttest.New(t, "other").Publish(), hint("9.0.0"))
+		bundleOf(t, filepath.Join(dir, "z-copy"), second, hint("1.2.0"))
 	})
 	list := m.offers()
-	if len(list) != 11 {
-		t.Fatalf("%d of 11 are told: %+v", len(list), list)
+	if len(list) != 4 {
+		t.Fatalf("%d are told, not 4: %+v", len(list), list)
+	}
+	if c := list[0].Copies; len(c) != 1 || filepath.Base(c[0].Path) != "z-copy" || c[0].ID == list[0].ID {
+		t.Errorf("copies of the first: %+v", c)
+	}
+	if c := list[1].Copies; len(c) != mostCopies {
+		t.Errorf("copies of the second: %+v", c)
+	}
+	if others := m.copiesOf(list[0].Copies[0].Path); len(others) != 1 || others[0] != list[0].Path {
+		t.Errorf("copies of a copy: %q", others)
 	}
 	if o := list[0]; o.Kind != api.OfferInstall || o.Release != "1.2.0" || filepath.Base(o.Path) != "a-newest" {
 		t.Errorf("offered first: %+v", o)
@@ -288,7 +299,7 @@ func TestTenBundlesOnTwoSticks(t *testing.T) {
 	for _, o := range list {
 		kinds[o.Kind+" "+o.Release]++
 	}
-	if want := map[string]int{"install 1.2.0": 1, "install 1.1.0": 8, "nothing ": 1, "foreign ": 1}; !maps.Equal(kinds, want) {
+	if want := map[string]int{"install 1.2.0": 1, "install 1.1.0": 1, "nothing ": 1, "foreign ": 1}; !maps.Equal(kinds, want) {
 		t.Errorf("told are %v, want %v", kinds, want)
 	}
 }
