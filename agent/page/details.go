@@ -118,7 +118,7 @@ func historyLine(u api.Update, say *words.Reader, now time.Time) Line {
 
 // health says how the containers are.
 func health(say *words.Reader, state string) string {
-	if key := "page.health." + state; say.Has(key) {
+	if key := "cli.health." + state; say.Has(key) {
 		return say.Say(key)
 	}
 	return state

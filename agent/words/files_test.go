@@ -170,6 +170,26 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Words that were other names of what has one (see Terms), or that say something else to those who read them.
+func TestTerms(t *testing.T) {
+	for tag, pattern := range map[string]string{
+		"fr": `(?i)\b(une|la) pile «|\bannulée\b|dernier bon compte`,
+		"pt": `(?i)\b(uma|a) pilha \\?"|\bajustes\b|\bdoentes\b`,
+		"es": `(?i)\bordenador|\b(una|la) pila \\?"|haga sitio|\bla orden\b`,
+		"ht": `kopi sekirite|pou kont (li|yo)`,
+		"ar": `العميل|مركب|رمز PIN`,
+	} {
+		bad := regexp.MustCompile(pattern)
+		for key, m := range sentences(t, tag) {
+			for form, text := range parts(m) {
+				if found := bad.FindString(text); found != "" {
+					t.Errorf("%s: %s (%s) says %q", tag, key, form, found)
+				}
+			}
+		}
+	}
+}
+
 // A translation that no speaker has read says so in its first line. Once it is read, its name is added here and the line goes.
 func TestMarks(t *testing.T) {
 	reviewed := map[string]bool{}

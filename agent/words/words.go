@@ -32,6 +32,12 @@
 //	stick         clé USB       pen USB              memoria USB           kifaa cha USB    kle USB        ذاكرة USB
 //	central team  équipe centrale  equipa central    equipo central        timu kuu         ekip santral   الفريق المركزي
 //	agent         agent         agente               agente                wakala           ajan           الوكيل
+//	site          site          local                sitio                 kituo            sit            الموقع
+//	stack         système       sistema              sistema               mfumo            sistèm         النظام
+//	fleet         flotte        frota                flota                 kundi            flòt           الأسطول
+//	ring          groupe        grupo                grupo                 kikundi          gwoup          الحلقة
+//	settings      réglages      definições           ajustes               mipangilio       reglaj         الإعدادات
+//	command       commande      comando              comando               amri             kòmand         الأمر
 //
 // # Arguments
 //
