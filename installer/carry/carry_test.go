@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"dhow/agent/words"
 	"dhow/installer/carry"
 )
 
@@ -93,6 +95,23 @@ func TestInstall(t *testing.T) {
 		s.computer(t, c.machine, c.user)
 		if text, code := s.install(t, c.args...); code != c.code || text != c.want {
 			t.Errorf("%s, user %s, %q: %d\n%swant %d\n%s", c.machine, c.user, c.args, code, text, c.code, c.want)
+		}
+	}
+}
+
+// Who is not root reads it in his language, as dhow itself says it.
+func TestInstallInWords(t *testing.T) {
+	s := newStick(t, carry.Contents{Bundle: "emr.tgz", Programs: all()})
+	s.computer(t, "x86_64", "1000")
+	env := s.env
+	for _, l := range words.For().Languages() {
+		r := words.For(l.Tag)
+		s.env = append(slices.Clone(env), "LC_ALL=", "LC_MESSAGES=", "LANG="+l.Tag+"_XX.UTF-8")
+		// The program isolates arguments in Arabic; the script writes them as they are.
+		hint := strings.NewReplacer("\u2068", "", "\u2069", "").Replace(r.Say("cli.hint", "hint", "sudo sh ./install …"))
+		want := "install: " + r.Say("error.install-root") + "\n" + hint + "\n"
+		if text, code := s.install(t); code != 1 || text != want {
+			t.Errorf("%s: %d\n%swant\n%s", l.Tag, code, text, want)
 		}
 	}
 }

@@ -15,6 +15,21 @@ stop() { # CODE MESSAGE HINT
 	exit "$1"
 }
 
+# What happens to everybody once is said in the languages of Dhow, as "dhow install" says it.
+unprivileged() { # COMMAND
+	case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
+	fr*) text='seul root peut faire un site de cet ordinateur' hint='conseil :' ;;
+	pt*) text='só root pode fazer deste computador um local' hint='sugestão:' ;;
+	es*) text='solo root puede hacer de esta computadora un sitio' hint='consejo:' ;;
+	sw*) text='root tu anaweza kufanya kompyuta hii kuwa kituo' hint='dokezo:' ;;
+	ht*) text='se root sèlman ki ka fè òdinatè sa a tounen yon sit' hint='konsèy:' ;;
+	ar*) text='المستخدم root وحده يمكنه جعل هذا الحاسوب موقعًا' hint='تلميح:' ;;
+	*) text='only root can make this computer a site' hint='hint:' ;;
+	esac
+	printf 'install: %s\n%s %s\n' "$text" "$hint" "$1" >&2
+	exit 1
+}
+
 # All of it is read before anything is done: the stick may be taken out.
 main() {
 	set -eu
@@ -41,7 +56,7 @@ main() {
 	[ -r "$programs/SHA256SUMS" ] || stop 5 "$programs is not there, or can't be read" 'copy the whole stick, not this file alone'
 	want=$(sed -n "s/^\([0-9a-f]\{64\}\)  dhow-$platform\$/\1/p" "$programs/SHA256SUMS")
 	[ -n "$want" ] || stop 4 "this stick has no program for this computer ($kind)" 'ask the central team for a stick with one'
-	[ -n "$help" ] || [ "$(id -u)" = 0 ] || stop 1 'only root can make this computer a site' "sudo sh $0 …"
+	[ -n "$help" ] || [ "$(id -u)" = 0 ] || unprivileged "sudo sh $0 …"
 
 	# Where programs can be run; /tmp is often not such a place.
 	tmp=
