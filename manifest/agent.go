@@ -104,14 +104,7 @@ func (p AgentProgram) Ways(version, fleet string) *Ways {
 
 // ParseAgent reads a document and validates it.
 func ParseAgent(data []byte) (*Agent, error) {
-	var a Agent
-	if err := parse(data, JSONLimits{Size: MaxAgent, Depth: maxDepth, Values: maxAgentValues}, AgentFormat, &a); err != nil {
-		return nil, fmt.Errorf("cannot read agent: %w", err)
-	}
-	if err := a.Validate(); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return valid[Agent]("agent", data, JSONLimits{Size: MaxAgent, Depth: maxDepth, Values: maxAgentValues}, AgentFormat)
 }
 
 // Encode returns the document that ParseAgent reads, in one order: the same agent gives the same bytes.
@@ -157,15 +150,7 @@ func (a *Agent) Validate() error {
 			c.fail("the program has %d bytes", p.Size)
 		}
 		c.way("full", p.Full)
-		c.count("deltas", len(p.Deltas), maxDeltas)
-		for _, d := range p.Deltas {
-			c.way("delta", d.Blob)
-			c.digest("base", d.Base)
-			c.version("from", d.From, false)
-			if d.Spool < 0 {
-				c.fail("the spool has %d bytes", d.Spool)
-			}
-		}
+		c.deltas(p.Deltas)
 	}
 	return c.err
 }

@@ -17,14 +17,22 @@ const (
 
 // ParseRelease reads a release document and validates it.
 func ParseRelease(data []byte) (*Release, error) {
-	var r Release
-	if err := parse(data, JSONLimits{Size: MaxRelease, Depth: maxDepth, Values: maxReleaseValues}, ReleaseFormat, &r); err != nil {
-		return nil, fmt.Errorf("cannot read release: %w", err)
+	return valid[Release]("release", data, JSONLimits{Size: MaxRelease, Depth: maxDepth, Values: maxReleaseValues}, ReleaseFormat)
+}
+
+// valid reads a document and validates it.
+func valid[T any, P interface {
+	*T
+	Validate() error
+}](what string, data []byte, limits JSONLimits, newest int) (*T, error) {
+	var d T
+	if err := parse(data, limits, newest, &d); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", what, err)
 	}
-	if err := r.Validate(); err != nil {
+	if err := P(&d).Validate(); err != nil {
 		return nil, err
 	}
-	return &r, nil
+	return &d, nil
 }
 
 // parse fills into from data. The format comes first, so that a newer document is refused as newer and not as malformed.

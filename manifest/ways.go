@@ -143,14 +143,7 @@ func (w *Ways) Text() string {
 
 // ParseWays reads a document of ways and validates it.
 func ParseWays(data []byte) (*Ways, error) {
-	var w Ways
-	if err := parse(data, JSONLimits{Size: MaxWays, Depth: maxDepth, Values: maxWaysValues}, WaysFormat, &w); err != nil {
-		return nil, fmt.Errorf("cannot read ways: %w", err)
-	}
-	if err := w.Validate(); err != nil {
-		return nil, err
-	}
-	return &w, nil
+	return valid[Ways]("ways", data, JSONLimits{Size: MaxWays, Depth: maxDepth, Values: maxWaysValues}, WaysFormat)
 }
 
 // Encode returns the document that ParseWays reads, in one order: the same ways give the same bytes.
@@ -201,20 +194,25 @@ func (w *Ways) Validate() error {
 			c.fail("it is there twice")
 		}
 		seen[l.DiffID] = true
-		c.count("deltas", len(l.Deltas), maxDeltas)
 		if l.Full != nil {
 			c.way("full", *l.Full)
 		}
-		for _, d := range l.Deltas {
-			c.way("delta", d.Blob)
-			c.digest("base", d.Base)
-			c.version("from", d.From, false)
-			if d.Spool < 0 {
-				c.fail("the spool has %d bytes", d.Spool)
-			}
-		}
+		c.deltas(l.Deltas)
 	}
 	return c.err
+}
+
+// deltas checks the deltas to one layer or program.
+func (c *checker) deltas(list []Delta) {
+	c.count("deltas", len(list), maxDeltas)
+	for _, d := range list {
+		c.way("delta", d.Blob)
+		c.digest("base", d.Base)
+		c.version("from", d.From, false)
+		if d.Spool < 0 {
+			c.fail("the spool has %d bytes", d.Spool)
+		}
+	}
 }
 
 // way checks content that is fetched.
