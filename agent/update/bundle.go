@@ -149,7 +149,7 @@ func (m *Manager) shareable(ctx context.Context, version, platform string) (r *m
 		return nil, err.Error(), nil
 	}
 	if err == nil && len(wants) > 0 {
-		why = fmt.Sprintf("%s of it are not here", size(fetch.Size(wants)))
+		why = fmt.Sprintf("%s of it are not here", amountText(fetch.Size(wants)))
 	}
 	return r, why, err
 }
@@ -305,7 +305,7 @@ func endBundle(c *change.Change, e *api.Event) error {
 	}
 	e.Bundle = &note.Bundle
 	e.Message = fmt.Sprintf("the bundle %s holds release %s (%s) and is read back; at the neighbour: dhow update --from %s",
-		note.Path, strings.Join(note.Releases, ", "), size(note.Bytes), note.Path)
-	e.Said = api.Say("bundle", "bundle", note.Path, "releases", strings.Join(note.Releases, ", "), "size", size(note.Bytes), "size_bytes", strconv.FormatInt(note.Bytes, 10))
+		note.Path, strings.Join(note.Releases, ", "), amountText(note.Bytes), note.Path)
+	e.Said = api.Say("bundle", "bundle", note.Path, "releases", strings.Join(note.Releases, ", "), "size", amountText(note.Bytes), "size_bytes", strconv.FormatInt(note.Bytes, 10))
 	return nil
 }

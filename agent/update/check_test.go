@@ -111,7 +111,7 @@ func TestNeedsOnOneDiskAreAddedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := strings.Join(m.deletable(here), "\n")
-	if want := "older backups, of 3 MB in all: dhow backup list, dhow backup delete NAME"; !strings.Contains(list, want) {
+	if want := "older backups, of 3.1 MB in all: dhow backup list, dhow backup delete NAME"; !strings.Contains(list, want) {
 		t.Fatalf("got %q", list)
 	}
 	if want := " more is needed in " + here + " for the images and a safe copy ("; !strings.Contains(err.Error(), want) {

@@ -222,7 +222,7 @@ func clockText(t, now time.Time) string {
 	return t.Format("2 Jan 2006 15:04")
 }
 
-// amountText says bytes in powers of ten, as budgets and rates are written.
+// amountText says bytes for people: in powers of ten, as budgets and rates are written, and as package words says them in other languages.
 func amountText(n int64) string {
 	number, unit := scaled(n, n)
 	return number + " " + unit

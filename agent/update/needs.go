@@ -80,7 +80,7 @@ func (k found) needs() (list []api.Need) {
 		add(api.NeedTrouble)
 	}
 	if k.missing > 0 {
-		add(api.NeedDisk, "missing", size(k.missing), "missing_bytes", strconv.FormatInt(k.missing, 10))
+		add(api.NeedDisk, "missing", amountText(k.missing), "missing_bytes", strconv.FormatInt(k.missing, 10))
 	}
 	if k.says != "" {
 		add(api.NeedClock, "now", k.says)

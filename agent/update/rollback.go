@@ -156,7 +156,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s is larger than %s", path, size(limit))
+		err = fmt.Errorf("%s is larger than %s", path, amountText(limit))
 	}
 	return data, err
 }

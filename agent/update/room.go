@@ -73,7 +73,7 @@ func (m *Manager) checkNeeds(needs []need) error {
 		what, total := wanted(needs, n.where)
 		if free < total {
 			return m.noRoom(n.where, free, total, fmt.Errorf("%s more is needed in %s for %s (%s needed, %s free)",
-				size(total-free), n.where, what, size(total), size(free)))
+				amountText(total-free), n.where, what, amountText(total), amountText(free)))
 		}
 	}
 	return nil
@@ -130,7 +130,7 @@ func (m *Manager) deletable(where string) []string {
 	var list []thing
 	add := func(bytes int64, format string, args ...any) {
 		if bytes >= 1<<20 {
-			list = append(list, thing{bytes, fmt.Sprintf(format, append([]any{size(bytes)}, args...)...)})
+			list = append(list, thing{bytes, fmt.Sprintf(format, append([]any{amountText(bytes)}, args...)...)})
 		}
 	}
 	if info, err := m.Engine.Info(ctx); err == nil && site.SameDisk(info.Root, where) {
@@ -226,7 +226,7 @@ func (m *Manager) full(ctx context.Context, c *change.Change, err error) error {
 	if where == "" || least >= total {
 		return space(err)
 	}
-	return m.noRoom(where, least, total, fmt.Errorf("%w; %s more is needed in %s", err, size(total-least), where))
+	return m.noRoom(where, least, total, fmt.Errorf("%w; %s more is needed in %s", err, amountText(total-least), where))
 }
 
 // needsNow is what a change has still to write.
@@ -275,16 +275,4 @@ func (m *Manager) needsNow(ctx context.Context, c *change.Change) ([]need, error
 		return m.needsOf(ctx, info.Root, images, ahead.Trees)
 	}
 	return nil, nil
-}
-
-// size prints bytes for people.
-func size(n int64) string {
-	switch {
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GB", float64(n)/(1<<30))
-	case n >= 1<<20:
-		return fmt.Sprintf("%.0f MB", float64(n)/(1<<20))
-	default:
-		return fmt.Sprintf("%.0f kB", float64(n)/(1<<10))
-	}
 }

@@ -38,7 +38,7 @@ func (m *Manager) dearer(p fetchPlan, release string, plan ladder.Plan) (news to
 	text := fmt.Sprintf("more free disk would make it %s in place of %s", amountText(plan.Roomier.Bytes), amountText(plan.Bytes))
 	total := plan.Roomier.Disk + spaceReserve
 	if total > free {
-		text = size(total-free) + " " + text
+		text = amountText(total-free) + " " + text
 	}
 	if p.Now || plan.Bytes-plan.Roomier.Bytes <= worthWaiting {
 		args := sized("room", max(0, total-free), sized("less", plan.Roomier.Bytes, sized("size", plan.Bytes)...)...)

@@ -19,7 +19,7 @@ func TestADiskThatIsShort(t *testing.T) {
 	s.ways(s.delta)
 	s.untilChecked(ready)
 	r, err := s.ready()
-	if err != nil || len(r.Setbacks) != 1 || !strings.HasSuffix(r.Setbacks[0], " GB more free disk would make it 301 kB in place of 1.4 MB") {
+	if err != nil || len(r.Setbacks) != 1 || !strings.HasSuffix(r.Setbacks[0], " TB more free disk would make it 301 kB in place of 1.4 MB") {
 		t.Errorf("told %q (%v)", r.Setbacks, err)
 	}
 
@@ -38,7 +38,7 @@ func TestADiskThatIsShort(t *testing.T) {
 	before := s.c.sent.Load()
 	started := s.order(api.UpdateRequest{})
 	end := s.end(started.Change)
-	if end.Error == nil || !strings.Contains(end.Error.Message, " GB more free disk would make it 301 kB in place of 11 MB") ||
+	if end.Error == nil || !strings.Contains(end.Error.Message, " TB more free disk would make it 301 kB in place of 11 MB") ||
 		!strings.HasSuffix(end.Error.Hint, "; dhow update --now fetches the 11 MB all the same") {
 		t.Errorf("%+v", end.Error)
 	}
