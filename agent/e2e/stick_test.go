@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Stick is a stick made of a file, with exFAT or FAT32. Both have drivers outside of the kernel: this test may run on kernels that have neither.
@@ -14,6 +16,7 @@ type Stick struct {
 	t                   testing.TB
 	kind, image, folder string
 	device              string
+	driver              *exec.Cmd // of FAT32
 }
 
 // newStick plugs in a stick of so many megabytes with exFAT. It returns the folder.
@@ -73,8 +76,12 @@ func (s *Stick) plug(options ...string) {
 	if len(options) == 0 {
 		options = []string{"rw+"}
 	}
-	// Without fsname it would not say which device it is on. The driver prints to nowhere: it lives on.
-	s.must("sh", "-c", `exec fusefat -o "$0" "$1" "$2" >/dev/null 2>&1`, strings.Join(append(options, "fsname="+s.device), ","), s.device, s.folder)
+	// Without fsname it would not say which device it is on. In the foreground one can wait for its end.
+	s.driver = exec.Command("fusefat", "-f", "-o", strings.Join(append(options, "fsname="+s.device), ","), s.device, s.folder)
+	if err := s.driver.Start(); err != nil {
+		s.t.Fatalf("%v (this test needs fusefat)", err)
+	}
+	poll(s.t, 20*time.Second, "fusefat to mount the stick", func() (bool, string) { return mountedAt(s.folder), s.folder })
 }
 
 // unplug unmounts it, when it is mounted.
@@ -84,6 +91,10 @@ func (s *Stick) unplug() {
 		return
 	}
 	s.must("umount", s.folder)
+	if s.driver != nil {
+		_ = s.driver.Wait() // it writes until it ends
+		s.driver = nil
+	}
 	s.must("losetup", "-d", s.device)
 	s.device = ""
 }
