@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
@@ -240,12 +241,16 @@ func pack(document any, total *int) ([]byte, error) {
 	if *total += len(data); *total > MaxFleet {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxFleet)
 	}
-	// Small blocks that are read often and written once: the best level; a digest stands beside each, so no checksum inside.
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBestCompression),
-		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20))
+	e, err := packer()
 	if err != nil {
 		return nil, err
 	}
-	defer e.Close()
 	return e.EncodeAll(data, nil), nil
 }
+
+// packer is for small blocks that are read often and written once: the best level; a digest stands beside each, so no checksum inside. It is made once, as
+// its tables are larger than what they are for.
+var packer = sync.OnceValues(func() (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBestCompression),
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20))
+})
