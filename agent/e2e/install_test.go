@@ -54,18 +54,19 @@ func (c *Clinic) inTheMiddle(program string) {
 	to, result := "1.1.0", api.ResultDone
 	if status.Release == to {
 		to, result = "1.2.0", api.ResultRolledBack // it never works
-		defer func() {
-			if err := os.Remove(filepath.Join(c.stick, "1.2.0.tar")); err != nil {
-				t.Fatal(err)
-			}
-			c.bundle("1.1.0")
-		}()
 	}
 	pid := c.show("MainPID")
 	slow.hold()
 	c.Run(t, "systemd-run", "--quiet", "dhow", "update", "--from", c.bundle(to), "--now")
 	slow.awaitHeld(time.Minute)
-	c.Run(t, "systemd-run", "--quiet", "sh", "-c", program+" install --engine unix:///run/docker.sock >/run/again 2>&1; echo exit $? >>/run/again")
+	if result == api.ResultRolledBack {
+		if err := os.Remove(filepath.Join(c.stick, "1.2.0.tar")); err != nil {
+			t.Fatal(err)
+		}
+		c.bundle("1.1.0")
+	}
+	stick := filepath.Join(c.stick, "1.1.0.tar")
+	c.Run(t, "systemd-run", "--quiet", "sh", "-c", program+" install --engine unix:///run/docker.sock --from "+stick+" >/run/again 2>&1; echo exit $? >>/run/again")
 	said := func(line string) {
 		t.Helper()
 		c.Wait(t, 2*time.Minute, "install to say "+line, func() (bool, string) {

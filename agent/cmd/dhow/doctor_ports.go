@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"dhow/installer"
 )
 
 // door is a port that a release will publish.
@@ -36,7 +38,9 @@ func checkPorts(ctx context.Context, p *patient) (list []finding) {
 				free++
 				continue
 			}
-			list = append(list, bad("doctor.ports.door", "doctor.ports.stop", "port", q.Published, "service", q.Service, "program", holder(q.Published))...)
+			if who := p.stranger(q.Published); who != "" {
+				list = append(list, bad("doctor.ports.door", "doctor.ports.stop", "port", q.Published, "service", q.Service, "program", who)...)
+			}
 		}
 		free += len(held)
 	} else {
@@ -47,7 +51,9 @@ func checkPorts(ctx context.Context, p *patient) (list []finding) {
 				free++
 				continue
 			}
-			list = append(list, bad("doctor.ports.door", "doctor.ports.stop", "port", d.port, "service", d.service, "program", holder(d.port))...)
+			if who := p.stranger(d.port); who != "" {
+				list = append(list, bad("doctor.ports.door", "doctor.ports.stop", "port", d.port, "service", d.service, "program", who)...)
+			}
 		}
 	}
 	if p.config != nil && !pageOff(p.paths, p.config.Page) {
@@ -79,16 +85,27 @@ func (p *patient) pageTaken(ctx context.Context) (port uint16, who string) {
 	}
 	_ = conn.Close()
 	pid, name := listener(uint16(n))
-	if agent := p.agentPID(); pid == 0 || pid == agent || agent == 0 && name == "dhow" {
+	if pid == 0 || p.isAgent(pid, name) {
 		return 0, ""
 	}
 	return uint16(n), fmt.Sprintf("%s (%d)", name, pid)
 }
 
-// holder names the program on a port.
-func holder(port uint16) string {
-	if pid, name := listener(port); pid != 0 {
+// stranger names the program on a port of the stack, "" when that is the agent: its maintenance page has the ports of the stack during an update, and as
+// long as the site is stuck.
+func (p *patient) stranger(port uint16) string {
+	switch pid, name := listener(port); {
+	case pid == 0:
+		return "?"
+	case p.isAgent(pid, name):
+		return ""
+	default:
 		return fmt.Sprintf("%s (%d)", name, pid)
 	}
-	return "?"
+}
+
+// isAgent reports whether a process is the agent. One that does not answer is known by its name.
+func (p *patient) isAgent(pid int, name string) bool {
+	agent := p.agentPID()
+	return pid == agent || agent == 0 && name == installer.Name
 }

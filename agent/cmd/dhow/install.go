@@ -115,17 +115,16 @@ func (s *shell) install(ctx context.Context, in installation) error {
 	if err := s.askSettings(settings, next); err != nil {
 		return err
 	}
+	if s.prefix == "" && !in.noService {
+		if _, err := s.awaitIdle(ctx, idleEvery); err != nil { // during an update containers come and go, and their ports
+			return err
+		}
+	}
 	if p.doors, err = doorsOf(ctx, docker, config, next, settings); err != nil {
 		return err
 	}
 	if err := s.examineDoors(ctx, p, in.from != ""); err != nil {
 		return err
-	}
-
-	if s.prefix == "" && !in.noService {
-		if _, err := s.awaitIdle(ctx, idleEvery); err != nil {
-			return err
-		}
 	}
 	if err := paths.Make(); err != nil {
 		return err

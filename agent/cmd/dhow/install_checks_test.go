@@ -78,6 +78,22 @@ func TestInstallRefuses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the page of the agent has a port of the release, as long as the site is stuck", func(t *testing.T) {
+		s, p, out := unborn(t, &site.Config{Site: "kin-001"}, engine.Info{})
+		if err := os.MkdirAll(filepath.Dir(p.paths.Socket()), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		agent, err := net.Listen("unix", p.paths.Socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer agent.Close()
+		p.doors = []door{{"gateway", taken}}
+		unfit(t, s.examineDoors(t.Context(), p, true), false)
+		if out.Len() > 0 {
+			t.Errorf("said:\n%s", out)
+		}
+	})
 }
 
 // TestDoorsAhead names the ports of a release by the variables of the release, of the fleet and of the site, the last of which wins.

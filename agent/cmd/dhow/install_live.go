@@ -44,9 +44,9 @@ func (s *shell) live(ctx context.Context, config *site.Config, in installation, 
 	}
 	switch {
 	case service == installer.Made:
-		s.line("service", "install.service_made", "version", version)
+		s.line("service", "install.service_made", "version", mine)
 	case service == installer.Repaired || stale || program != installer.Kept:
-		s.line("service", "install.service_repaired", "version", version)
+		s.line("service", "install.service_repaired", "version", mine)
 	default:
 		s.line("service", "install.service_kept")
 	}
