@@ -25,8 +25,14 @@ const (
 	Packaged = "/usr/lib/dhow/package/dhow"
 )
 
-// PutProgram puts the program that runs in the place of Program, in one step, and makes Link. One that is there, answers and is newer stays: newer is
-// its version then. It may be repeated, whatever moment the power failed at.
+// Unsaid is the version of a program that takes too long to say it, as on a disk that is slow or failing: it may be a newer one.
+const Unsaid = "?"
+
+// versionLimit is how long it may take, as a candidate may (see agent/self). Shorter in tests.
+var versionLimit = 30 * time.Second
+
+// PutProgram puts the program that runs in the place of Program, in one step, and makes Link. One that is there and is newer stays: newer is its version
+// then, or Unsaid. One that can't be run is replaced. It may be repeated, whatever moment the power failed at.
 func PutProgram(ctx context.Context, version string) (done Done, newer string, err error) {
 	if runtime.GOOS == "windows" {
 		return Kept, "", nil
@@ -73,7 +79,11 @@ func putProgram(ctx context.Context, from, to, version string, link bool) (done 
 		if equal, err := sameFiles(from, to); err != nil || equal {
 			return Kept, "", err
 		}
-		if there := versionOf(ctx, to); isNewer(there, version) {
+		there := versionOf(ctx, to)
+		if err := ctx.Err(); err != nil {
+			return "", "", err
+		}
+		if there == Unsaid || isNewer(there, version) {
 			return Kept, there, nil
 		}
 	}
@@ -125,14 +135,17 @@ func isNewer(there, mine string) bool {
 	return err == nil && manifest.CompareVersions(a, b) > 0
 }
 
-// versionOf asks a program for its version; one that does not answer has none.
+// versionOf asks a program for its version; one that can't be run has none.
 func versionOf(ctx context.Context, program string) string {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, versionLimit)
 	defer cancel()
 	var answer struct {
 		Version string `json:"version"`
 	}
 	out, err := exec.CommandContext(ctx, program, "version", "--json").Output()
+	if err != nil && ctx.Err() != nil {
+		return Unsaid
+	}
 	if err != nil || json.Unmarshal(out, &answer) != nil {
 		return ""
 	}

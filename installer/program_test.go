@@ -3,11 +3,14 @@
 package installer
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dhow/bundle/durable"
 )
@@ -52,6 +55,29 @@ func TestPutProgram(t *testing.T) {
 	}
 	if _, _, err := putProgram(t.Context(), filepath.Join(dir, "nothing"), filepath.Join(dir, "x", "y"), "1.0.0", false); err == nil {
 		t.Error("a program that is not there was put in place")
+	}
+
+	// One that is slow to say its version stays, and stays when somebody breaks off.
+	limit, slow := versionLimit, "#!/bin/sh\nexec sleep 600\n"
+	if err := os.WriteFile(to, []byte(slow), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	versionLimit = 100 * time.Millisecond
+	done, newer, err := putProgram(t.Context(), program("a", "1.0.0"), to, "1.0.0", false)
+	versionLimit = limit
+	if done != Kept || newer != Unsaid || err != nil {
+		t.Errorf("a slow one: %s, %q, %v", done, newer, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := putProgram(ctx, program("a", "1.0.0"), to, "1.0.0", false); !errors.Is(err, context.Canceled) {
+		t.Errorf("broken off: %v", err)
+	}
+	if data, err := os.ReadFile(to); string(data) != slow {
+		t.Errorf("it was replaced: %q, %v", data, err)
+	}
+	if err := os.Rename(program("a", "1.0.0"), to); err != nil {
+		t.Fatal(err)
 	}
 
 	packaged := program("p", "2.0.0")

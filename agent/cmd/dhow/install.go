@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/user"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -67,6 +68,11 @@ func (s *shell) install(ctx context.Context, in installation) error {
 	paths := s.paths()
 	if s.prefix == "" && os.Geteuid() > 0 {
 		return api.Fail(api.CodeUsage, "try it with sudo", "only root can make this computer a site").In("install-root")
+	}
+	if in.user != "" {
+		if _, err := user.Lookup(in.user); err != nil {
+			return api.Fail(api.CodeUsage, "give --user the name with which this person logs in here", "this computer has no user %q; nothing was done", in.user).In("install-no_user", "user", in.user)
+		}
 	}
 	var begin *beginning
 	var err error

@@ -96,6 +96,15 @@ func TestInstallRefuses(t *testing.T) {
 	})
 }
 
+// TestInstallForNobody: a name that is mistyped is told before anything is looked at or changed.
+func TestInstallForNobody(t *testing.T) {
+	s, _, out := unborn(t, &site.Config{}, engine.Info{})
+	err := s.install(t.Context(), installation{user: "no-such-person"})
+	if api.Code(err) != api.CodeUsage || err.Error() != `this computer has no user "no-such-person"; nothing was done` || out.Len() > 0 {
+		t.Errorf("it ended with %v\n%s", err, out)
+	}
+}
+
 // TestDoorsAhead names the ports of a release by the variables of the release, of the fleet and of the site, the last of which wins.
 func TestDoorsAhead(t *testing.T) {
 	r := &manifest.Release{

@@ -18,13 +18,14 @@ func (s *shell) live(ctx context.Context, config *site.Config, in installation, 
 	if err != nil {
 		return err
 	}
-	if newer != "" {
+	switch newer {
+	case "":
+	case installer.Unsaid:
+		s.line("warning", "install.unsaid", "path", installer.Program)
+	default:
 		s.line("program", "install.newer", "version", newer)
 	}
-	group, err := s.settleGroup(in)
-	if err != nil {
-		return err
-	}
+	group := s.settleGroup(in)
 	running, err := s.awaitIdle(ctx, idleEvery) // something may have begun since
 	if err != nil {
 		return err
@@ -32,6 +33,9 @@ func (s *shell) live(ctx context.Context, config *site.Config, in installation, 
 	mine := version
 	if newer != "" {
 		mine = newer
+	}
+	if newer == installer.Unsaid && running != "" {
+		mine = running
 	}
 	stale := running != "" && running != mine // whoever put the program in place did not come to the restart
 	service, err := installer.Install(other || stale || program != installer.Kept || group != installer.Kept)
@@ -50,10 +54,7 @@ func (s *shell) live(ctx context.Context, config *site.Config, in installation, 
 	default:
 		s.line("service", "install.service_kept")
 	}
-	address, err := s.settlePage(config, in)
-	if err != nil {
-		return err
-	}
+	address := s.settlePage(config, in)
 	if err := s.begin(ctx, config, in, restored); err != nil {
 		return err
 	}
@@ -71,43 +72,51 @@ func person(in installation) string {
 	return installer.Caller()
 }
 
-// settleGroup lets the person use dhow without sudo, if that is wanted.
-func (s *shell) settleGroup(in installation) (installer.Done, error) {
+// settleGroup lets the person use dhow without sudo, if that is wanted. A site works without that, so that it can't be done is only said.
+func (s *shell) settleGroup(in installation) installer.Done {
 	done, err := installer.MakeGroup()
+	if err != nil {
+		s.line("warning", "install.no_group", "cause", err)
+		return installer.Kept
+	}
 	name := person(in)
-	if err != nil || name == "" || installer.InGroup(name) {
-		return done, err
+	if name == "" || installer.InGroup(name) {
+		return done
 	}
 	if in.user == "" && !in.yes {
 		answer, asked := s.ask(s.lineOf("group", s.say("install.ask_group", "user", name)) + " [Y/n] ")
 		if !asked || answer != "" && !yes(answer) {
 			s.line("group", "install.not_in_group", "user", name)
-			return done, nil
+			return done
 		}
 	}
 	if err := installer.AddToGroup(name); err != nil {
-		return "", err
+		s.line("warning", "install.no_group", "cause", err)
+		return done
 	}
 	s.line("group", "install.in_group", "user", name)
-	return done, nil
+	return done
 }
 
-// settlePage makes the launcher and says where the page is; without a page the address is empty.
-func (s *shell) settlePage(config *site.Config, in installation) (address string, err error) {
+// settlePage makes the launcher and says where the page is; without a page the address is empty. What can't be done on a desktop is only said.
+func (s *shell) settlePage(config *site.Config, in installation) (address string) {
 	if config.Page.Off {
-		return "", installer.RemoveDesktop(person(in))
+		if err := installer.RemoveDesktop(person(in)); err != nil {
+			s.line("warning", "install.launcher_stays", "cause", err)
+		}
+		return ""
 	}
 	address = "http://" + guard.LocalAddress(config.Page)
 	_, absent, err := installer.Desktop(address, person(in))
-	if err != nil {
-		return "", err
-	}
-	if absent {
-		s.printf("%s\n", s.lineOf("page", address))
-	} else {
+	if err == nil && !absent {
 		s.line("page", "install.page_desktop", "address", address)
+		return address
 	}
-	return address, nil
+	s.printf("%s\n", s.lineOf("page", address))
+	if err != nil {
+		s.line("warning", "install.no_launcher", "cause", err)
+	}
+	return address
 }
 
 // begin waits until the release of the bundle runs and has a backup.

@@ -45,7 +45,11 @@ func (s *shell) packagePutCommand() *cobra.Command {
 		Args:   exactly(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, newer, err := installer.PutProgram(cmd.Context(), version)
-			if err == nil && newer != "" {
+			switch {
+			case err != nil || newer == "":
+			case newer == installer.Unsaid:
+				s.sayln("install.unsaid", "path", installer.Program)
+			default:
 				s.sayln("install.package_newer", "newer", newer, "version", version, "command", installer.Owner())
 			}
 			return err
