@@ -5,8 +5,13 @@ package browser
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image/color"
 	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -112,4 +117,37 @@ func old(t *testing.T, tab *Tab, s *stage) {
 	}
 	s.Play(state(t, "ready"))
 	tab.Until(15*time.Second, `document.body.className === "s-ready" && document.querySelector("#lost").hidden`)
+}
+
+// newer is what a browser of the first edition of content security policies does not know.
+var newer = regexp.MustCompile(`'nonce-[^']*'|(form-action|frame-ancestors|base-uri) [^;]*;?`)
+
+// noNonces is a browser that knows a policy but no nonces, such as Safari 9, Android 4.4 and Edge 14: it has colours and follows what happens as others do.
+func noNonces(t *testing.T, tab *Tab, s *stage) {
+	inside, err := url.Parse(s.url(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(inside) },
+		ModifyResponse: func(r *http.Response) error {
+			policy := r.Header.Get("Content-Security-Policy")
+			if !newer.MatchString(policy) {
+				return fmt.Errorf("the policy %q says nothing that an old browser does not know", policy)
+			}
+			r.Header.Set("Content-Security-Policy", newer.ReplaceAllString(policy, ""))
+			return nil
+		},
+	})
+	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	s.Play(state(t, "current"))
+	tab.Do(chromedp.Navigate(srv.URL+"/?lang=en"), chromedp.WaitReady("#title"), chromedp.Evaluate("window.before = 1", nil))
+	if got, want := Eval[string](tab, `getComputedStyle(document.querySelector(".card")).borderTopColor`), "rgb(27, 107, 58)"; got != want {
+		t.Errorf("what is well is %s, want %s", got, want)
+	}
+	s.Play(state(t, "ready"))
+	tab.Until(15*time.Second, `document.body.className === "s-ready"`)
+	if !Eval[bool](tab, "window.before === 1") {
+		t.Error("the page was loaded anew, though its script runs")
+	}
 }

@@ -88,7 +88,7 @@ func TestPage(t *testing.T) {
 	browser := Open(t)
 	for name, test := range map[string]func(*testing.T, *Tab, *stage){
 		"states-en": states("en", narrow, false, true), "states-ar": states("ar", narrow, true, true), "states-fr": states("fr", 1000, false, false),
-		"details": details, "keyboard": keyboard, "pin": pin, "tree": tree, "paper": paper, "colours": colours, "old": old, "door": door, "live": live, "tabs": tabs, "without scripts": withoutScripts, "lost": lost,
+		"details": details, "keyboard": keyboard, "pin": pin, "tree": tree, "paper": paper, "colours": colours, "old": old, "no nonces": noNonces, "door": door, "live": live, "tabs": tabs, "without scripts": withoutScripts, "lost": lost,
 	} {
 		// What one waits for, the others use.
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, browser.Tab(t), newStage(t)) })

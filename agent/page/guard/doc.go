@@ -22,7 +22,9 @@
 // # What is sent
 //
 // Every answer has a content security policy that allows nothing but styles and scripts with the nonce of this answer (see Nonce), and the headers
-// beside it (see protect). Referrer-Policy is same-origin and not no-referrer: with that, old browsers would send "Origin: null" with the page's own
+// beside it (see protect). Browsers older than nonces read 'unsafe-inline' there, so that the page has its colours and follows what happens; what keeps
+// foreign text out of the markup in these is only that the page escapes it. There is no Refresh header: no script can call it off, and it would take what is being
+// typed, the focus and the open details from everybody else. Referrer-Policy is same-origin and not no-referrer: with that, old browsers would send "Origin: null" with the page's own
 // forms. HSTS is not sent: it would make the warning about the agent's own certificate final. What is refused is told in the reader's language.
 //
 // # Bounds
