@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,52 +23,115 @@ type snapshot struct {
 	History []api.Update
 	Backups []api.Backup
 	Machine Machine
-	Error   error // it could not say how things are
-	at      time.Time
+	Error   error     // it could not say how things are
+	at      time.Time // when the answer came
 	listed  time.Time
 }
 
-// asker asks the agent, one question at a time, and gives everybody who wants to know the same answer.
+// asker asks the agent. All who want to know at the same time share one question: an engine that hangs makes an answer late, and nobody who looks may
+// make it later for others. How many can wait is bounded by the connections that the guard allows, and nobody waits longer than her own context.
 type asker struct {
 	agent   Agent
 	machine func() Machine
 
-	mu   sync.Mutex
-	last *snapshot
-	site api.Status // who the site is, as far as the agent has ever said
+	mu     sync.Mutex
+	last   *snapshot
+	asking *question  // whose answer is good for who looks now
+	site   api.Status // who the site is, as far as the agent has ever said
 }
 
-// look returns what the agent says, at most age ago.
+// question is one that the agent has not answered yet.
+type question struct {
+	waiting int // how many; under the asker's mu
+	cancel  context.CancelFunc
+	done    chan struct{}
+	said    snapshot // once done
+}
+
+// look returns what the agent has answered at most age ago, or answers to the question under way; with age 0 it is asked anew.
 func (a *asker) look(ctx context.Context, age time.Duration) snapshot {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.last != nil && time.Since(a.last.at) < age {
+		defer a.mu.Unlock()
 		return *a.last
 	}
-	s := snapshot{at: time.Now()}
-	s.Status, s.Error = a.agent.Status(ctx)
-	if s.Error != nil {
-		return a.known(s) // and is asked again by the next
+	q := a.asking
+	if q == nil || age == 0 {
+		q = a.begin(ctx)
 	}
-	a.site = s.Status
-	if l := a.last; l != nil && time.Since(l.listed) < listsEvery && sameChange(l.Status, s.Status) {
-		s.History, s.Backups, s.Machine, s.listed = l.History, l.Backups, l.Machine, l.listed
-	} else {
-		s.listed = s.at
-		s.History, s.Error = a.agent.History(ctx)
-		if s.Error == nil {
-			s.Backups, s.Error = a.agent.Backups(ctx)
-		}
-		s.Machine = a.machine()
-		if s.Error != nil {
-			return a.known(s)
-		}
+	q.waiting++
+	a.mu.Unlock()
+	select {
+	case <-q.done:
+		return q.said
+	case <-ctx.Done():
 	}
-	a.last = &s
+	a.mu.Lock()
+	q.waiting--
+	alone := q.waiting == 0
+	if alone && a.asking == q {
+		a.asking = nil
+	}
+	s := a.known(snapshot{Error: ctx.Err()})
+	a.mu.Unlock()
+	if alone { // nobody wants to know any more
+		q.cancel()
+		<-q.done
+	}
 	return s
 }
 
-// known tells of a snapshot that has failed whose site it is, in which language, and whom to call, as the agent has said it last.
+// begin asks the agent, for all who wait and not only for the one with ctx. It is called with mu.
+func (a *asker) begin(ctx context.Context) *question {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	q := &question{cancel: cancel, done: make(chan struct{})}
+	a.asking = q
+	last := a.last
+	go func() {
+		defer close(q.done)
+		defer cancel()
+		s := a.ask(ctx, last)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		current := a.asking == q // nothing was ordered meanwhile
+		if current {
+			a.asking = nil
+		}
+		switch {
+		case s.Error != nil:
+			s = a.known(s) // and is asked again by the next
+		case current:
+			a.site, a.last = s.Status, &s
+		}
+		q.said = s
+	}()
+	return q
+}
+
+// ask is one question; last is what the agent said before. A panic ends as an error, as it would in the handler of a request, and not the program.
+func (a *asker) ask(ctx context.Context, last *snapshot) (s snapshot) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Error = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	if s.Status, s.Error = a.agent.Status(ctx); s.Error != nil {
+		return s
+	}
+	if last != nil && time.Since(last.listed) < listsEvery && sameChange(last.Status, s.Status) {
+		s.History, s.Backups, s.Machine, s.listed = last.History, last.Backups, last.Machine, last.listed
+	} else {
+		if s.History, s.Error = a.agent.History(ctx); s.Error == nil {
+			s.Backups, s.Error = a.agent.Backups(ctx)
+		}
+		s.Machine = a.machine()
+		s.listed = time.Now()
+	}
+	s.at = time.Now()
+	return s
+}
+
+// known tells of a snapshot that has failed, under mu, whose site it is, in which language, and whom to call, as the agent has said it last.
 func (a *asker) known(s snapshot) snapshot {
 	if s.Status.Site == "" {
 		s.Status = api.Status{Site: a.site.Site, Fleet: a.site.Fleet, Language: a.site.Language, Contact: a.site.Contact}
@@ -75,11 +139,11 @@ func (a *asker) known(s snapshot) snapshot {
 	return s
 }
 
-// forget lets the next look ask anew: something was ordered.
+// forget lets the next look ask anew, also while a question is under way that began before: something was ordered.
 func (a *asker) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.last = nil
+	a.last, a.asking = nil, nil
 }
 
 // sameChange reports whether nothing has begun or ended between two answers.
