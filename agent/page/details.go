@@ -125,10 +125,16 @@ func health(say *words.Reader, state string) string {
 }
 
 func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
-	st, add := s.Status, func(key, value string) {
-		if value = plain(value, longText); value != "" {
-			rows = append(rows, Row{say.Say(key), value})
+	st, put := s.Status, func(key, value string, english bool) {
+		if value != "" {
+			rows = append(rows, Row{say.Say(key), value, english})
 		}
+	}
+	add := func(key, value string) { put(key, plain(value, longText), false) }
+	cause := func(key, value string) { put(key, plain(value, longText), true) }
+	told := func(key, english string, said *api.Said) {
+		text := sentence(say, english, said)
+		put(key, text, text == plain(english, longText))
 	}
 	moment := func(key string, t *time.Time) {
 		if t != nil {
@@ -149,17 +155,11 @@ func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
 		add("page.machine.source", plainSource(source))
 	}
 	moment("page.machine.checked", st.LastCheck)
-	add("page.machine.error", st.LastError)
+	cause("page.machine.error", st.LastError)
 	moment("page.machine.next", st.NextCheck)
 	if f := st.Fetch; f != nil {
-		for _, r := range []Row{
-			{say.Say("page.machine.waits"), sentence(say, f.Waits, f.WaitsSaid)},
-			{say.Say("page.machine.estimate"), sentence(say, f.Estimate, f.EstimateSaid)},
-		} {
-			if r.Value != "" {
-				rows = append(rows, r)
-			}
-		}
+		told("page.machine.waits", f.Waits, f.WaitsSaid)
+		told("page.machine.estimate", f.Estimate, f.EstimateSaid)
 	}
 	if l := st.Line; l != nil {
 		if l.DayBudget > 0 {
@@ -181,7 +181,7 @@ func machineRows(s snapshot, say *words.Reader, now time.Time) (rows []Row) {
 	add("page.machine.version", s.Machine.Version)
 	if a := st.Agent; a != nil {
 		add("page.machine.asked", a.Asked)
-		add("page.machine.trouble", a.Trouble)
+		cause("page.machine.trouble", a.Trouble)
 	}
 	return rows
 }

@@ -16,16 +16,21 @@ func (c *composer) done(u *api.Update) {
 	c.Primary = c.ok(u)
 }
 
-// beside says what else a person should know while he is told how an update ended: what he must see to, and when the next one comes.
+// beside says what else a person should know while he is told how an update ended, or of a stick: what he must see to, and when the next one comes.
 func (c *composer) beside() {
 	for _, n := range c.s.Needs {
 		c.line(c.needText(n))
 		c.line(c.Say.Say(c.s.Do(n)))
 	}
 	if c.ready() {
-		c.line(c.Say.Say("page.ready", "release", plain(c.s.Pinned, shortText)))
-		c.planned()
+		c.readyLines()
 	}
+}
+
+// readyLines say which release is ready, and when it is put in place.
+func (c *composer) readyLines() {
+	c.line(c.Say.Say("page.ready", "release", plain(c.s.Pinned, shortText)))
+	c.planned()
 }
 
 // reported says what became of the report for the central team on a stick.
@@ -66,7 +71,7 @@ func (c *composer) ok(u *api.Update) *Button {
 func (c *composer) receipt(u *api.Update) {
 	row := func(key, value string) {
 		if value = plain(value, longText); value != "" {
-			c.Receipt = append(c.Receipt, Row{c.Say.Say(key), value})
+			c.Receipt = append(c.Receipt, Row{Name: c.Say.Say(key), Value: value})
 		}
 	}
 	row("page.receipt.number", u.Receipt)

@@ -40,7 +40,6 @@ func texts(page string) (all []string) {
 var names = []string{
 	"kin-001", "drc-emr", "KIN-001-0017", "KIN-001-0017-R", "KIN-001-0012", "KIN-001-0009-R", "New malaria form", "/media",
 	"oci://registry.example.org/drc-emr", "OK", "2 min 41 s", "Site", "Source", "Notes", "Agent", "agent",
-	"source does not answer: registry.example.org: i/o timeout", // what the last look said
 }
 
 // On a page in another language nothing stands in English.
@@ -49,6 +48,7 @@ func TestNoEnglishInOtherLanguages(t *testing.T) {
 	more := states[0]
 	more.Name = "everything"
 	more.Status.LastError = "source does not answer: registry.example.org: i/o timeout"
+	more.Status.Agent = &api.Agent{Asked: "1.1.0", Trouble: "it did not start"}
 	more.Status.LastDrill = &api.Drill{When: pagetest.Now, OK: false}
 	more.Status.Line = &api.LineUse{Day: 1_100_000, DayBudget: 15_000_000, Month: 1_100_000, MonthBudget: 150_000_000}
 	states = append(states, more)

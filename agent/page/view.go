@@ -81,8 +81,11 @@ type Button struct {
 	Release           string // what it installs, hidden: another one is refused
 }
 
-// Row is a line of a table with two columns.
-type Row struct{ Name, Value string }
+// Row is a line of a table with two columns. English is set where Value is in no other language.
+type Row struct {
+	Name, Value string
+	English     bool
+}
 
 // How often a page without JavaScript is loaded anew, in seconds.
 const (
