@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Need is something that a person must see to. Kind is one of the Need constants; Args fill its sentence, which stands in package words under
 // "need.KIND" in every language; the keys of Args are named beside each constant; sizes as in Said.
@@ -11,7 +14,7 @@ type Need struct {
 
 // Do is the key of the sentence that says what to do about n as things stand here.
 func (s *Status) Do(n Need) string {
-	if n.Kind == NeedEngine && s.Changing() {
+	if n.Kind == NeedEngine && (s.Changing() || slices.Contains([]string{StateBackup, StateFetching, StateBundle}, s.State)) {
 		return "need.do.engine_under_way"
 	}
 	return "need.do." + n.Kind

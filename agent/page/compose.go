@@ -20,15 +20,15 @@ func (c *composer) release() string { return plain(c.s.Release, shortText) }
 
 // state says the most important thing that there is to say: first what goes on, then what a person must do, then what one may do.
 func (c *composer) state(note *api.Update) {
-	urgent, offer := c.urgent(), c.offer()
+	urgent, offer, engine := c.urgent(), c.offer(), c.needOf(api.NeedEngine)
 	if note != nil && offer != nil && offer.Found.After(note.Finished) {
 		note = nil // a person has just brought something, and waits for an answer
 	}
 	switch {
 	case c.s.State == api.StateStuck:
 		c.stuck()
-	case c.s.Changing() && urgent != nil && urgent.Kind == api.NeedEngine:
-		c.held(*urgent)
+	case c.s.Changing() && engine != nil:
+		c.held(*engine)
 	case c.s.State == api.StateUndoing:
 		c.undoing()
 	case c.s.State == api.StateUpdating:
@@ -39,12 +39,15 @@ func (c *composer) state(note *api.Update) {
 		c.done(note)
 	case note != nil:
 		c.failed(note)
-	case offer != nil && offer.Kind == api.OfferInstall:
+	case offer != nil && offer.Kind == api.OfferInstall && c.mended():
 		c.stick(offer)
-	case offer != nil:
-		c.badStick(offer)
+	case offer != nil && offer.Kind == api.OfferLooking && c.mended():
+		c.looking(offer)
 	case len(c.s.Needs) > 0:
 		c.need(c.s.Needs[0])
+		c.besideNeed(offer)
+	case offer != nil:
+		c.badStick(offer)
 	case c.ready():
 		c.readyNow()
 	case c.s.State == api.StateFetching && (c.s.Pinned != c.s.Release || c.s.Fetch != nil), c.s.Fetch != nil:
@@ -63,8 +66,13 @@ func (c *composer) state(note *api.Update) {
 
 // urgent is a need that comes before the news of an update that has ended and before a stick: nothing works until somebody sees to it.
 func (c *composer) urgent() *api.Need {
+	return c.needOf(api.NeedEngine, api.NeedConfig, api.NeedHealth)
+}
+
+// needOf is the worst need of some kinds, or nil.
+func (c *composer) needOf(kinds ...string) *api.Need {
 	for i, n := range c.s.Needs {
-		if slices.Contains([]string{api.NeedEngine, api.NeedConfig, api.NeedHealth}, n.Kind) {
+		if slices.Contains(kinds, n.Kind) {
 			return &c.s.Needs[i]
 		}
 	}
@@ -111,9 +119,7 @@ func (c *composer) undoing() {
 func (c *composer) working() {
 	c.State, c.Refresh = stateWorking, soon
 	c.Title = c.doing()
-	if u := c.running; u != nil && u.From != "" {
-		c.line(c.Say.Say("page.fromto", "from", plain(u.From, shortText), "to", plain(u.To, shortText)))
-	}
+	c.fromTo()
 	if c.s.LeftSeconds > 0 {
 		c.line(c.Say.Say("page.left", "time", c.Say.Length(seconds(c.s.LeftSeconds))))
 	}
@@ -130,9 +136,19 @@ func (c *composer) working() {
 // held is an update that waits for the engine, which nobody would guess from its step.
 func (c *composer) held(n api.Need) {
 	c.need(n)
+	if c.s.State == api.StateUndoing {
+		c.line(c.Say.Say("page.undoing.text"))
+	}
 	c.line(c.doing())
+	c.fromTo()
 	c.codeLine(c.s.Code)
 	c.Refresh = soon
+}
+
+func (c *composer) fromTo() {
+	if u := c.running; u != nil && u.From != "" {
+		c.line(c.Say.Say("page.fromto", "from", plain(u.From, shortText), "to", plain(u.To, shortText)))
+	}
 }
 
 // doing is the step that is done, or undone.
@@ -163,10 +179,6 @@ func (c *composer) need(n api.Need) {
 			c.line(c.needText(other))
 		}
 	}
-	if c.ready() && (n.Kind == api.NeedClock || n.Kind == api.NeedOffline || n.Kind == api.NeedDisk) {
-		c.line(c.Say.Say("page.ready", "release", plain(c.s.Pinned, shortText)))
-		c.updateButtons()
-	}
 }
 
 func (c *composer) needText(n api.Need) string {
@@ -180,41 +192,6 @@ func harmless(args map[string]string) map[string]string {
 		out[name] = plain(value, longText)
 	}
 	return out
-}
-
-func (c *composer) stick(o *api.Offer) {
-	c.State, c.Title = stateStick, c.Say.Say("page.stick", "release", plain(o.Release, shortText))
-	if note := plain(o.Note, longText); note != "" {
-		c.line(c.Say.Say("page.news", "note", note))
-	}
-	c.away()
-	others := 0
-	for _, other := range c.s.Offers[1:] {
-		if other.Kind == api.OfferInstall {
-			others++
-		}
-	}
-	if others > 0 {
-		c.line(c.Say.Count("page.stick.more", others))
-	}
-	if o.Label != "" {
-		c.fact(c.Say.Say("page.stick.label", "label", plain(o.Label, shortText)))
-	}
-	c.Primary = &Button{ID: "install", Action: "update", Label: c.Say.Say("page.button.install"), Field: "from", Value: o.ID, Release: plain(o.Release, shortText)}
-}
-
-// badStick says why a stick is of no use here, or that it is being looked at.
-func (c *composer) badStick(o *api.Offer) {
-	c.State, c.Title = stateNeeds, c.Say.Map("offer."+o.Kind, harmless(o.Args))
-	if o.Kind == api.OfferLooking {
-		c.State, c.Refresh = stateStick, soon
-		c.line(c.Say.Say("page.wait"))
-		return
-	}
-	c.line(c.Say.Say("page.stick.out"))
-	if c.release() != "" {
-		c.line(c.Say.Say("page.runs", "release", c.release()))
-	}
 }
 
 func (c *composer) readyNow() {

@@ -6,6 +6,8 @@
 //     own refresh fails visibly;
 //   - that it is green only when the agent names no need and says how the release runs and what should run;
 //   - that an update is not shown as going on while the engine does not answer;
+//   - that a stick hides neither what a person must see to nor an update that is ready;
+//   - that a telephone number is a link only where nothing else can be meant;
 //   - that it works without JavaScript, in old browsers, with keyboard, screen reader and at 400 % (WCAG 2.2 AA), in every language of package words and
 //     both directions of writing;
 //   - that a browser with an old engine, or without styles, is told nothing that is not so: what only the script knows (that nobody answers, that one can

@@ -105,8 +105,9 @@ func TestStates(t *testing.T) {
 		"paused":         "Nothing is fetched at present. A person has paused it; it goes on today at 16:00. Version 1.0.0 is running.",
 		"working":        "Updating, step 6 of 11: keeping a safe copy. 1.0.0 → 1.1.0 Time left: about 2 minutes Do not switch off the computer.",
 		"working-first":  "Updating, step 8 of 11: starting the release. 1.0.0 → 1.1.0 Do not switch off the computer.",
-		"working-held": "The Docker Engine of this computer does not answer. What is under way waits for it. If it stays like this for more than ten minutes, " +
-			"start the computer again. If that does not help, call for help. Whom to call: Dr. Kalala, +243 81 555 0142 Updating, step 6 of 11: keeping a safe copy.",
+		"working-held": "The Docker Engine of this computer does not answer. What is under way waits for it. Do not switch off the computer in the first ten minutes. " +
+			"If it stays like this for longer, start the computer again. If that does not help, call for help. Whom to call: Dr. Kalala, +243 81 555 0142 " +
+			"Updating, step 6 of 11: keeping a safe copy. 1.0.0 → 1.1.0",
 		"undoing": "Step 8 of 11, backwards: stopping the new release. The update did not work. The system goes back to what it was; no data is lost. " +
 			"Code for whoever helps: KIN-001-0017-R Do not switch off the computer.",
 		"stuck": "Please call for help: the system can’t go back by itself. It stays closed so that no data is lost, and it is tried again by itself. " +
@@ -119,7 +120,7 @@ func TestStates(t *testing.T) {
 		"failed-first": "The update did not work. Nothing is installed, as before. Code for whoever helps: KIN-001-0017-R " +
 			"Whom to call: Dr. Kalala, +243 81 555 0142 [OK]",
 		"needs-clock": "The clock of this computer is wrong: it says 2010-01-01 00:04. Set the date and the time of this computer. " +
-			"An update is ready: 1.1.0. [Update now] [Not today]",
+			"An update is ready: 1.1.0. While the clock of this computer is wrong, the hour can’t be told: press the button when nobody needs the system. [Update now] [Not today]",
 		"needs-disk": "The disk is too full: 1.2 GB more must be free. Delete what is not needed, such as films and downloads, but nothing of the system. It goes on by itself.",
 		"needs-offline": "There has been no connection to the central team for a long time (days: 12). " +
 			"Look at the cable and the modem, or ask the central team for a stick.",
