@@ -173,23 +173,23 @@ wait_gone() {
 	wait "$1" 2>/dev/null || true
 }
 
-# build_program NAME FOLDER OUT builds one of the two programs for $GOOS, $GOARCH, $GOARM. This is the only place that says how. Without
+# build_program NAME FOLDER OUT [TAG] builds one of the two programs for $GOOS, $GOARCH, $GOARM. This is the only place that says how. Without
 # inlining (-l) and without the tracing of grpc, which only the compose library brings, dhow is a tenth smaller; its work is done by the disk
 # and the engine. On amd64 functions begin at 32 bytes where 16 are enough. The same source gives the same bytes, in whatever folder it lies.
-# scripts/release sets $version and $built.
+# scripts/release sets $version and $built, scripts/test $also, more for the linker.
 build_program() {
-	local version=${version:-} built=${built:-} align=
+	local version=${version:-} built=${built:-} also=${also:-} align=
 	[ "${GOARCH:-$(go env GOARCH)}" != amd64 ] || align=-funcalign=16
 	[ -n "$version" ] || version=$(git -C "$root" describe --always --dirty 2>/dev/null || echo dev)
 	[ -n "$built" ] || built=$(TZ=UTC git -C "$root" log -1 --date=format-local:%FT%TZ --format=%cd 2>/dev/null || true)
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags "grpcnotrace${4:+,$4}" -gcflags=all=-l \
-		-ldflags "-s -w -buildid= $align -X main.version=$version -X main.built=$built" -o "$3" "$2" || fail "cannot build $1"
+		-ldflags "-s -w -buildid= $align -X main.version=$version -X main.built=$built $also" -o "$3" "$2" || fail "cannot build $1"
 }
 
 build_programs() {
-	local out=$1 tags=${2:-}
+	local out=$1
 	mkdir -p "$out"
-	build_program dhow ./agent/cmd/dhow "$out/dhow" "$tags"
+	build_program dhow ./agent/cmd/dhow "$out/dhow"
 	build_program dhowctl ./manifest/cmd/dhowctl "$out/dhowctl"
 }
 
