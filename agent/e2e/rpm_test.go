@@ -37,7 +37,7 @@ func (c *Clinic) putRPM(t *testing.T) {
 }
 
 // TestRPM is the life of the RPM package on a computer with systemd, by Debian's rpm: installed, upgraded over a newer program while an update is
-// under way, removed. Its scripts are those of the Debian package, which TestPackages tries in more ways.
+// under way, removed, gone back to, removed. Its scripts are those of the Debian package, which TestPackages tries in more ways.
 func TestRPM(t *testing.T) {
 	t.Parallel()
 	file := theOnly(t, filepath.Join(dist(t), "dhow-*.rpm"))
@@ -86,12 +86,28 @@ func TestRPM(t *testing.T) {
 	if now := c.show("MainPID"); now != pid {
 		t.Errorf("the agent was restarted: %s, before %s", now, pid)
 	}
+
+	step(t, "stopped by hand meanwhile: it stays so, and may be removed")
+	c.Run(t, "systemctl", "stop", "dhow")
+	c.Wait(t, 90*time.Second, "the restart that waited to be given up", func() (bool, string) {
+		text, _ := c.Try(t, "systemctl", "show", "--property", "ActiveState", "--value", "dhow-restart")
+		return text == "inactive", text
+	})
+	if state := c.show("ActiveState"); state != "inactive" {
+		t.Errorf("the service is %s", state)
+	}
+	c.has(must("--erase", "dhow"), "dhow: /etc/dhow stays", "dhow: /var/lib/dhow stays")
+
+	step(t, "the older one installed again: it runs, and goes on with the update")
 	goOn()
-	c.comesBack(pid, "when nothing is under way any more")
+	must("--install", "/srv/dhow.rpm")
+	if state := c.show("ActiveState") + " " + c.show("UnitFileState"); state != "active enabled" {
+		t.Errorf("the service is %q", state)
+	}
 	if st := c.settles(time.Minute); st.Release != "1.1.0" {
 		t.Errorf("the update that was under way: %+v", st)
 	}
-	c.runs(ahead, "the upgrade")
+	c.runs(version, "the way back")
 
 	step(t, "removed")
 	c.has(must("--erase", "dhow"), "dhow: /etc/dhow stays", "dhow: /var/lib/dhow stays")
