@@ -1,6 +1,7 @@
 // Package installer makes the agent a program and a service of the computer: put in place, started at boot, started again when it ends or hangs.
 //
-// It promises that everything may be repeated, and says what it has done: what is right already is left alone, a running agent too. A computer
+// It promises that everything may be repeated, and says what it has done: what is right already is left alone, a running agent too. A service is never
+// taken away before the new one is in its place, and a power cut leaves the one or the other (not on Windows, whose manager keeps it). A computer
 // without an init system is told so by ErrNoInit and left alone. Nothing but what is named here is touched: configuration, data and
 // containers belong to others.
 //
@@ -56,12 +57,6 @@ const (
 	Repaired Done = "repaired" // it was there, and was not right
 )
 
-// Paths of the service's files for systemd: ours, and that of a package.
-const (
-	unitPath   = "/etc/systemd/system/dhow.service"
-	vendorUnit = "/usr/lib/systemd/system/dhow.service"
-)
-
 // Install makes the program a service and sees that it runs. With restart an agent that runs is started anew although its service is right.
 func Install(restart bool) (Done, error) {
 	s, err := open()
@@ -91,50 +86,14 @@ func Install(restart bool) (Done, error) {
 	return done, nil
 }
 
-// settle sees that the init system knows the service, as this version wants it to be.
-func settle(s service.Service) (Done, error) {
-	systemd := service.Platform() == "linux-systemd"
-	if systemd && same(vendorUnit, Unit()) {
-		// A package looks after it: what an install from a stick wrote before would hide it.
-		if !exists(unitPath) && systemctl("is-enabled", "--quiet", Name) == nil {
-			return Kept, nil
-		}
-		if err := os.Remove(unitPath); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("cannot replace the service: %w", err)
-		}
-		for _, args := range [][]string{{"daemon-reload"}, {"enable", Name}} {
-			if err := systemctl(args...); err != nil {
-				return "", fmt.Errorf("cannot install the service: %w", err)
-			}
-		}
-		return Made, nil
-	}
-	state, err := stateOf(s)
-	if err != nil {
-		return "", err
-	}
-	if state != Absent {
-		if systemd && same(unitPath, Unit()) && systemctl("is-enabled", "--quiet", Name) == nil {
-			return Kept, nil
-		}
-		if err := remove(s); err != nil {
-			return "", fmt.Errorf("cannot replace the service: %w", err)
-		}
-	}
-	if err := s.Install(); err != nil {
-		return "", fmt.Errorf("cannot install the service: %w", err)
-	}
-	if state == Absent {
-		return Made, nil
-	}
-	return Repaired, nil
-}
-
 // Uninstall stops and removes the service. One that is not there is no error. What a package brought is switched off, and left to the package.
 func Uninstall() error {
 	s, err := open()
 	if err != nil {
 		return err
+	}
+	if service.Platform() == systemd {
+		_ = systemctl("stop", Name+"-restart") // of installer/package/postinst; seldom there
 	}
 	if state, err := stateOf(s); err != nil || state == Absent {
 		return err
@@ -147,19 +106,14 @@ func Uninstall() error {
 
 func remove(s service.Service) error {
 	_ = s.Stop() // may be stopped already
-	if service.Platform() == "linux-systemd" && !exists(unitPath) {
+	if service.Platform() == systemd && !exists(unitPath) {
 		return systemctl("disable", Name)
 	}
 	if err := s.Uninstall(); err != nil {
 		return err
 	}
-	if service.Platform() == "unix-systemv" { // the library leaves its links
-		links, _ := filepath.Glob("/etc/rc?.d/[SK][0-9][0-9]" + Name)
-		for _, l := range links {
-			if err := os.Remove(l); err != nil {
-				return err
-			}
-		}
+	if service.Platform() == sysVInit { // the library leaves its links
+		return removeAll("/etc/rc?.d/[SK][0-9][0-9]" + Name)
 	}
 	return nil
 }
@@ -174,7 +128,7 @@ func State() (Status, error) {
 }
 
 func stateOf(s service.Service) (Status, error) {
-	if service.Platform() == "linux-systemd" {
+	if service.Platform() == systemd {
 		// The library takes a service that has failed for an error, and one that is being started for one that runs.
 		switch {
 		case systemctl("is-active", "--quiet", Name) == nil:
@@ -184,11 +138,11 @@ func stateOf(s service.Service) (Status, error) {
 		}
 		return Absent, nil
 	}
-	if script := "/etc/init.d/" + Name; service.Platform() == "unix-systemv" || service.Platform() == "linux-openrc" {
+	if service.Platform() == sysVInit || service.Platform() == openRC {
 		switch { // the library fails where the service does not run, or has crashed
-		case !exists(script):
+		case !exists(scriptPath):
 			return Absent, nil
-		case exec.Command(script, "status").Run() == nil:
+		case exec.Command(scriptPath, "status").Run() == nil:
 			return Running, nil
 		}
 		return Stopped, nil
@@ -258,11 +212,11 @@ func hasInit(platform, pid1 string, exists func(string) bool) bool {
 	switch platform {
 	case "windows-service", "darwin-launchd":
 		return true
-	case "linux-systemd":
+	case systemd:
 		return exists("/run/systemd/system")
 	case "linux-procd":
 		return pid1 == "procd"
-	case "linux-upstart", "linux-openrc", "linux-rcs", "unix-systemv":
+	case "linux-upstart", openRC, "linux-rcs", sysVInit:
 		return pid1 == "init" || pid1 == "openrc-init"
 	}
 	return false

@@ -45,7 +45,7 @@ func TestConfigOfInitSystems(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for name, want := range map[string]any{
-		"RunAtLoad": true, "KeepAlive": true, "OnFailure": "restart", "SystemdScript": Unit(), "SysvScript": sysv, "OpenRCScript": openrc,
+		"RunAtLoad": true, "KeepAlive": true, "OnFailure": "restart", "SystemdScript": Unit(), "SysvScript": filled(sysv), "OpenRCScript": filled(openrc),
 	} {
 		if c.Option[name] != want {
 			t.Errorf("%s is %v", name, c.Option[name])
@@ -54,12 +54,25 @@ func TestConfigOfInitSystems(t *testing.T) {
 }
 
 func TestUnitIsWhole(t *testing.T) {
-	for _, line := range []string{"ExecStart=/usr/lib/dhow/dhow agent", "Restart=always", "StartLimitIntervalSec=0", "Type=notify"} {
+	for _, line := range []string{"ExecStart=/usr/lib/dhow/dhow agent", "Restart=always", "StartLimitIntervalSec=0", "Type=notify", "ConditionFileIsExecutable=/usr/lib/dhow/dhow"} {
 		if !strings.Contains(Unit(), "\n"+line+"\n") {
 			t.Errorf("the unit lacks %q", line)
 		}
 	}
 	if strings.Contains(Unit(), "@") && !strings.Contains(Unit(), "@system-service") || strings.Contains(Unit(), "{{") || strings.Contains(Unit(), "@PROGRAM") {
 		t.Errorf("the unit holds what should have been filled in:\n%s", Unit())
+	}
+}
+
+// TestFileIsWhatTheLibraryWrites: the library fills in what is between braces, and would write another file than the one that a repeated install compares.
+func TestFileIsWhatTheLibraryWrites(t *testing.T) {
+	for _, platform := range []string{systemd, sysVInit, openRC} {
+		path, text, _ := file(platform)
+		if path == "" || strings.Contains(text, "{{") || strings.Contains(text, "@PROGRAM") || !strings.Contains(text, Program+" agent") {
+			t.Errorf("%s: %s\n%s", platform, path, text)
+		}
+	}
+	if path, _, _ := file("windows-service"); path != "" {
+		t.Errorf("Windows: %s", path)
 	}
 }

@@ -11,8 +11,8 @@ func config(program string) *service.Config {
 		Executable: program, Arguments: []string{"agent"},
 		Option: service.KeyValue{
 			"SystemdScript": Unit(),
-			"SysvScript":    sysv,
-			"OpenRCScript":  openrc,
+			"SysvScript":    filled(sysv),
+			"OpenRCScript":  filled(openrc),
 			// launchd: at boot, and again when it ends.
 			"RunAtLoad": true, "KeepAlive": true,
 			// Windows: the same; after the network, which comes late there.

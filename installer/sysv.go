@@ -2,7 +2,7 @@ package installer
 
 // sysv is the service where init runs scripts. Such an init starts a program once and never looks at it again, so a loop in the script starts
 // the agent again; its process group is what "stop" ends. Nobody looks after the log either: the agent keeps its own, within bounds, and what it says when it
-// can't start or crashes is in /var/log/dhow.log and dhow.log.1, of about a megabyte each.
+// can't start or crashes is in /var/log/dhow.log and dhow.log.1, of about a megabyte each. @PROGRAM@ is the program.
 const sysv = `#!/bin/sh
 # Written by dhow install.
 ### BEGIN INIT INFO
@@ -14,7 +14,7 @@ const sysv = `#!/bin/sh
 # Default-Start:     2 3 4 5
 # Default-Stop:      0 1 6
 # Short-Description: Dhow
-# Description:       {{Description}}
+# Description:       ` + description + `
 ### END INIT INFO
 
 pid_file=/run/dhow-service.pid
@@ -38,6 +38,10 @@ start)
 		echo "Running"
 		exit 0
 	fi
+	if [ ! -x @PROGRAM@ ]; then
+		echo "There is no @PROGRAM@"
+		exit 5
+	fi
 	setsid sh -c 'echo $$ >"$0"
 		trap "kill \$agent 2>/dev/null; wait \$agent; rm -f $0; exit 0" TERM
 		log=$1
@@ -50,7 +54,7 @@ start)
 			sleep 3 &
 			agent=$!
 			wait $agent
-		done' $pid_file $log {{Path | cmd}}{{range Arguments}} {{. | cmd}}{{end}} >/dev/null 2>&1 </dev/null &
+		done' $pid_file $log @PROGRAM@ agent >/dev/null 2>&1 </dev/null &
 	for i in 1 2 3 4 5 6 7 8 9 10; do
 		running && break
 		sleep 1

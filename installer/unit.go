@@ -22,6 +22,8 @@ Description=` + description + `
 Documentation=man:dhow(1)
 Wants=network-online.target
 After=network-online.target docker.service
+# When a package has been removed this file may stay, with nothing to start.
+ConditionFileIsExecutable=@PROGRAM@
 # It is started again as often as it ends: nobody is there to do it by hand.
 StartLimitIntervalSec=0
 
@@ -67,5 +69,10 @@ WantedBy=multi-user.target
 
 // Unit is the service for systemd as the packages bring it to /usr/lib/systemd/system/dhow.service, and as Install writes it where no package has.
 func Unit() string {
-	return strings.ReplaceAll(unit, "@PROGRAM@", Program)
+	return filled(unit)
+}
+
+// filled is the text of a service with the program in it.
+func filled(text string) string {
+	return strings.ReplaceAll(text, "@PROGRAM@", Program)
 }

@@ -50,6 +50,29 @@ func (c *Clinic) crashes() {
 	}
 }
 
+// repeats installs again: a service that is right is left alone, another one is replaced.
+func (c *Clinic) repeats(install []string) {
+	t := c.t
+	pid := c.Run(t, "pgrep", "-x", "dhow")
+	c.has(c.Run(t, install...), `service   it is right, and runs$`)
+	if now := c.Run(t, "pgrep", "-x", "dhow"); now != pid {
+		t.Errorf("the agent was restarted: %s, before %s", now, pid)
+	}
+	c.Run(t, "sh", "-c", "echo >/etc/init.d/dhow")
+	c.has(c.Run(t, install...), `service   dhow 1.0.0-e2e is repaired and started$`)
+	c.replies("after the install was repeated")
+}
+
+// lacks expects that a service without its program is not started.
+func (c *Clinic) lacks(start ...string) {
+	t := c.t
+	c.Run(t, "chmod", "a-x", "/usr/lib/dhow/dhow")
+	if text, code := c.Try(t, start...); code == 0 || !strings.Contains(text, "There is no /usr/lib/dhow/dhow") {
+		t.Errorf("started without a program: %d %s", code, text)
+	}
+	c.Run(t, "chmod", "a+x", "/usr/lib/dhow/dhow")
+}
+
 // goes uninstalls, and looks for what is left.
 func (c *Clinic) goes() {
 	t := c.t
@@ -69,8 +92,10 @@ func TestSysV(t *testing.T) {
 		t.Errorf("links: %s", links)
 	}
 	c.crashes()
+	c.repeats(install)
+	c.Run(t, "rm", "/etc/rc2.d/S50dhow")
 	c.has(c.Run(t, install...), `service   dhow 1.0.0-e2e is repaired and started$`)
-	c.replies("after the install was repeated")
+	c.Run(t, "test", "-x", "/etc/rc2.d/S50dhow")
 	c.Run(t, "service", "dhow", "stop")
 	if text, code := c.Try(t, "service", "dhow", "status"); code == 0 || text != "Stopped" {
 		t.Errorf("stopped: %d %s", code, text)
@@ -78,6 +103,7 @@ func TestSysV(t *testing.T) {
 	if text, code := c.Try(t, "pgrep", "-x", "dhow"); code == 0 {
 		t.Errorf("stopped, and runs: %s", text)
 	}
+	c.lacks("service", "dhow", "start")
 	c.Run(t, "service", "dhow", "start")
 	c.replies("after it was stopped and started")
 	c.goes()
@@ -90,8 +116,7 @@ func TestOpenRC(t *testing.T) {
 	c.has(c.Run(t, install...), `service   dhow 1.0.0-e2e is installed and started$`)
 	c.replies("after the install")
 	c.crashes()
-	c.has(c.Run(t, install...), `service   dhow 1.0.0-e2e is repaired and started$`)
-	c.replies("after the install was repeated")
+	c.repeats(install)
 	c.Run(t, "rc-service", "dhow", "stop")
 	if text, code := c.Try(t, "rc-service", "dhow", "status"); code != 3 || !strings.Contains(text, "stopped") {
 		t.Errorf("stopped: %d %s", code, text)
@@ -99,6 +124,7 @@ func TestOpenRC(t *testing.T) {
 	if text, code := c.Try(t, "pgrep", "-x", "dhow"); code == 0 {
 		t.Errorf("stopped, and runs: %s", text)
 	}
+	c.lacks("rc-service", "dhow", "start")
 	c.PowerCut(t)
 	c.replies("after the power cut")
 	c.goes()

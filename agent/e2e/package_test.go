@@ -230,4 +230,18 @@ func TestPackages(t *testing.T) {
 	if state := c.show("LoadState"); state != "not-found" {
 		t.Errorf("the service is %s", state)
 	}
+
+	step(t, "installed again after that: it stays switched off, and says so")
+	c.has(c.Run(t, "dpkg", "--install", "/srv/dhow.deb"), `dhow: the agent is switched off; to switch it on: sudo dhow install$`)
+	if state := c.show("ActiveState"); state != "inactive" {
+		t.Errorf("the service is %s", state)
+	}
+
+	step(t, "a service from a stick that outlives the program is not started again and again")
+	c.Run(t, "sh", "-euc", "cp /usr/lib/systemd/system/dhow.service /etc/systemd/system; systemctl daemon-reload; systemctl enable dhow")
+	c.Run(t, "dpkg", "--remove", "dhow")
+	c.Try(t, "systemctl", "start", "dhow")
+	if state := c.show("ActiveState") + " " + c.show("ConditionResult"); state != "inactive no" {
+		t.Errorf("the service is %q", state)
+	}
 }
