@@ -33,7 +33,7 @@ const (
 	NeedEngine  = "engine"  // the Docker Engine does not answer
 	NeedHealth  = "health"  // the release that should run does not run well; args: release
 	NeedStuck   = "stuck"   // going back can't finish; args: code
-	NeedConfig  = "config"  // dhow.yaml can't be used; args: file, line, column, problem, and problem_kind with the arguments of "config.KIND"
+	NeedConfig  = "config"  // dhow.yaml can't be used; args: file, line and column where they are known, problem, and problem_kind with the arguments of "config.KIND"
 	// What follows says that something is not known, or too old, or was refused or failed: whoever tells people that all is well rests on it.
 	NeedUnknown    = "unknown"    // the engine answers, and yet nobody can tell how the release runs; args: release
 	NeedTrouble    = "trouble"    // the agent can't go on, and tries again

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 
 	"dhow/bundle/durable"
 	"dhow/manifest"
@@ -52,7 +51,7 @@ type Adopt struct {
 	Project string   `yaml:"project"`
 }
 
-// ConfigError is a mistake in the configuration and its place. Line and Column count from 1, and are 0 when the mistake is not at one place.
+// ConfigError is a mistake in the configuration and its place. Line and Column count from 1, and are 0 where they are not known.
 type ConfigError struct {
 	Path         string
 	Line, Column int
@@ -62,8 +61,11 @@ type ConfigError struct {
 }
 
 func (e *ConfigError) Error() string {
-	if e.Line == 0 {
+	switch {
+	case e.Line == 0:
 		return e.Path + ": " + e.Message
+	case e.Column == 0:
+		return fmt.Sprintf("%s:%d: %s", e.Path, e.Line, e.Message)
 	}
 	return fmt.Sprintf("%s:%d:%d: %s", e.Path, e.Line, e.Column, e.Message)
 }
@@ -118,7 +120,7 @@ func LoadConfig(path string) (*Config, error) {
 func ParseConfig(data []byte) (*Config, error) {
 	var doc yaml.Node
 	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return nil, syntaxError(err)
+		return nil, syntaxError(data, err)
 	}
 	if len(doc.Content) == 0 {
 		return nil, &ConfigError{Message: "the configuration is empty", Kind: "empty"}
@@ -257,17 +259,4 @@ func readBounded(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: larger than 1 MiB", path)
 	}
 	return data, nil
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// syntaxError takes the line out of what the YAML library says.
-func syntaxError(err error) error {
-	e := &ConfigError{Message: strings.TrimPrefix(err.Error(), "yaml: "), Kind: "yaml"}
-	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil && m[1] != "" {
-		e.Message, e.Column = m[2], 1
-		_, _ = fmt.Sscan(m[1], &e.Line)
-	}
-	e.Args = []string{"cause", e.Message}
-	return e
 }

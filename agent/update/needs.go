@@ -65,7 +65,14 @@ func (k found) needs() (list []api.Need) {
 		add(api.NeedStuck, "code", k.Code)
 	}
 	if e := k.mistake; e != nil {
-		add(api.NeedConfig, append(e.Problem(), "file", e.Path, "line", strconv.Itoa(max(1, e.Line)), "column", strconv.Itoa(max(1, e.Column)))...)
+		args := append(e.Problem(), "file", e.Path)
+		if e.Line > 0 {
+			args = append(args, "line", strconv.Itoa(e.Line))
+		}
+		if e.Column > 0 {
+			args = append(args, "column", strconv.Itoa(e.Column))
+		}
+		add(api.NeedConfig, args...)
 	}
 	switch {
 	case k.gone:

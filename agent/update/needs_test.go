@@ -2,6 +2,8 @@ package update
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/site"
+	"dhow/agent/words"
 	"dhow/manifest/trust"
 )
 
@@ -92,6 +95,34 @@ func TestPollFails(t *testing.T) {
 		tt.poll.failed("no answer", tt.now)
 		if got := tt.poll.since(); !got.Equal(tt.want) || tt.poll.Error != "no answer" {
 			t.Errorf("%s: since %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// A mistake in the configuration is told with its place as far as that is known, and a file that is gone has none.
+func TestPlaceOfAMistakeInWords(t *testing.T) {
+	p := site.Paths{Prefix: t.TempDir()}
+	for _, c := range []struct{ text, want string }{
+		{"", ": the file is gone"},
+		{"site: a\nhook: \"x\n", ", line 2, column 7: found unexpected end of stream"},
+		{"site: \xff\n", ", line 1, column 7: invalid leading UTF-8 octet"},
+		{"site: a\n- b\n", ", line 2: did not find expected key"},
+		{"site: a\nx: *b\n", ": unknown anchor 'b' referenced"},
+		{strings.Repeat("#", 2<<20), ": cannot read configuration: " + p.Config() + ": larger than 1 MiB"},
+	} {
+		if c.text != "" {
+			if err := os.MkdirAll(filepath.Dir(p.Config()), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(p.Config(), []byte(c.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k := found{Status: &api.Status{Release: "1.0.0", Health: "healthy"}, mistake: configMistake(p)}
+		n := k.needs()[0]
+		got, want := words.For("en").Map("need."+n.Kind, n.Args), "The configuration can’t be used: "+p.Config()+c.want
+		if n.Kind != api.NeedConfig || got != want {
+			t.Errorf("%.40q: %s, want %s", c.text, got, want)
 		}
 	}
 }

@@ -47,7 +47,8 @@
 // stands in HTML outside of a sentence. Digits are 0 to 9 in every language: they are read aloud on the telephone.
 //
 // A size or a length of time travels as a number beside the English text: where there is an argument NAME_bytes or NAME_seconds, {{.NAME}} is said by it in the
-// words of who reads (see Reader.Map). In the same way {{.problem}} is said by the sentence "config.KIND" where there is an argument problem_kind.
+// words of who reads (see Reader.Map). In the same way {{.problem}} is said by the sentence "config.KIND" where there is an argument problem_kind,
+// and {{.place}} is file with line and column as far as they are given.
 //
 // # Errors
 //
@@ -182,6 +183,19 @@ func (r *Reader) formed(args map[string]string) map[string]string {
 			out = maps.Clone(args)
 		}
 		out["problem"] = r.fill(key, nil, args)
+	}
+	if args["file"] != "" && args["problem"] != "" && args["place"] == "" {
+		if out == nil {
+			out = maps.Clone(args)
+		}
+		switch {
+		case args["line"] == "":
+			out["place"] = args["file"]
+		case args["column"] == "":
+			out["place"] = r.fill("config.at_line", nil, args)
+		default:
+			out["place"] = r.fill("config.at_column", nil, args)
+		}
 	}
 	if out == nil {
 		return args
