@@ -80,6 +80,11 @@ func (s *shell) root() *cobra.Command {
 		s.manCommand(), s.packageFilesCommand(), s.packagePutCommand(), s.idleCommand(), s.configTopic(), exitCodes(),
 	)
 	cmd.InitDefaultHelpCmd()
+	for _, c := range cmd.Commands() {
+		if c.Name() == "help" {
+			c.Args = helped
+		}
+	}
 	s.localize(cmd)
 	s.completions(cmd)
 	return cmd
@@ -97,6 +102,14 @@ func known(cmd *cobra.Command, args []string) error {
 		return api.Fail(api.CodeUsage, "did you mean: "+meant, "there is no command %q", name).In("no_command_like", "command", name, "like", meant)
 	}
 	return api.Fail(api.CodeUsage, "see: "+cmd.CommandPath()+" --help", "there is no command %q", name).In("no_command", "command", name)
+}
+
+// helped refuses help on what is no command.
+func helped(cmd *cobra.Command, args []string) error {
+	if found, rest, err := cmd.Root().Find(args); err != nil || len(rest) > 0 && found.HasSubCommands() {
+		return known(found, rest)
+	}
+	return nil
 }
 
 // exactly wants n arguments, named as in the usage line.

@@ -35,7 +35,7 @@ kin-001   1.0.0 (pinned 1.0.0)   unknown
 warning: something else
 warning: the last backup could not be made: input/output error
 `,
-		"fr": `Le Docker Engine de cet ordinateur ne répond pas. Redémarrez l’ordinateur. Si cela ne suffit pas, appelez à l’aide.
+		"fr": `Le moteur Docker de cet ordinateur ne répond pas. Redémarrez l’ordinateur. Si cela ne suffit pas, appelez à l’aide.
 Le disque est trop plein : il faut libérer encore 1,2 Go. Supprimez ce qui est inutile, comme des films et des téléchargements, mais rien du système. Cela reprend tout seul.
 L’horloge de cet ordinateur est fausse : elle indique 1970-01-01 00:03. Réglez la date et l’heure de cet ordinateur.
 kin-001   1.0.0 (fixée : 1.0.0)   santé inconnue
