@@ -165,7 +165,7 @@ func TestSticks(t *testing.T) {
 	if o := st.Offers[0]; o.Path != bundle || o.Release != "1.1.0" {
 		t.Errorf("offered first: %+v", o)
 	}
-	mentions(t, s.must("status"), "brings release 1.1.0, signed by the central team", "dhow update --now --from "+bundle)
+	mentions(t, s.must("status"), "brings version 1.1.0, signed by the central team", "dhow update --now --from "+bundle)
 	mentions(t, s.must("--lang", "fr", "status"), "apporte la version 1.1.0, signée par l’équipe centrale")
 
 	step(t, "pulled out while the release is put in place")

@@ -83,7 +83,7 @@ func TestStates(t *testing.T) {
 		"current-to-come": "Version 1.0.0 is running. Version 1.1.0 is still to come.",
 		"current-backup":  "Everything is up to date. Version 1.0.0 is running. A backup is being looked after. You can go on working.",
 		"current-bundle":  "Everything is up to date. Version 1.0.0 is running. A bundle for other sites is being written. You can go on working.",
-		"current-stick": "Everything is up to date. Version 1.0.0 is running. The stick EMR JUNE holds release 1.0.0, which already runs here. " +
+		"current-stick": "Everything is up to date. Version 1.0.0 is running. The stick EMR JUNE holds version 1.0.0, which already runs here. " +
 			"A report for the central team is on the stick.",
 		"ready": "An update is ready: 1.1.0. What is new: New malaria form It is planned for tonight at 21:00. " +
 			"The system will be away for about 3 minutes. [Update now] [Not today]",
@@ -104,11 +104,11 @@ func TestStates(t *testing.T) {
 		"fetching-waits": "Version 1.1.0 is on its way to this computer. You can go on working: nothing has been changed yet. It waits, and goes on today at 17:00.",
 		"paused":         "Nothing is fetched at present. A person has paused it; it goes on today at 16:00. Version 1.0.0 is running.",
 		"working":        "Updating, step 6 of 11: keeping a safe copy. 1.0.0 → 1.1.0 Time left: about 2 minutes Do not switch off the computer.",
-		"working-first":  "Updating, step 8 of 11: starting the release. 1.0.0 → 1.1.0 Do not switch off the computer.",
+		"working-first":  "Updating, step 8 of 11: starting the version. 1.0.0 → 1.1.0 Do not switch off the computer.",
 		"working-held": "The Docker Engine of this computer does not answer. What is under way waits for it. Do not switch off the computer in the first ten minutes. " +
 			"If it stays like this for longer, start the computer again. If that does not help, call for help. Whom to call: Dr. Kalala, +243 81 555 0142 " +
 			"Updating, step 6 of 11: keeping a safe copy. 1.0.0 → 1.1.0",
-		"undoing": "Step 8 of 11, backwards: stopping the new release. The update did not work. The system goes back to what it was; no data is lost. " +
+		"undoing": "Step 8 of 11, backwards: stopping the new version. The update did not work. The system goes back to what it was; no data is lost. " +
 			"Code for whoever helps: KIN-001-0017-R Do not switch off the computer.",
 		"stuck": "Please call for help: the system can’t go back by itself. It stays closed so that no data is lost, and it is tried again by itself. " +
 			"Code for whoever helps: KIN-001-0017-R Whom to call: Dr. Kalala, +243 81 555 0142 Do not switch off the computer.",
