@@ -66,7 +66,7 @@ func TestHeld(t *testing.T) {
 	s := by["undoing"]
 	s.Status.Needs = append(by["needs-config"].Status.Needs, by["needs-engine"].Status.Needs...)
 	want := waits + ` The configuration can’t be used: /etc/dhow/dhow.yaml, line 3, column 5: unknown key "windwo" (did you mean "window"?) ` +
-		"The update did not work. The system goes back to what it was; no data is lost. Step 8 of 11, backwards: stopping the new release. " +
+		"The update did not work. The system goes back to what it was; no data is lost. Step 8 of 11, backwards: stopping the new version. " +
 		"1.0.0 → 1.1.0 Code for whoever helps: KIN-001-0017-R"
 	if got := said(shown(t, s, "/?lang=en")); got != want {
 		t.Errorf("going back:\n%s\nwant\n%s", got, want)
