@@ -81,14 +81,14 @@ func (m *Manager) readStack(ctx context.Context, t *change.Task) error {
 	}
 	project, err := stack.Load(ctx, stack.Source{Dir: p.Dir, Files: p.Files, Project: p.Project, Env: settings})
 	if err != nil {
-		return refuse("check the compose files and the settings", "cannot read the stack in %s: %w", p.Dir, err)
+		return refuse("check the compose files and the settings", "cannot read the stack in %s: %w", p.Dir, err).In("stack_unreadable", "folder", p.Dir, "cause", err.Error())
 	}
 	containers, err := m.Engine.Containers(ctx, p.Project)
 	if err != nil {
 		return engineTrouble(err)
 	}
 	if len(containers) == 0 {
-		return refuse("start it first with: docker compose up -d", "no stack %q runs here", p.Project)
+		return refuse("start it first with: docker compose up -d", "no stack %q runs here", p.Project).In("stack_none", "project", p.Project)
 	}
 	if err := checkData(containers); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (m *Manager) readStack(ctx context.Context, t *change.Task) error {
 	for _, service := range project.Services() {
 		if _, ok := note.Images[service]; !ok {
 			return refuse("start all of it with: docker compose up -d; or take the service out of the compose file",
-				"service %s of the stack in %s has no container here", service, p.Dir)
+				"service %s of the stack in %s has no container here", service, p.Dir).In("stack_partial", "service", service, "folder", p.Dir)
 		}
 	}
 	return t.Save(note)

@@ -174,7 +174,7 @@ func (m *Manager) fetchAgent(ctx context.Context, t *change.Task) error {
 		return err
 	}
 	if err := m.Self.Writable(); err != nil {
-		return refuse("may the service write there? see: systemctl cat dhow", "%w", err)
+		return refuse("may the service write there? see: systemctl cat dhow", "%w", err).In("agent_unwritable", "cause", err.Error())
 	}
 	sources, err := m.sources(ctx, fetchPlan{})
 	if err != nil && !m.agentHere(p.Version) {
@@ -212,7 +212,7 @@ func (m *Manager) bringAgent(
 	}
 	here, err := doc.For(program.Here())
 	if err != nil {
-		return 0, refuse("ask the central team for an agent for this computer", "%w", err)
+		return 0, refuse("ask the central team for an agent for this computer", "%w", err).In("agent_platform", "cause", err.Error())
 	}
 	if m.Store.HasLayer(here.Layer()) {
 		return 0, nil
@@ -318,7 +318,7 @@ func (m *Manager) prepareAgent(ctx context.Context, t *change.Task) error {
 		}); terr != nil {
 			return terr
 		}
-		return refuse("tell the central team", "%w", err)
+		return refuse("tell the central team", "%w", err).In("agent_unfit", "cause", err.Error())
 	}
 	if err != nil {
 		return err

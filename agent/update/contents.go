@@ -58,7 +58,7 @@ func (m *Manager) contents(ctx context.Context, g Good, containers []engine.Cont
 		}
 		if holdsDatabase(tree.Path, 2) {
 			return c, refuse("name the server under x-dhow.databases of the release, or give the volume backup: none; exact copies are made at every update",
-				"%s holds the files of a database server that dhow does not know: they can't be copied while it runs", partName(tree.Name))
+				"%s holds the files of a database server that dhow does not know: they can't be copied while it runs", partName(tree.Name)).In("database_unknown", "part", partName(tree.Name))
 		}
 		c.trees = append(c.trees, tree)
 	}

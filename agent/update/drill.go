@@ -36,7 +36,7 @@ func (m *Manager) trialOf(ctx context.Context, note trialNote) (side, error) {
 		folders[f] = m.scratchFolder(note.Project, f)
 	}
 	if s.project, err = s.project.Scratch(note.Project, folders); err != nil {
-		return s, refuse("try this backup on another computer: dhow install --restore", "release %s can't be tried beside the running system: %w", s.Release, err)
+		return s, refuse("try this backup on another computer: dhow install --restore", "release %s can't be tried beside the running system: %w", s.Release, err).In("trial_beside", "release", s.Release, "cause", err.Error())
 	}
 	s.Good.Project = note.Project
 	return s, nil
@@ -169,7 +169,7 @@ func (m *Manager) planTrial(ctx context.Context, b *api.Backup, id uint64) (note
 	if note.Exact {
 		if s, err := backup.Read(m.backupDir(b.Name)); err == nil && len(s.Streams) > 0 {
 			return note, refuse("use a local volume for data", "backup %s can't be tried: volume %s, which can only be reached through the engine, would be the real one",
-				b.Name, s.Streams[0].Name)
+				b.Name, s.Streams[0].Name).In("trial_volume", "backup", b.Name, "volume", s.Streams[0].Name)
 		}
 		for _, p := range past {
 			if p.Backup == b.Name {
@@ -195,7 +195,7 @@ func (m *Manager) planTrial(ctx context.Context, b *api.Backup, id uint64) (note
 		}
 	}
 	if note.Good.Release == "" {
-		return note, refuse("try a newer one", "backup %s belongs to release %s, which is not kept here", b.Name, b.Release)
+		return note, refuse("try a newer one", "backup %s belongs to release %s, which is not kept here", b.Name, b.Release).In("trial_release_away", "backup", b.Name, "release", b.Release)
 	}
 	engine, err := m.Engine.Info(ctx)
 	if err != nil {

@@ -43,16 +43,17 @@ func (m *Manager) plan(ctx context.Context, t *change.Task) error {
 	}
 	as, err := current.Fleet.Assignment(m.Config.Site)
 	if err != nil {
-		return &change.Failure{
+		f := &change.Failure{
 			Class: change.ClassTrust, Code: api.CodeNotTrusted, Err: err,
 			Hint: "check the site's name in " + m.Paths.Config() + "; the central team adds it with: dhowctl site add",
 		}
+		return f.In("not_assigned", "cause", err.Error(), "file", m.Paths.Config())
 	}
 	archive := ""
 	if r := m.toRestore(good); r != nil {
 		record, err := m.Archive.Read(r.Backup)
 		if err != nil {
-			return refuse("stop the agent and repeat: dhow install --restore", "the backup from which this computer is to begin can't be used: %w", err)
+			return refuse("stop the agent and repeat: dhow install --restore", "the backup from which this computer is to begin can't be used: %w", err).In("begin_backup", "cause", err.Error())
 		}
 		// The data belong to the release that made them; what the manifest asks for comes after it.
 		as.Pin, as.Hold, archive = record.Release, nil, r.Backup

@@ -322,9 +322,10 @@ func damaged(err error) error {
 	if err == nil || !errors.Is(err, archive.ErrDamaged) && !errors.Is(err, backup.ErrDamaged) {
 		return space(err)
 	}
-	return &change.Failure{
+	f := &change.Failure{
 		Class: change.ClassSite, Code: api.CodeNotTrusted, Err: err, Hint: "use another backup: dhow backup list",
 	}
+	return f.In("backup_damaged", "cause", err.Error())
 }
 
 // scratchDir is where folders of this computer are put on trial; scratchFolder the place of one of them.

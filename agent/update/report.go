@@ -82,7 +82,7 @@ func (m *Manager) Report(ctx context.Context) (json.RawMessage, error) {
 func (m *Manager) signReport(r report.Report) ([]byte, error) {
 	key, err := m.siteKey()
 	if err != nil {
-		return nil, api.Fail(api.CodeInternal, "see to the disk: dhow doctor", "%v", err)
+		return nil, api.Fail(api.CodeInternal, "see to the disk: dhow doctor", "%v", err).In("key_lost", "cause", err.Error())
 	}
 	m.keyMu.Lock()
 	defer m.keyMu.Unlock()

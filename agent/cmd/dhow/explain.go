@@ -98,14 +98,14 @@ func (s *shell) tellExplained(e *explanation) {
 // outcome is the error that goes with an explanation.
 func (e *explanation) outcome() error {
 	if b := e.broken(); b != nil {
-		hint := "look at it with: dhow doctor   and tell the central team"
+		hint, kind := "look at it with: dhow doctor   and tell the central team", "chain_broken"
 		if e.Bundle != "" {
-			hint = "do not use it; ask the central team for another one"
+			hint, kind = "do not use it; ask the central team for another one", "chain_broken_bundle"
 		}
-		return api.Fail(api.CodeNotTrusted, hint, "the chain is broken at %s: %s", b.Step, b.Text)
+		return api.Fail(api.CodeNotTrusted, hint, "the chain is broken at %s: %s", b.Step, b.Text).In(kind, "step", b.Step, "cause", b.Text)
 	}
 	if e.code != api.CodeOK {
-		return api.Fail(e.code, "start the agent and repeat", "the chain holds as far as it could be looked at, but the journal could not be asked")
+		return api.Fail(e.code, "start the agent and repeat", "the chain holds as far as it could be looked at, but the journal could not be asked").In("chain_unasked")
 	}
 	return nil
 }

@@ -290,7 +290,7 @@ func townError(err error) error {
 func defaultCache(fingerprint string) (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", api.Fail(api.CodeUsage, "name a folder: --cache DIR", "this user has no cache: %v", err)
+		return "", api.Fail(api.CodeUsage, "name a folder: --cache DIR", "this user has no cache: %v", err).In("no_cache", "cause", err.Error())
 	}
 	if runtime.GOOS == "windows" {
 		return filepath.Join(dir, "Dhow", fingerprint), nil

@@ -26,7 +26,7 @@ func (s *shell) reportCommand() *cobra.Command {
 			}
 			r, key, err := report.Parse(data)
 			if err != nil {
-				return api.Fail(api.CodeInternal, "update dhow", "the agent's report can't be read: %v", err)
+				return api.Fail(api.CodeInternal, "update dhow", "the agent's report can't be read: %v", err).In("report_strange", "cause", err.Error())
 			}
 			if to != "" {
 				path, err := writeReport(to, report.FileName(r.Site), data)

@@ -105,7 +105,7 @@ func (s *shell) support(ctx context.Context, out, to string) (*supported, error)
 	}
 	file, left, err := support.Seal(parts, recipient, now)
 	if err != nil {
-		return nil, api.Fail(api.CodeInternal, "tell the central team", "%v", err)
+		return nil, api.Fail(api.CodeInternal, "tell the central team", "%v", err).In("support_unsealed", "cause", err.Error())
 	}
 	if err := durable.WriteFile(out, file, 0o600); err != nil {
 		kind, hint := "support_unwritten", "name another place with -o FILE or --to FOLDER"

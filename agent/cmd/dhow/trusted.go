@@ -31,7 +31,7 @@ func openTrust(dir, site string, seen update.Witness, log *slog.Logger) (*trust.
 			err = rerr
 		}
 		return nil, api.Fail(api.CodeNotTrusted, "install again with the root file and its fingerprint: dhow install --root FILE --fingerprint DIGITS",
-			"cannot find out whom this site trusts: %v", err)
+			"cannot find out whom this site trusts: %v", err).In("trust_lost", "cause", err.Error())
 	}
 	return trust.Open(dir, o)
 }
