@@ -34,11 +34,14 @@ fail() {
 	exit 1
 }
 
-# packages COMMAND=PACKAGE … installs the Debian packages whose commands are missing.
+# packages COMMAND=PACKAGE … installs the Debian packages whose commands are missing. What has no command is named by a file of it: /PATH=PACKAGE.
 packages() {
 	local pair missing=()
 	for pair in "$@"; do
-		command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+		case $pair in
+		/*) [ -e "${pair%%=*}" ] || missing+=("${pair#*=}") ;;
+		*) command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}") ;;
+		esac
 	done
 	[ ${#missing[@]} -eq 0 ] && return
 	command -v apt-get >/dev/null || fail "missing: ${missing[*]}; install them, this is not a Debian machine"
