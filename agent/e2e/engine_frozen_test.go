@@ -89,12 +89,15 @@ func (e *Engine) stall(sig syscall.Signal) {
 	}
 }
 
-// silent expects that everybody is told, soon, that the engine does not answer, and by nobody that all is well.
-func (s *Site) silent() {
+// A containerd that is silent counts as a slow one for a minute.
+const silentWithin, stalledWithin = time.Minute, 2 * time.Minute
+
+// silent expects that everybody is told, within so long, that the engine does not answer, and by nobody then that all is well.
+func (s *Site) silent(within time.Duration) {
 	s.t.Helper()
 	const sentence = "The Docker Engine of this computer does not answer."
 	var page string
-	poll(s.t, time.Minute, "status and page to say that the engine does not answer", func() (bool, string) {
+	poll(s.t, within, "status and page to say that the engine does not answer", func() (bool, string) {
 		looked := make(chan string, 1)
 		go func() { looked <- s.lookAtPage() }()
 		r := s.run("status")

@@ -225,25 +225,25 @@ func (e *engineSite) strike(what string) {
 		e.engine.start()
 	case frozen:
 		e.engine.freeze(syscall.SIGSTOP)
-		e.site.silent()
+		e.site.silent(silentWithin)
 		e.engine.freeze(syscall.SIGCONT)
 	case frozenEnded:
 		e.engine.freeze(syscall.SIGSTOP)
-		e.site.silent()
+		e.site.silent(silentWithin)
 		e.engine.kill()
 		e.engine.start()
 	case frozenAcross:
 		e.engine.freeze(syscall.SIGSTOP)
-		e.site.silent()
+		e.site.silent(silentWithin)
 		began := time.Now()
 		e.site.stop()
 		e.t.Logf("the agent ended in %.1fs", time.Since(began).Seconds())
 		e.start()
-		e.site.silent()
+		e.site.silent(silentWithin)
 		e.engine.freeze(syscall.SIGCONT)
 	case stalled:
 		e.engine.stall(syscall.SIGSTOP)
-		e.site.silent()
+		e.site.silent(stalledWithin)
 		e.engine.stall(syscall.SIGCONT)
 	}
 }

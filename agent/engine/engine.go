@@ -7,7 +7,8 @@
 //   - memory stays constant whatever the size of an image or of an output,
 //   - stopping, starting and removing may be repeated, and a thing that is gone already is no error,
 //   - an engine that is there and does not answer, because it or its containerd hangs or was frozen, is ErrNotRunning like one that is gone: it is asked
-//     for a sign of life, and must give it within answersWithin,
+//     for a sign of life, and must give it within answersWithin. Its containerd may be silent for stalledAfter: on a computer at its limit, such as by a
+//     release that is too much for it, that answer is slow, too,
 //   - what is asked for ends when its ctx does, though the engine does not answer. Without that it waits: an engine that goes on finishes what it was
 //     asked for, one that ends breaks it off, and to begin anew would take the engine, too.
 //
@@ -44,11 +45,13 @@ var (
 )
 
 // answersWithin is how long the engine may take to give a sign of life, and aliveEvery how often it is asked for one while somebody attends. It does
-// next to nothing for it, so that even an engine at hard work answers at once; shorter in tests. tidyWithin is how long things are put in order after a ctx
-// has ended.
+// next to nothing for it, so that even an engine at hard work answers at once; shorter in tests. stalledAfter is how long an engine that gives it may be
+// without an answer for its containerd, for which it runs programs: long enough for a computer that has no memory left, and far shorter than what a
+// step may take. tidyWithin is how long things are put in order after a ctx has ended.
 var (
 	answersWithin = 10 * time.Second
 	aliveEvery    = 10 * time.Second
+	stalledAfter  = time.Minute
 	tidyWithin    = 10 * time.Second
 )
 
@@ -62,6 +65,7 @@ type Engine struct {
 	known  map[digest.Digest]digest.Digest // image ID of a containerd store -> config digest
 	worked time.Time                       // when it last answered for its containerd, too
 	asked  chan struct{}                   // whether it does is asked now: closed by the answer
+	silent time.Time                       // when it was first asked and has not answered since
 }
 
 // Connect prepares a connection to host, for example "unix:///var/run/docker.sock"; "" means $DOCKER_HOST or the
@@ -110,7 +114,12 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	c := e.api()
-	v, err := c.ServerVersion(ctx)
+	limit, cancel := context.WithTimeout(ctx, stalledAfter)
+	defer cancel()
+	v, err := c.ServerVersion(limit)
+	if err != nil && ctx.Err() == nil && limit.Err() != nil {
+		return Info{}, fmt.Errorf("cannot ask the engine for its version: %w: %w", ErrNotRunning, limit.Err())
+	}
 	if err != nil {
 		return Info{}, failure("cannot ask the engine for its version", err)
 	}
@@ -128,7 +137,8 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 func (e *Engine) Attend(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if !e.agreed(ctx) {
+	c, err := e.agreed(ctx)
+	if err != nil {
 		return
 	}
 	go func() {
@@ -148,7 +158,7 @@ func (e *Engine) Attend(ctx context.Context) {
 	}()
 	// The stream of events lives as long as the engine; nothing is to come over it. One that is frozen keeps it open, or does not begin it.
 	nothing := filters.NewArgs(filters.Arg("type", "plugin"), filters.Arg("event", "none"))
-	messages, failed := e.api().Events(ctx, events.ListOptions{Filters: nothing})
+	messages, failed := c.Events(ctx, events.ListOptions{Filters: nothing})
 	for {
 		select {
 		case <-messages:
@@ -159,11 +169,14 @@ func (e *Engine) Attend(ctx context.Context) {
 }
 
 // agreed settles the version of the API that is spoken: the client's Events reads it beside the other calls, of which the first one writes it.
-func (e *Engine) agreed(ctx context.Context) bool {
-	limit, cancel := context.WithTimeout(ctx, answersWithin)
-	defer cancel()
-	_, err := e.api().ServerVersion(limit)
-	return err == nil
+func (e *Engine) agreed(ctx context.Context) (*client.Client, error) {
+	ping, err := e.alive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := e.api()
+	c.NegotiateAPIVersionPing(ping)
+	return c, nil
 }
 
 // alive asks the engine for a sign of life.
@@ -186,20 +199,27 @@ func (e *Engine) alive(ctx context.Context) (types.Ping, error) {
 	return ping, nil
 }
 
-// working waits until the engine has answered for its containerd, too, not longer than aliveEvery ago: without that it starts and stops nothing, and yet
-// gives lists and signs of life. It is asked by one at a time, as in older engines such a question goes on when nobody waits for the answer.
+// working fails when the engine has not answered for its containerd for stalledAfter: then it starts and stops nothing, and yet gives lists and signs of
+// life. Until then nobody waits for that answer. The engine is asked again aliveEvery after it, and by one at a time, as in older engines such a question
+// goes on when nobody waits for it any more.
 func (e *Engine) working(ctx context.Context) error {
 	e.mu.Lock()
-	if !e.worked.IsZero() && time.Since(e.worked) < aliveEvery {
-		e.mu.Unlock()
-		return nil
-	}
 	if e.asked == nil {
+		if !e.worked.IsZero() && time.Since(e.worked) < aliveEvery {
+			e.mu.Unlock()
+			return nil
+		}
+		if e.silent.IsZero() {
+			e.silent = time.Now()
+		}
 		e.asked = make(chan struct{})
 		go e.askContainerd(e.client, e.asked)
 	}
-	asked := e.asked
+	asked, silent := e.asked, time.Since(e.silent)
 	e.mu.Unlock()
+	if silent < stalledAfter {
+		return nil
+	}
 	select {
 	case <-asked:
 		return nil
@@ -217,8 +237,9 @@ func (e *Engine) askContainerd(c *client.Client, answered chan struct{}) {
 	defer e.mu.Unlock()
 	e.asked = nil
 	if ctx.Err() != nil {
-		return // whoever waits has a shorter limit
+		return // the silence goes on; whoever waits has a shorter limit
 	}
+	e.silent = time.Time{}
 	if err == nil {
 		e.worked = time.Now()
 	}

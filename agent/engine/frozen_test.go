@@ -82,21 +82,18 @@ func silentAt(t *testing.T, answer func(w http.ResponseWriter, r *http.Request),
 	return e
 }
 
-// TestAStalledContainerdDoesNotAnswer: the engine gives signs of life and lists, and can do nothing. It is asked by one at a time, and once it answers all
-// is well again.
-func TestAStalledContainerdDoesNotAnswer(t *testing.T) {
-	within, every := answersWithin, aliveEvery
-	answersWithin, aliveEvery = 100*time.Millisecond, time.Millisecond
-	t.Cleanup(func() { answersWithin, aliveEvery = within, every })
-	var stalled atomic.Bool
-	var asked atomic.Int32
-	stalled.Store(true)
-	e := silentAt(t, func(w http.ResponseWriter, r *http.Request) {
+// stallable is an engine that gives signs of life, lists and events, and is without an answer of its containerd while stalled.
+func stallable(t *testing.T, stalled *atomic.Bool, asked *atomic.Int32) *Engine {
+	t.Helper()
+	return silentAt(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/containers/json"):
 			reply(w, http.StatusOK, []any{})
 		case strings.HasSuffix(r.URL.Path, "/version"):
 			reply(w, http.StatusOK, map[string]string{"ApiVersion": "1.48"})
+		case strings.HasSuffix(r.URL.Path, "/events"):
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
 		}
 	}, func(r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/version") || !stalled.Load() {
@@ -105,7 +102,27 @@ func TestAStalledContainerdDoesNotAnswer(t *testing.T) {
 		asked.Add(1)
 		return true
 	})
-	for range 3 {
+}
+
+// TestAStalledContainerdDoesNotAnswer: the engine gives signs of life and lists, and can do nothing, for long. It is asked by one at a time, and once it
+// answers all is well again.
+func TestAStalledContainerdDoesNotAnswer(t *testing.T) {
+	within, every, after := answersWithin, aliveEvery, stalledAfter
+	answersWithin, aliveEvery, stalledAfter = 100*time.Millisecond, time.Millisecond, 50*time.Millisecond
+	t.Cleanup(func() { answersWithin, aliveEvery, stalledAfter = within, every, after })
+	var stalled atomic.Bool
+	var asked, others atomic.Int32
+	stalled.Store(true)
+	if _, err := stallable(t, &stalled, &others).Info(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("Info, by somebody who has not asked before: %v", err)
+	}
+	e := stallable(t, &stalled, &asked)
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	if e.Attend(ctx); ctx.Err() != nil {
+		t.Error("Attend did not notice that containerd hangs")
+	}
+	for range 2 {
 		if _, err := e.Containers(t.Context(), "emr"); !errors.Is(err, ErrNotRunning) {
 			t.Errorf("Containers: %v", err)
 		}
@@ -123,6 +140,42 @@ func TestAStalledContainerdDoesNotAnswer(t *testing.T) {
 			t.Fatalf("after it goes on: %v", err)
 		}
 	}
+}
+
+// TestASlowContainerdIsNotAway: a computer that has its hands full, such as by a release that takes all of its memory, gives signs of life, and tells its
+// version late. Nobody waits for that, it does not count as away, and so takes no blame from anybody; who has asked about it and waits no longer is
+// not told so.
+func TestASlowContainerdIsNotAway(t *testing.T) {
+	within, every, after := answersWithin, aliveEvery, stalledAfter
+	answersWithin, aliveEvery, stalledAfter = 20*time.Second, time.Millisecond, time.Hour
+	t.Cleanup(func() { answersWithin, aliveEvery, stalledAfter = within, every, after })
+	var stalled atomic.Bool
+	var asked atomic.Int32
+	stalled.Store(true)
+	e := stallable(t, &stalled, &asked)
+	attended, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan struct{})
+	go func() { defer close(ended); e.Attend(attended) }()
+	for range 20 {
+		limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := e.Containers(limit, "emr"); err != nil {
+			t.Fatalf("Containers: %v", err)
+		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := e.Info(short); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNotRunning) {
+		t.Errorf("Info: %v", err)
+	}
+	select {
+	case <-ended:
+		t.Error("Attend takes it for one that is away")
+	default:
+	}
+	stop()
+	<-ended
 }
 
 // TestCallsEndWithTheirContext: an agent that is told to stop does, whatever it has asked a frozen engine for.

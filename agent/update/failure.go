@@ -113,7 +113,8 @@ func (m *Manager) engineGone(ctx context.Context) bool {
 	return errors.Is(err, engine.ErrNotRunning)
 }
 
-// watchEngine remembers that the engine was away or hung during a change, and lets followers know, until ctx ends.
+// watchEngine remembers that the engine was away or hung during a change, and lets followers know, until ctx ends. One that is slow was not: a release
+// that is too much for the computer makes it so, and must not be tried again every night.
 func (m *Manager) watchEngine(ctx context.Context, id uint64) {
 	for {
 		m.Engine.Attend(ctx)

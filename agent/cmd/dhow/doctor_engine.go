@@ -25,7 +25,7 @@ func checkEngine(ctx context.Context, p *patient) []finding {
 		if strings.Contains(s.err.Error(), "permission denied") { // the client of the engine keeps the text only
 			return said(isBad, "engine.away", s.err.Error(), "doctor.sudo")
 		}
-		if errors.Is(s.err, engine.ErrNotRunning) {
+		if errors.Is(s.err, engine.ErrNotRunning) || errors.Is(s.err, context.DeadlineExceeded) {
 			return said(isBad, "engine.away", s.err.Error(), "doctor.engine.start")
 		}
 		return said(isBad, "engine.away", s.err.Error(), "doctor.engine.access", "address", s.at.Address)
