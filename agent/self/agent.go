@@ -1,6 +1,7 @@
 package self
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -24,8 +25,10 @@ type Options struct {
 	Args    []string // with which the program is run as the agent
 	// Notify tells the service manager: READY=1, STATUS=…, WATCHDOG=1; nil means that nobody listens.
 	Notify func(state string)
-	Log    *slog.Logger
-	Now    func() time.Time // the wall clock, for what people read
+	// Away reports whether the engine does not answer this program either; it is asked when a candidate says so, and nil means that nobody looks.
+	Away func(ctx context.Context) bool
+	Log  *slog.Logger
+	Now  func() time.Time // the wall clock, for what people read
 
 	Settle  time.Duration // for so long a candidate is well before it counts; 0 means 2 minutes
 	Limit   time.Duration // an attempt takes no longer; 0 means 10 minutes
@@ -58,6 +61,9 @@ func New(o Options) *Agent {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Away == nil {
+		o.Away = func(context.Context) bool { return false }
 	}
 	if o.Notify == nil {
 		o.Notify = func(string) {}

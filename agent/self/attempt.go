@@ -25,7 +25,7 @@ const (
 	proven
 	crashed // it ended, or could not begin
 	hung    // the time was over
-	offline // the time was over, and only the sources were missing
+	offline // the time was over, and only the sources were missing, or the engine was, for the starter, too
 )
 
 func (s sort) String() string {
@@ -34,6 +34,9 @@ func (s sort) String() string {
 
 // feed is how often the service manager's watchdog is fed, and the time is looked at.
 const feed = time.Second
+
+// awayWithin is how long the engine is waited for, in which nobody listens to the candidate.
+const awayWithin = 5 * time.Second
 
 // attempt runs the candidate until it has proven itself, has ended, or the time is over. Nothing of it runs when attempt returns.
 func (a *Agent) attempt(ctx context.Context, t *Trial) verdict {
@@ -44,8 +47,8 @@ func (a *Agent) attempt(ctx context.Context, t *Trial) verdict {
 	}
 	defer c.end(a.o.Stop, a.o.Notify)
 	began, heard := time.Now(), time.Now()
-	var well time.Time // since when, without a gap
-	unwell := "it has said nothing"
+	var well time.Time                        // since when, without a gap
+	unwell, away := "it has said nothing", "" // away is what it said when the engine did not answer the starter either
 	tick := time.NewTicker(min(feed, a.o.Settle/4+time.Millisecond))
 	defer tick.Stop()
 	for {
@@ -64,13 +67,18 @@ func (a *Agent) attempt(ctx context.Context, t *Trial) verdict {
 				}
 			case saysUnwell:
 				well, unwell = time.Time{}, plain(why)
+				if !strings.HasPrefix(unwell, noEngine) {
+					away = ""
+				} else if away == "" && a.engineAway(ctx) {
+					away = unwell
+				}
 			}
 		case <-tick.C:
 			a.o.Notify("WATCHDOG=1")
 		}
 		now := time.Now()
 		if now.Sub(heard) > a.o.Silence && !well.IsZero() {
-			well, unwell = time.Time{}, "it has fallen silent"
+			well, unwell, away = time.Time{}, "it has fallen silent", ""
 		}
 		switch {
 		case !well.IsZero() && heard.Sub(well) >= a.o.Settle:
@@ -78,10 +86,19 @@ func (a *Agent) attempt(ctx context.Context, t *Trial) verdict {
 		case now.Sub(began) < a.o.Limit:
 		case strings.HasPrefix(unwell, noSource):
 			return verdict{offline, unwell}
+		case away != "":
+			return verdict{offline, away}
 		default:
 			return verdict{hung, fmt.Sprintf("it did not prove itself within %v: %s", a.o.Limit, unwell)}
 		}
 	}
+}
+
+// engineAway reports whether the engine does not answer this program either.
+func (a *Agent) engineAway(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, awayWithin)
+	defer cancel()
+	return a.o.Away(ctx)
 }
 
 // child is a candidate that runs.

@@ -52,6 +52,9 @@ func (a *Agent) Prepare(ctx context.Context, want Program, content io.Reader) er
 	if err := a.point("prepare"); err != nil {
 		return err
 	}
+	if err := a.dropCandidate(); err != nil { // what has that name may be the program before, too (bringBack), and would be overwritten
+		return err
+	}
 	err = selfupdate.PrepareAndCheckBinary(io.LimitReader(content, MaxProgram+1), selfupdate.Options{
 		TargetPath: a.o.Program, TargetMode: 0o755, Checksum: sum,
 	})

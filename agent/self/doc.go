@@ -56,6 +56,7 @@
 //   - a hang, never ready or a deadlock later: Limit (10 minutes) passes without Settle being reached; it is killed and set aside.
 //   - no source answers the candidate: after Limit the old one runs, and the trial is repeated when the old one has just reached a source; after
 //     three of these it is set aside.
+//   - the engine does not answer the candidate, and the starter neither: the same, also when it comes back too late in the trial.
 //   - a power cut: before the state says trial, nothing has happened. During it the attempt is counted, and the next start tries again; Attempts
 //     (5) in all. After "proven" the next start does the rename, or sees by the digest of the program that it was done.
 //     The rename is atomic and the folder is synced.

@@ -3,6 +3,7 @@ package self
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -43,7 +44,16 @@ func quick(program, folder, version string) Options {
 		Program: program, Folder: folder, Version: version, Args: []string{"agent", folder},
 		Settle: 300 * time.Millisecond, Limit: 3 * time.Second, Silence: 700 * time.Millisecond, Stop: 2 * time.Second,
 		Pause: 10 * time.Millisecond,
+		Away:  func(context.Context) bool { return engineDown(folder) },
 	}
+}
+
+func noEngineIn(folder string) string { return filepath.Join(filepath.Dir(folder), "no engine") }
+
+// engineDown reports whether what runs here says that there is no engine.
+func engineDown(folder string) bool {
+	_, err := os.Stat(noEngineIn(folder))
+	return err == nil
 }
 
 // hang does nothing until the process is killed.
@@ -105,6 +115,24 @@ func act(path, version, how string, args []string) int {
 				return fmt.Errorf("%w: no route", ErrNoSource)
 			}
 			return nil
+		}
+	case "engineless", "deaf":
+		check = func(context.Context) error { return fmt.Errorf("%w: connection refused", ErrNoEngine) }
+	case "flapping": // the engine comes back, and is not there for long enough
+		again := false
+		check = func(context.Context) error {
+			if again = !again; again {
+				return fmt.Errorf("%w: connection refused", ErrNoEngine)
+			}
+			return os.RemoveAll(noEngineIn(args[1]))
+		}
+	case "excused": // the engine was away, and that was not all
+		again := false
+		check = func(context.Context) error {
+			if again = !again; again {
+				return fmt.Errorf("%w: connection refused", ErrNoEngine)
+			}
+			return errors.Join(fmt.Errorf("cannot open the journal"), os.RemoveAll(noEngineIn(args[1])))
 		}
 	case "late": // it is ready, and crashes before the time is over
 		check = func(context.Context) error {

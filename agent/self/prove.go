@@ -10,16 +10,20 @@ import (
 	"time"
 )
 
-// What a program on trial is told, and says. noSource begins the reason that is not held against it alone.
+// What a program on trial is told, and says. noSource and noEngine begin the reasons that are not held against it alone.
 const (
 	trialEnv   = "DHOW_TRIAL"
 	saysWell   = "well"
 	saysUnwell = "unwell"
 	noSource   = "no source answers it"
+	noEngine   = "the engine does not answer it"
 )
 
 // ErrNoSource means for a program on trial that no source has answered yet.
 var ErrNoSource = errors.New(noSource)
+
+// ErrNoEngine means for a program on trial that the engine does not answer now, though it did for the old program.
+var ErrNoEngine = errors.New(noEngine)
 
 // checkLimit bounds one look at itself.
 const checkLimit = 20 * time.Second
@@ -59,9 +63,12 @@ func Prove(ctx context.Context, in io.Reader, out io.Writer, every time.Duration
 		err := check(look)
 		end()
 		line := saysWell
-		if errors.Is(err, ErrNoSource) {
+		switch {
+		case errors.Is(err, ErrNoSource):
 			line = saysUnwell + " " + noSource + strings.TrimPrefix(plain(err.Error()), noSource)
-		} else if err != nil {
+		case errors.Is(err, ErrNoEngine):
+			line = saysUnwell + " " + noEngine + strings.TrimPrefix(plain(err.Error()), noEngine)
+		case err != nil:
 			line = saysUnwell + " " + plain(err.Error())
 		}
 		if _, err := fmt.Fprintln(out, line); err != nil {

@@ -29,6 +29,10 @@ func TestTrials(t *testing.T) {
 		{how: "brazen", runs: "1.0.0", result: RolledBack, reason: "it ended by itself"},
 		{how: "babble", runs: "1.0.0", result: RolledBack, reason: "it ended: signal: killed"},
 		{how: "offline", runs: "1.0.0", result: Undecided, reason: "no source answers it: no route"},
+		{how: "engineless", runs: "1.0.0", result: Undecided, reason: "the engine does not answer it: connection refused"},
+		{how: "deaf", runs: "1.0.0", result: RolledBack, reason: "it did not prove itself within 3s: the engine does not answer it: connection refused"},
+		{how: "flapping", runs: "1.0.0", result: Undecided, reason: "the engine does not answer it: connection refused"},
+		{how: "excused", runs: "1.0.0", result: RolledBack},
 		{how: "not executable", runs: "1.0.0", result: RolledBack, reason: "it can't be executed: permission denied"},
 		{how: "another machine", runs: "1.0.0", result: RolledBack, reason: "it can't be executed: exec format error"},
 		{how: "no loader", runs: "1.0.0", result: RolledBack, reason: "it can't be executed: no such file or directory"},
@@ -61,12 +65,17 @@ func TestTrials(t *testing.T) {
 			default:
 				p = site.trial(t, c.how)
 			}
+			if how := c.how; how == "engineless" || how == "flapping" || how == "excused" {
+				if err := os.WriteFile(noEngineIn(site.folder), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
 			said := site.boot(t)
 			if !strings.HasPrefix(said, "the agent is "+c.runs+" pid ") || site.runs(t, p) != c.runs {
 				t.Errorf("%s; in place: %s", said, site.runs(t, p))
 			}
 			s, err := site.State()
-			if err != nil || s.Trial != nil || s.Last == nil || s.Last.Result != c.result || s.Last.Reason != c.reason || s.Last.Change != 7 {
+			if err != nil || s.Trial != nil || s.Last == nil || s.Last.Result != c.result || c.reason != "" && s.Last.Reason != c.reason || s.Last.Change != 7 {
 				t.Errorf("state %+v %+v, %v", s, s.Last, err)
 			}
 			if failed := s.Failed != nil && s.Failed.Program == p; failed != (c.result == RolledBack) {
@@ -215,6 +224,31 @@ func TestBadStates(t *testing.T) {
 		if next := site.Start(context.Background()); next != Run || site.runs(t) != "1.0.0" {
 			t.Errorf("%.40q: next %v, in place %s", bad, next, site.runs(t))
 		}
+	}
+}
+
+// The candidate may be a second name of the program before, which a take-back has left when its trial could not be noted, and of what a package has
+// brought: both stay what they are when another candidate is prepared.
+func TestPrepareLeavesOtherNames(t *testing.T) {
+	t.Parallel()
+	site := newComputer(t)
+	before := makes(t, oldOf(site.program), "0.9.0", "good")
+	if err := site.bringBack(before); err != nil {
+		t.Fatal(err)
+	}
+	p := makes(t, site.program+".source", "2.0.0", "good")
+	data, err := os.ReadFile(site.program + ".source")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := site.Prepare(context.Background(), p, bytes.NewReader(data)); err != nil {
+		t.Fatal(err)
+	}
+	if have, _, err := digestOf(oldOf(site.program)); err != nil || have != before.Digest {
+		t.Errorf("the program before is overwritten: %v", err)
+	}
+	if have, _, err := digestOf(site.candidate()); err != nil || have != p.Digest {
+		t.Errorf("the candidate is another one: %v", err)
 	}
 }
 

@@ -69,7 +69,7 @@ type Failed struct {
 	When   time.Time `json:"when"`
 }
 
-// Unproven is a program that ran well but for the sources.
+// Unproven is a program that ran well but for the sources, or an engine that was away.
 type Unproven struct {
 	Program
 	Tries int `json:"tries"`
@@ -81,7 +81,7 @@ const (
 	RolledBack = "rolled back" // the old one is back
 	TakenBack  = "taken back"  // To ended badly again and again when it did the real work: From is back
 	Replaced   = "replaced"    // somebody has put another program in place meanwhile
-	Undecided  = "undecided"   // no source answered: it is tried again
+	Undecided  = "undecided"   // no source answered, or the engine was away: it is tried again
 )
 
 // Outcome is how a trial ended.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dhow/agent/api"
+	"dhow/agent/engine"
 	"dhow/agent/self"
 	"dhow/bundle"
 	"dhow/bundle/fetch"
@@ -133,7 +134,11 @@ func (m *Manager) Try(ctx context.Context, e self.Expect, reached *bool) error {
 		return fmt.Errorf("cannot read what this site trusts: %w", err)
 	}
 	if e.Engine {
-		if _, err := m.Engine.Info(ctx); err != nil {
+		_, err := m.Engine.Info(ctx)
+		if errors.Is(err, engine.ErrNotRunning) {
+			return fmt.Errorf("%w: %v", self.ErrNoEngine, err)
+		}
+		if err != nil {
 			return err
 		}
 	}

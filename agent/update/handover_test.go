@@ -22,6 +22,14 @@ import (
 	"dhow/manifest/manifesttest"
 )
 
+// The packer of fleet documents is made by the first who needs it, and may not belong to the bubble of one test.
+func init() {
+	f := manifest.Fleet{Format: manifest.FleetFormat, Name: "emr"}
+	if _, err := f.Encode(); err != nil {
+		panic(err)
+	}
+}
+
 // oneAgent is a manager whose manifest asks for agent 2.0.0, with a program 1.0.0 of a few bytes.
 type oneAgent struct {
 	*Manager
@@ -175,6 +183,14 @@ func TestStateThatCantBeRead(t *testing.T) {
 				t.Errorf("said %d times", n)
 			}
 		})
+	}
+}
+
+// An engine that is away is said as such: the starter looks then whether it is the candidate's fault.
+func TestTryWithoutAnEngine(t *testing.T) {
+	reached := false
+	if err := newOneAgent(t, nil).Try(t.Context(), self.Expect{Engine: true}, &reached); !errors.Is(err, self.ErrNoEngine) {
+		t.Errorf("%v", err)
 	}
 }
 

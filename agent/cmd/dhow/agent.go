@@ -12,6 +12,7 @@ import (
 
 	"dhow/agent/api"
 	"dhow/agent/daemon"
+	"dhow/agent/engine"
 	"dhow/agent/fault"
 	"dhow/agent/self"
 	"dhow/agent/site"
@@ -45,10 +46,26 @@ func (s *shell) itself(log *slog.Logger) (*self.Agent, error) {
 	o := self.Options{
 		Program: path, Folder: s.paths().Agent(), Version: version, Args: os.Args[1:], Log: log, Now: fault.Now,
 		Notify: func(state string) { _ = installer.Notify(state) }, // when systemd itself is away, nobody is there to be told
+		Away:   s.engineAway,
 	}
 	o.Settle, _ = time.ParseDuration(settle)
 	o.Limit, _ = time.ParseDuration(limit)
 	return self.New(o), nil
+}
+
+// engineAway reports whether the engine of the site does not answer this process.
+func (s *shell) engineAway(ctx context.Context) bool {
+	config, err := s.agentConfig(slog.New(slog.DiscardHandler), false)
+	if err != nil {
+		return false
+	}
+	docker, err := connect(config)
+	if err != nil {
+		return false
+	}
+	defer docker.Close()
+	_, err = docker.Info(ctx)
+	return errors.Is(err, engine.ErrNotRunning)
 }
 
 // proven is the program that the service runs: the starter of another one that is on trial, and then the agent. See package self.
