@@ -29,6 +29,16 @@ func TestHasInit(t *testing.T) {
 	}
 }
 
+func TestServiceCommand(t *testing.T) {
+	for platform, want := range map[string]string{
+		"linux-systemd": "sudo systemctl restart docker", "linux-openrc": "sudo rc-service docker restart", "unix-systemv": "sudo service docker restart",
+	} {
+		if got := serviceCommand(platform, "init", "restart", "docker"); got != want {
+			t.Errorf("%s: %s", platform, got)
+		}
+	}
+}
+
 func TestServeCallsRun(t *testing.T) {
 	want := errors.New("ended")
 	called := 0

@@ -65,7 +65,7 @@ func checkService(ctx context.Context, p *patient) []finding {
 	case state == installer.Absent:
 		return bad("doctor.service.absent", "doctor.service.install")
 	case state == installer.Stopped:
-		return bad("doctor.service.stopped", "doctor.service.start")
+		return bad("doctor.service.stopped", "doctor.service.start", "command", installer.ServiceCommand("start", installer.Name))
 	}
 	if systemdRuns() {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

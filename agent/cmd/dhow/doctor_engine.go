@@ -11,6 +11,7 @@ import (
 	"dhow/agent/engine"
 	"dhow/agent/site"
 	"dhow/agent/update"
+	"dhow/installer"
 )
 
 func checkEngine(ctx context.Context, p *patient) []finding {
@@ -25,8 +26,11 @@ func checkEngine(ctx context.Context, p *patient) []finding {
 		if strings.Contains(s.err.Error(), "permission denied") { // the client of the engine keeps the text only
 			return said(isBad, "engine.away", s.err.Error(), "doctor.sudo")
 		}
-		if errors.Is(s.err, engine.ErrNotRunning) || errors.Is(s.err, context.DeadlineExceeded) {
-			return said(isBad, "engine.away", s.err.Error(), "doctor.engine.start")
+		if hangs(s.err) {
+			return said(isBad, "engine.away", s.err.Error(), "doctor.engine.restart", "command", installer.ServiceCommand("restart", "docker"))
+		}
+		if errors.Is(s.err, engine.ErrNotRunning) {
+			return said(isBad, "engine.away", s.err.Error(), "doctor.engine.start", "command", installer.ServiceCommand("start", "docker"))
 		}
 		return said(isBad, "engine.away", s.err.Error(), "doctor.engine.access", "address", s.at.Address)
 	}

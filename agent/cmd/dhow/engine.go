@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"dhow/agent/api"
@@ -19,6 +20,11 @@ func engineOf(config *site.Config) (site.Endpoint, error) {
 		kind, hint = "engine_remote", "use the engine of this computer, such as engine: "+site.DefaultEngine()+" in dhow.yaml; or unset DOCKER_HOST, docker context use default"
 	}
 	return e, api.Fail(api.CodeUsage, hint, "%v", err).In(kind, "cause", err.Error(), "address", site.DefaultEngine())
+}
+
+// hangs reports whether an engine is there and does not answer: to start it does nothing then.
+func hangs(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded)
 }
 
 // connect prepares a connection to the engine of a site.

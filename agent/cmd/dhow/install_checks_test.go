@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -94,6 +95,21 @@ func TestInstallRefuses(t *testing.T) {
 			t.Errorf("said:\n%s", out)
 		}
 	})
+}
+
+// TestRemedyForEngine: to start an engine that hangs does nothing.
+func TestRemedyForEngine(t *testing.T) {
+	for verb, err := range map[string]error{
+		" restart ": fmt.Errorf("cannot reach the engine: %w: %w", engine.ErrNotRunning, context.DeadlineExceeded),
+		" start ":   fmt.Errorf("cannot reach the engine: %w", engine.ErrNotRunning),
+	} {
+		s, p, out := unborn(t, &site.Config{Site: "kin-001"}, engine.Info{})
+		p.seen.err = err
+		s.tellFindings(examine(t.Context(), p, ofMachine))
+		if text := out.String(); !regexp.MustCompile(`✗ engine .*\n +remedy: .*` + verb + `docker\n`).MatchString(text) {
+			t.Errorf("%v is told with:\n%s", err, text)
+		}
+	}
 }
 
 // TestInstallForNobody: a name that is mistyped is told before anything is looked at or changed.

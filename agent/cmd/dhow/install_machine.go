@@ -31,11 +31,16 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 		return nil, address, api.Fail(api.CodeUsage, "see: dhow install --help", "%v", err)
 	}
 	info, err := docker.Info(ctx)
-	if errors.Is(err, engine.ErrNotRunning) && address.From == "" {
+	if errors.Is(err, engine.ErrNotRunning) && address.From == "" && (in.withDocker || !hangs(err)) {
 		if err := s.bringEngine(ctx, in); err != nil {
 			return nil, address, err
 		}
 		info, err = s.awaitEngine(ctx, docker)
+	}
+	if hangs(err) {
+		command := installer.ServiceCommand("restart", "docker")
+		return nil, address, api.Fail(api.CodeRefused, "it hangs; restart it: "+command+"; then repeat this command", "the Docker Engine is there, and does not answer").
+			In("install-hangs", "command", command)
 	}
 	if errors.Is(err, engine.ErrNotRunning) {
 		return nil, address, noEngine()
@@ -50,8 +55,9 @@ func (s *shell) checkMachine(ctx context.Context, paths site.Paths, config *site
 }
 
 func noEngine() error {
-	return api.Fail(api.CodeRefused, "start it (sudo systemctl start docker), or install it (sudo apt-get install docker.io)",
-		"the Docker Engine does not answer").In("install-no_engine")
+	command := installer.ServiceCommand("start", "docker")
+	return api.Fail(api.CodeRefused, "start it ("+command+"), or install it (sudo apt-get install docker.io)", "the Docker Engine does not answer").
+		In("install-no_engine", "command", command)
 }
 
 // bringEngine installs or starts the engine when the command line or a person says so.
@@ -62,8 +68,9 @@ func (s *shell) bringEngine(ctx context.Context, in installation) error {
 	if !in.withDocker {
 		answer, asked := s.ask(s.say("install.ask_engine") + " [y/N] ")
 		if !asked || !yes(answer) {
-			return api.Fail(api.CodeRefused, "start it (sudo systemctl start docker), or install it from the distribution: add --with-docker",
-				"the Docker Engine does not answer").In("install-engine")
+			command := installer.ServiceCommand("start", "docker")
+			return api.Fail(api.CodeRefused, "start it ("+command+"), or install it from the distribution: add --with-docker", "the Docker Engine does not answer").
+				In("install-engine", "command", command)
 		}
 	}
 	s.line("engine", "install.engine")

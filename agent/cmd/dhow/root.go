@@ -19,6 +19,7 @@ import (
 	"dhow/agent/api"
 	"dhow/agent/site"
 	"dhow/agent/words"
+	"dhow/installer"
 )
 
 // shell is what all commands share.
@@ -146,16 +147,22 @@ func explain(err error) *api.Error {
 
 // hinted names the right command for the agent of a prefix: no service runs it.
 func (s *shell) hinted(e *api.Error) *api.Error {
-	if e.Code != api.CodeNoAgent || s.prefix == "" {
+	if e.Code != api.CodeNoAgent {
 		return e
 	}
+	command := s.command("agent")
+	if s.prefix == "" {
+		if command = installer.ServiceCommand("start", installer.Name); e.Kind != "no_agent" || strings.HasPrefix(command, "sudo systemctl ") {
+			return e // its own hint names systemd
+		}
+	}
 	hinted := *e
-	hinted.Hint = "start it with: " + s.command("agent")
+	hinted.Hint = "start it with: " + command
 	if e.Kind != "no_agent" {
 		hinted.Kind = "" // its own hint names the service
 		return &hinted
 	}
-	return hinted.In("no_agent_here", "command", s.command("agent"))
+	return hinted.In("no_agent_here", "command", command)
 }
 
 // command is how a person calls dhow for this site.
