@@ -13,6 +13,7 @@ import (
 	"dhow/agent/engine"
 	"dhow/agent/site"
 	"dhow/agent/stack"
+	"dhow/agent/update"
 	"dhow/installer"
 )
 
@@ -59,17 +60,24 @@ func (s *shell) uninstall(ctx context.Context, r removal) error {
 		default:
 			s.sayln("install.un_service")
 		}
+	} else {
+		s.sayln("install.un_prefix")
+	}
+	if all != nil {
+		if err := s.removeAll(ctx, all); err != nil {
+			return err
+		}
+	}
+	if s.prefix == "" { // last: what fails or is broken off before can be repeated
 		if err := errors.Join(installer.RemoveDesktop(installer.Caller()), installer.RemoveProgram()); err != nil {
 			return err
 		}
 		if command := installer.Owner(); command != "" {
 			s.sayln("install.un_package", "command", command)
 		}
-	} else {
-		s.sayln("install.un_prefix")
 	}
 	if all != nil {
-		return s.removeAll(ctx, all)
+		return nil
 	}
 	s.sayln("install.un_stays")
 	p := s.paths()
@@ -104,6 +112,8 @@ func (s *shell) everything(ctx context.Context, r removal) (*everything, error) 
 		if all.project = known.Project; known.Busy {
 			return nil, api.Fail(api.CodeBusy, "wait for its end: dhow status", "another change is under way; nothing was removed").In("busy_kept")
 		}
+	} else if all.project == "" {
+		all.project = s.stagedProject(ctx)
 	}
 	address, err := engineOf(config)
 	if err != nil {
@@ -116,8 +126,13 @@ func (s *shell) everything(ctx context.Context, r removal) (*everything, error) 
 		return nil, err
 	}
 	if all.project != "" {
-		if all.volumes, err = all.engine.Volumes(ctx, all.project); err != nil {
-			return nil, err
+		ask, cancel := context.WithTimeout(ctx, engineWithin)
+		defer cancel()
+		if _, err = all.engine.Info(ask); err == nil {
+			all.volumes, err = all.engine.Volumes(ask, all.project)
+		}
+		if err != nil {
+			return nil, engineEnds(ctx, err)
 		}
 	}
 	answer := r.confirm
@@ -135,6 +150,31 @@ func (s *shell) everything(ctx context.Context, r removal) (*everything, error) 
 	return all, nil
 }
 
+// engineWithin is how long the engine may take to say what is there. Shorter in tests.
+var engineWithin = 30 * time.Second
+
+// stagedProject is that of the release that was put here last: after an uninstall that was broken off there is no agent to ask.
+func (s *shell) stagedProject(ctx context.Context) string {
+	folders, _ := update.StagedFolders(s.paths())
+	for _, dir := range folders {
+		if staged, err := update.ReadStaged(ctx, dir); err == nil {
+			return staged.Project.Name()
+		}
+	}
+	return ""
+}
+
+// engineEnds puts words to the end of an engine, or its silence, which is not the end of ctx.
+func engineEnds(ctx context.Context, err error) error {
+	silent := errors.Is(err, engine.ErrNotRunning) || errors.Is(err, stack.ErrNotRunning) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if err == nil || ctx.Err() != nil || !silent {
+		return err
+	}
+	command := installer.ServiceCommand("restart", "docker")
+	return api.Fail(api.CodeRefused, "restart it: "+command+"; then repeat this command", "the Docker Engine does not answer: the stack and its data can't be removed").
+		In("install-un_engine", "command", command)
+}
+
 // removeGrace is how long a container of the stack may take to end.
 const removeGrace = 30 * time.Second
 
@@ -149,13 +189,8 @@ func (s *shell) removeAll(ctx context.Context, all *everything) error {
 	}
 	defer func() { _ = release() }()
 	if all.project != "" {
-		if err := all.compose.Down(ctx, all.project, removeGrace); err != nil {
+		if err := engineEnds(ctx, removeStack(ctx, all)); err != nil {
 			return err
-		}
-		for _, v := range all.volumes {
-			if err := all.engine.RemoveVolume(ctx, v); err != nil {
-				return err
-			}
 		}
 		s.sayln("install.un_removed", "what", s.say("install.un_volumes"))
 	}
@@ -164,6 +199,25 @@ func (s *shell) removeAll(ctx context.Context, all *everything) error {
 			return err
 		}
 		s.sayln("install.un_removed", "what", dir)
+	}
+	return nil
+}
+
+// removeStack ends when the engine does not answer any more.
+func removeStack(ctx context.Context, all *everything) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		all.engine.Attend(ctx)
+		cancel()
+	}()
+	if err := all.compose.Down(ctx, all.project, removeGrace); err != nil {
+		return err
+	}
+	for _, v := range all.volumes {
+		if err := all.engine.RemoveVolume(ctx, v); err != nil {
+			return err
+		}
 	}
 	return nil
 }
