@@ -260,10 +260,10 @@ func (c *Clinic) repairs(install string) {
 	c.Run(t, "rm", "/etc/systemd/system/dhow.service", "/usr/bin/dhow")
 	c.Run(t, "chmod", "644", "/etc/dhow/site.env")
 	c.Run(t, "rm", "/home/technician/Desktop/dhow.desktop")
-	c.Run(t, "mkdir", "/home/technician/Desktop/dhow.desktop")
+	c.Run(t, "mkdir", "-p", "/home/technician/Desktop/dhow.desktop/mine")
 	c.has(c.Run(t, "sh", "-c", install+" --user technician"), `service   dhow 1.0.0-e2e is (installed|repaired) and started$`,
 		`page      http://127.0.0.1:8910$`, `warning   cannot put the launcher on the desktop of technician: .* The page works at its address all the same\.$`)
-	c.Run(t, "rmdir", "/home/technician/Desktop/dhow.desktop")
+	c.Run(t, "rm", "-r", "/home/technician/Desktop/dhow.desktop")
 	if got := c.Run(t, "stat", "-c", "%a", "/etc/dhow/site.env") + c.show("UnitFileState") + c.show("ActiveState"); got != "600enabledactive" {
 		t.Errorf("after the repair: %s", got)
 	}
