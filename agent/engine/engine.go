@@ -141,7 +141,10 @@ func (e *Engine) Attend(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	looked := make(chan struct{})
+	defer func() { cancel(); <-looked }()
 	go func() {
+		defer close(looked)
 		defer cancel()
 		tick := time.NewTicker(aliveEvery)
 		defer tick.Stop()
@@ -213,7 +216,7 @@ func (e *Engine) working(ctx context.Context) error {
 			e.silent = time.Now()
 		}
 		e.asked = make(chan struct{})
-		go e.askContainerd(e.client, e.asked)
+		go e.askContainerd(e.client, e.asked, 6*answersWithin)
 	}
 	asked, silent := e.asked, time.Since(e.silent)
 	e.mu.Unlock()
@@ -229,8 +232,8 @@ func (e *Engine) working(ctx context.Context) error {
 }
 
 // askContainerd closes answered when the engine has told its version, for which it asks its containerd; any answer does, also that it is gone.
-func (e *Engine) askContainerd(c *client.Client, answered chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), 6*answersWithin)
+func (e *Engine) askContainerd(c *client.Client, answered chan struct{}, within time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	_, err := c.ServerVersion(ctx)
 	e.mu.Lock()
