@@ -31,7 +31,6 @@ func TestFollowersHearOfTheEngine(t *testing.T) {
 	m.hub.publish(c, change.Progress{Done: 1, Total: 2})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	go m.watchEngine(ctx, c.ID)
 	events, err := m.Events(ctx, c.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +45,7 @@ func TestFollowersHearOfTheEngine(t *testing.T) {
 		t.Fatalf("nobody hears that %s", what)
 	}
 	until("it is at work", false)
+	go m.watchEngine(ctx, c.ID)
 	until("the engine does not answer", true)
 	l, err := net.Listen("unix", socket)
 	if err != nil {
