@@ -14,17 +14,7 @@ respawn_delay=3
 respawn_max=0
 # A stop leaves a change in good order.
 retry="TERM/60/KILL/5"
-HOME=/root
-DHOW_STDERR=crashes
-export HOME DHOW_STDERR
-for f in /etc/default/dhow /etc/sysconfig/dhow; do
-	if [ -r $f ]; then
-		set -a
-		. $f
-		set +a
-	fi
-done
-
+` + environment + `
 start_pre() {
 	[ -x @PROGRAM@ ] || { eerror "There is no @PROGRAM@"; return 1; }
 }

@@ -19,17 +19,7 @@ const sysv = `#!/bin/sh
 
 pid_file=/run/dhow-service.pid
 log=/var/log/dhow.log
-HOME=/root
-DHOW_STDERR=crashes
-export HOME DHOW_STDERR
-for f in /etc/default/dhow /etc/sysconfig/dhow; do
-	if [ -r $f ]; then
-		set -a
-		. $f
-		set +a
-	fi
-done
-
+` + environment + `
 running() { [ -s $pid_file ] && kill -0 "$(cat $pid_file)" 2>/dev/null; }
 
 case "$1" in
@@ -92,4 +82,17 @@ status)
 	exit 2
 	;;
 esac
+`
+
+// environment is how both scripts give the agent its environment, with what the computer's owner has set.
+const environment = `HOME=/root
+DHOW_STDERR=crashes
+export HOME DHOW_STDERR
+for f in /etc/default/dhow /etc/sysconfig/dhow; do
+	if [ -r $f ]; then
+		set -a
+		. $f
+		set +a
+	fi
+done
 `
